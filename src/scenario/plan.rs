@@ -1,0 +1,452 @@
+//! The checked plan: what the rest of the program works from. A `Plan` can only be made by
+//! `scenario::file` and cannot be wrong: references are indices, quantities have units.
+
+use super::slo::Objective;
+use super::template::Template;
+use crate::mqtt::packet::QoS;
+use crate::rng::{self, Purpose};
+use std::time::Duration;
+
+/// Index of a device in the fleet, from 0; cohorts own contiguous ranges.
+pub type DeviceIdx = u32;
+
+/// Everything a run does, checked.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Short name, `[a-z0-9-]`.
+    pub name: String,
+    /// One sentence for people.
+    pub about: String,
+    /// Root of all draws.
+    pub seed: u64,
+    /// SHA-256 over the scenario text and the overrides, lower-case hex.
+    pub hash: String,
+    /// What is tested.
+    pub target: Target,
+    /// Groups of like devices, in device order.
+    pub cohorts: Vec<Cohort>,
+    /// All streams of all cohorts; `Cohort::streams` is a range of it.
+    pub streams: Vec<Stream>,
+    /// Which devices' telemetry is received and ledgered.
+    pub observe: Observe,
+    /// Back to back from T0.
+    pub phases: Vec<Phase>,
+    /// All faults of all phases, by start.
+    pub faults: Vec<Fault>,
+    /// What is judged.
+    pub objectives: Vec<Objective>,
+    /// Longest wait after the last phase for what is in flight.
+    pub drain: Duration,
+}
+
+impl Plan {
+    /// Number of devices.
+    pub fn devices(&self) -> u32 {
+        self.cohorts.last().map_or(0, |c| c.first + c.devices)
+    }
+
+    /// The cohort that owns `device`.
+    ///
+    /// # Panics
+    /// If `device` is not below [`Plan::devices`].
+    pub fn cohort_of(&self, device: DeviceIdx) -> usize {
+        assert!(
+            device < self.devices(),
+            "device {device} is not in the fleet"
+        );
+        self.cohorts
+            .partition_point(|c| c.first + c.devices <= device)
+    }
+
+    /// The node (index of target address) a device lives on for the whole run.
+    pub fn home_node(&self, device: DeviceIdx) -> u16 {
+        let nodes = u64::from(self.target.nodes());
+        let node = rng::hash(self.seed, u64::from(device), Purpose::Home, 0) % nodes;
+        u16::try_from(node).expect("below the number of nodes, a u16")
+    }
+
+    /// Whether the device's telemetry is received by an observer: an exact count by permutation.
+    pub fn observed(&self, device: DeviceIdx) -> bool {
+        self.observe.ledger
+            && rng::permute(self.seed, Purpose::Observe, 0, self.devices(), device)
+                < self.observe.devices
+    }
+
+    /// Time from T0 to the end of the last phase.
+    pub fn length(&self) -> Duration {
+        self.phases
+            .last()
+            .map_or(Duration::ZERO, |p| p.start + p.length)
+    }
+}
+
+/// What is tested.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// The reference backend, started by the run itself on loopback.
+    Embedded(Embedded),
+    /// Brokers that are already there.
+    Brokers(Brokers),
+}
+
+impl Target {
+    /// Number of addresses devices are spread over.
+    pub fn nodes(&self) -> u16 {
+        match self {
+            Self::Embedded(e) => e.nodes,
+            Self::Brokers(b) => {
+                u16::try_from(b.urls.len()).expect("the file's limit on urls is below u16")
+            }
+        }
+    }
+
+    /// Whether a publish on one node reaches subscribers on the others.
+    pub fn is_cluster(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+            Self::Brokers(b) => b.topology == Topology::Cluster,
+        }
+    }
+}
+
+/// The reference backend's shape and law. Rates are totals over all nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedded {
+    /// Number of nodes, each a process with its own port.
+    pub nodes: u16,
+    /// CONNECTs admitted per second over all nodes; `None` = at once.
+    pub accept_rate_per_s: Option<f64>,
+    /// CONNECTs that may wait for admission per node; beyond it they get CONNACK 3.
+    pub accept_queue: u32,
+}
+
+/// Brokers under test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brokers {
+    /// Addresses, at least one.
+    pub urls: Vec<BrokerUrl>,
+    /// How they relate.
+    pub topology: Topology,
+    /// How devices authenticate.
+    pub auth: Auth,
+}
+
+/// `mqtt://host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerUrl {
+    /// Host name or address literal (an IPv6 literal without brackets).
+    pub host: String,
+    /// TCP port, 1883 if not given.
+    pub port: u16,
+}
+
+/// How several broker addresses relate.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// A publish on one reaches subscribers on all.
+    Cluster,
+    /// Each is a broker of its own.
+    Independent,
+}
+
+/// Credentials of devices and observers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Auth {
+    /// User name template.
+    pub username: Option<Template>,
+    /// Password template; its literals may come from `${env:…}` or `${file:…}`.
+    pub password: Option<Template>,
+    /// `(id, token)` per device by index, from a CSV; empty if none was named.
+    pub tokens: Vec<(String, Secret)>,
+}
+
+/// A string that is never printed.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// A group of devices with one profile.
+#[derive(Clone, Debug)]
+pub struct Cohort {
+    /// `[a-z0-9-]`, unique.
+    pub name: String,
+    /// First device.
+    pub first: DeviceIdx,
+    /// Number of devices, at least 1.
+    pub devices: u32,
+    /// Named attributes with exact shares, by name.
+    pub attributes: Vec<Attribute>,
+    /// Connection behaviour.
+    pub client: Client,
+    /// MQTT session.
+    pub session: Session,
+    /// What a device does after each CONNACK, in order.
+    pub on_connect: Vec<Step>,
+    /// Range of `Plan::streams`.
+    pub streams: std::ops::Range<usize>,
+}
+
+/// An attribute of a cohort's devices.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// Name as used by `where`.
+    pub name: String,
+    /// Values with the exact number of devices each; sums to the cohort's devices.
+    pub values: Vec<(String, u32)>,
+}
+
+/// Connection behaviour of a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// From OPEN to CONNACK.
+    pub connect_timeout: Duration,
+    /// Whole seconds, 0 = off.
+    pub keep_alive_s: u16,
+    /// From PINGREQ to PINGRESP.
+    pub ping_timeout: Duration,
+    /// Reconnect policy.
+    pub backoff: Backoff,
+    /// MQTT client identifier.
+    pub client_id: Template,
+    /// Un-acknowledged QoS 1 publishes at a time, 1 to 256.
+    pub inflight: u16,
+}
+
+/// The wait before attempt k after a failure, k from 0.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct Backoff {
+    /// How the wait grows and is drawn.
+    pub shape: BackoffShape,
+    /// Give up after this many failed attempts in a row; `None` = never.
+    pub give_up_after: Option<u32>,
+}
+
+/// How a backoff grows and is drawn. With v = min(cap, base * 2^k): see
+/// aws-samples/aws-arch-backoff-simulator for the jitter formulas.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum BackoffShape {
+    /// Always the same.
+    Fixed(Duration),
+    /// v.
+    NoJitter { base: Duration, cap: Duration },
+    /// U(0, v).
+    FullJitter { base: Duration, cap: Duration },
+    /// v/2 + U(0, v/2).
+    EqualJitter { base: Duration, cap: Duration },
+    /// s = min(cap, U(base, 3 * s of the attempt before)), starting from base.
+    DecorrelatedJitter { base: Duration, cap: Duration },
+}
+
+/// MQTT session of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Clean Session flag.
+    pub clean: bool,
+    /// Will message.
+    pub will: Option<WillPlan>,
+}
+
+/// Will message with its topic as a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WillPlan {
+    /// Topic.
+    pub topic: Template,
+    /// Payload.
+    pub payload: Template,
+    /// QoS 0 or 1.
+    pub qos: QoS,
+    /// Retain flag.
+    pub retain: bool,
+}
+
+/// One step after CONNACK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Subscribe to a filter and wait for SUBACK before the next step.
+    Subscribe { topic: Template, qos: QoS },
+    /// Publish once; a QoS 1 publish is not waited for.
+    Publish {
+        topic: Template,
+        payload: Template,
+        qos: QoS,
+        retain: bool,
+    },
+}
+
+/// A telemetry stream of each device of a cohort.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Name, unique in its cohort.
+    pub name: String,
+    /// Owning cohort.
+    pub cohort: usize,
+    /// Topic.
+    pub topic: Template,
+    /// QoS 0 or 1.
+    pub qos: QoS,
+    /// Retain flag.
+    pub retain: bool,
+    /// Arrivals.
+    pub schedule: Schedule,
+    /// Body of a message.
+    pub payload: Payload,
+    /// What happens to an arrival that cannot be sent at once.
+    pub when_late: WhenLate,
+    /// From first write to giving up on the PUBACK.
+    pub ack_timeout: Duration,
+}
+
+/// When a stream's messages are due. A schedule starts at power-on and never depends on being
+/// connected.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Schedule {
+    /// Fixed period.
+    Every { period: Duration, phase: PhaseShape },
+    /// Exponential gaps with this mean.
+    Poisson { mean_gap: Duration },
+}
+
+/// Where in its period a fixed-rate stream starts.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum PhaseShape {
+    /// Drawn once per device and stream, uniform over the period, after power-on.
+    Uniform,
+    /// On multiples of the period since T0, plus a fresh uniform draw below `jitter` each time.
+    Aligned { jitter: Duration },
+    /// First at power-on, then each period.
+    Boot,
+}
+
+/// What happens to an arrival that finds no connection or a full inflight window.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum WhenLate {
+    /// It waits and is sent late, in order.
+    Send,
+    /// It is dropped at once (`unsent: skipped`).
+    Skip,
+    /// Only the newest waits; older ones are dropped (`unsent: skipped`).
+    Latest,
+}
+
+/// Body of a telemetry message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Payload {
+    /// A JSON object; the stamp goes into the field `stamp_field` of `Observe`.
+    Json(Vec<(String, Field)>),
+    /// This many bytes in all; the stamp's 32 characters come first (so at least 32 with the ledger on).
+    Bytes(u32),
+}
+
+/// Generator of one JSON field: a pure function of (seed, device, stream, seq).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Field {
+    /// Hashed lattice noise between `min` and `max` that moves by about `step` per message.
+    Walk { step: f64, min: f64, max: f64 },
+    /// Uniform in [min, max].
+    Uniform { min: f64, max: f64 },
+    /// The sequence number.
+    Counter,
+    /// Always this JSON value (already encoded).
+    Constant(String),
+}
+
+/// Which devices' telemetry is received and ledgered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observe {
+    /// Exact number of devices, from `share` of the fleet.
+    pub devices: u32,
+    /// Whether payloads carry the 24-byte stamp at all.
+    pub ledger: bool,
+    /// Name of the JSON field that carries it, `_fs` by default.
+    pub stamp_field: String,
+}
+
+/// A stretch of the run.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// `[a-z0-9-_ ]`, unique.
+    pub name: String,
+    /// From T0.
+    pub start: Duration,
+    /// Length; `start + length` is the next phase's start.
+    pub length: Duration,
+    /// Devices that get power in it.
+    pub power_on: Option<PowerOn>,
+}
+
+/// Devices get power at an even rate, in an order drawn by permutation.
+#[derive(Clone, Debug)]
+pub struct PowerOn {
+    /// Devices per second.
+    pub rate_per_s: f64,
+    /// Which; devices that already have power are left alone.
+    pub who: Selector,
+}
+
+/// A set of devices.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selector {
+    /// Only this cohort (index).
+    pub cohort: Option<usize>,
+    /// Only devices with this home node.
+    pub node: Option<u16>,
+    /// Only devices whose attribute has this value.
+    pub attributes: Vec<(String, String)>,
+    /// Of those, this exact share (0 to 1) by permutation; `None` = all.
+    pub share: Option<f64>,
+}
+
+/// A fault of the reference backend with its exact window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// The phase it belongs to.
+    pub phase: usize,
+    /// Start, from T0.
+    pub start: Duration,
+    /// Clearing, from T0; known exactly.
+    pub clear: Duration,
+    /// The node it acts on; `None` = all.
+    pub node: Option<u16>,
+    /// What it does.
+    pub kind: BackendFault,
+}
+
+/// What a fault of the reference backend does.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum BackendFault {
+    /// All connections are reset and attempts refused until it clears.
+    Restart { sessions: Sessions },
+    /// CONNECTs are answered with CONNACK 3 (server unavailable).
+    Refuse,
+    /// The node reads and answers nothing until it clears, then works off what came.
+    Stall,
+    /// Each PUBACK is held back by this long.
+    AckDelay(Duration),
+    /// Publishes are routed but not acknowledged.
+    DropAck(DropAck),
+    /// The listener accepts nothing.
+    PauseAccepting,
+}
+
+/// Which PUBACKs are dropped.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum DropAck {
+    /// This share (0 to 1) of publishes, by seeded draw.
+    Share(f64),
+    /// The first this many.
+    Count(u32),
+}
+
+/// What a restarted node remembers.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// Persistent sessions, as from disk.
+    Keep,
+    /// Nothing.
+    Forget,
+}

@@ -1,0 +1,119 @@
+//! Objectives: what the run is judged by.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One objective of a scenario.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objective {
+    /// Name for people.
+    pub name: String,
+    /// What is measured.
+    pub indicator: Indicator,
+    /// Which statistic of it.
+    pub statistic: Statistic,
+    /// What it must be.
+    pub bound: Bound,
+    /// Where in the run.
+    pub window: Window,
+}
+
+/// What is measured. The name in a scenario and a report is [`Indicator::name`].
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Indicator {
+    /// One attempt: from power-on or the end of its backoff to CONNACK; failures and timeouts
+    /// count at the time they took.
+    ConnectLatency,
+    /// Accepted attempts over all ended attempts.
+    ConnectSuccess,
+    /// From the fault's clearing to CONNACK, over devices not connected at that instant.
+    ReconnectTime,
+    /// Devices not connected at the clearing that never came back in the window.
+    ReconnectStranded,
+    /// From the stream's schedule to PUBACK (response time); timeouts count at their timeout.
+    PublishAckLatency,
+    /// From the stream's schedule to the observer.
+    E2eLatency,
+    /// Acknowledged and never seen.
+    DeliveryLost,
+    /// Seen more than once.
+    DeliveryDuplicated,
+    /// First deliveries seen out of order.
+    DeliveryReordered,
+    /// Device-seconds with a session over expected device-seconds.
+    FleetAvailability,
+}
+
+impl Indicator {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 10] = [
+        Self::ConnectLatency,
+        Self::ConnectSuccess,
+        Self::ReconnectTime,
+        Self::ReconnectStranded,
+        Self::PublishAckLatency,
+        Self::E2eLatency,
+        Self::DeliveryLost,
+        Self::DeliveryDuplicated,
+        Self::DeliveryReordered,
+        Self::FleetAvailability,
+    ];
+
+    /// The word used in scenarios and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ConnectLatency => "connect.latency",
+            Self::ConnectSuccess => "connect.success",
+            Self::ReconnectTime => "reconnect.time",
+            Self::ReconnectStranded => "reconnect.stranded",
+            Self::PublishAckLatency => "publish.ack_latency",
+            Self::E2eLatency => "e2e.latency",
+            Self::DeliveryLost => "delivery.lost",
+            Self::DeliveryDuplicated => "delivery.duplicated",
+            Self::DeliveryReordered => "delivery.reordered",
+            Self::FleetAvailability => "fleet.availability",
+        }
+    }
+}
+
+/// Which statistic of an indicator is held against the bound.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Statistic {
+    /// A percentile (0 to 100, exclusive of 0) over events.
+    Percentile(f64),
+    /// The smallest time within which this share (0 to 1) of the affected devices came back.
+    Share(f64),
+    /// The indicator is one number.
+    Value,
+}
+
+/// What the statistic must be.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Bound {
+    /// value <= limit.
+    AtMost(Limit),
+    /// value >= limit.
+    AtLeast(Limit),
+}
+
+/// A limit with its unit.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Limit {
+    /// A latency or time.
+    Time(Duration),
+    /// A ratio from 0 to 1.
+    Ratio(f64),
+    /// A number of messages or devices.
+    Count(u64),
+}
+
+/// Where in the run an objective looks; phases by index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// The whole run.
+    Run,
+    /// These phases.
+    During(Vec<usize>),
+    /// From the last clearing in this phase to the next fault or the end.
+    After(usize),
+}

@@ -1,0 +1,1 @@
+//! The simulation driver: one event queue, virtual time, no sockets.

@@ -1,0 +1,109 @@
+//! The books: exact counts of what became of every planned operation, per stream and phase.
+//! `planned = sent + unsent + waiting` and `sent = acked + written + timed_out + failed + in_flight`.
+
+use serde::{Deserialize, Serialize};
+
+/// Counts of one stream in one phase (the phase of the operations' intended instant).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Books {
+    /// Arrivals of the schedule.
+    pub planned: u64,
+    /// First writes.
+    pub sent: u64,
+    /// Never sent: `when_late` let it go.
+    pub skipped: u64,
+    /// Never sent: a store-and-forward policy dropped it.
+    pub dropped_by_policy: u64,
+    /// Never sent: the device had no power.
+    pub device_off: u64,
+    /// Due, neither sent nor given up at the end.
+    pub waiting: u64,
+    /// PUBACK received in time.
+    pub acked: u64,
+    /// QoS 0: handed to the transport.
+    pub written: u64,
+    /// No PUBACK within `ack_timeout`.
+    pub timed_out: u64,
+    /// Session gone before the PUBACK.
+    pub failed: u64,
+    /// Sent, and neither acked nor ended at the end.
+    pub in_flight: u64,
+    /// Writes after the first (not part of the equations).
+    pub retransmitted: u64,
+    /// PUBACKs after the operation had ended (not part of the equations).
+    pub late_acks: u64,
+}
+
+impl Books {
+    /// Whether both equations hold.
+    pub const fn balance(&self) -> bool {
+        self.planned
+            == self.sent + self.skipped + self.dropped_by_policy + self.device_off + self.waiting
+            && self.sent
+                == self.acked + self.written + self.timed_out + self.failed + self.in_flight
+    }
+
+    /// Adds `other` field by field.
+    pub const fn add(&mut self, other: &Self) {
+        self.planned += other.planned;
+        self.sent += other.sent;
+        self.skipped += other.skipped;
+        self.dropped_by_policy += other.dropped_by_policy;
+        self.device_off += other.device_off;
+        self.waiting += other.waiting;
+        self.acked += other.acked;
+        self.written += other.written;
+        self.timed_out += other.timed_out;
+        self.failed += other.failed;
+        self.in_flight += other.in_flight;
+        self.retransmitted += other.retransmitted;
+        self.late_acks += other.late_acks;
+    }
+}
+
+/// What the delivery ledger found, per run.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryCounts {
+    /// Acknowledged operations of observed devices that were judged.
+    pub verified_acks: u64,
+    /// Distinct operations seen by an observer.
+    pub seen: u64,
+    /// Acknowledged and never seen.
+    pub lost: u64,
+    /// Seen again, explained by a retransmission of ours.
+    pub duplicated_explained: u64,
+    /// Seen again without a retransmission.
+    pub duplicated: u64,
+    /// First deliveries with a seq below one seen before.
+    pub reordered: u64,
+    /// Never acknowledged, but seen.
+    pub recovered: u64,
+    /// Sent, never acknowledged, never seen.
+    pub undelivered: u64,
+    /// Acknowledged inside a gap of the observer's session and not seen: no verdict possible.
+    pub unverified: u64,
+    /// Left the window before its outcome was known, or came after: no verdict possible.
+    pub unresolved: u64,
+    /// Payloads whose stamp did not decode.
+    pub corrupt: u64,
+    /// Payloads of another run, device or stream.
+    pub foreign: u64,
+}
+
+impl DeliveryCounts {
+    /// Adds `other` field by field.
+    pub const fn add(&mut self, other: &Self) {
+        self.verified_acks += other.verified_acks;
+        self.seen += other.seen;
+        self.lost += other.lost;
+        self.duplicated_explained += other.duplicated_explained;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.recovered += other.recovered;
+        self.undelivered += other.undelivered;
+        self.unverified += other.unverified;
+        self.unresolved += other.unresolved;
+        self.corrupt += other.corrupt;
+        self.foreign += other.foreign;
+    }
+}

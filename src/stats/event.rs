@@ -1,0 +1,164 @@
+//! What an actor tells the recorder: the waist between behaviour and measurement.
+
+use crate::mqtt::packet::{ConnectCode, QoS};
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+
+/// One telemetry operation: an arrival of a stream's schedule and what became of it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Index into `Plan::streams`.
+    pub stream: u16,
+    /// Sequence number within (device, stream, boot), from 0.
+    pub seq: u32,
+    /// When the schedule wanted it.
+    pub intended: Instant,
+}
+
+/// Why an operation was never written to a connection.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Unsent {
+    /// The stream's `when_late` policy let it go.
+    Skipped,
+    /// A store-and-forward policy dropped it.
+    DroppedByPolicy,
+    /// The device had no power.
+    DeviceOff,
+}
+
+/// Why a connection attempt failed or a connection ended, as the device saw it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Cause {
+    /// TCP connect refused.
+    Refused,
+    /// The peer reset the connection (RST).
+    Reset,
+    /// The peer closed the connection (FIN).
+    ClosedByPeer,
+    /// No CONNACK within the connect timeout.
+    ConnectTimeout,
+    /// CONNACK with a code other than accepted.
+    ConnAck(ConnectCode),
+    /// A SUBSCRIBE of `on_connect` was refused.
+    SubscribeRefused,
+    /// PINGREQ was not answered within the ping timeout.
+    KeepAliveTimeout,
+    /// The peer sent something MQTT 3.1.1 does not allow here.
+    ProtocolError,
+    /// The network was unreachable or another socket error of the path.
+    Unreachable,
+    /// The generator ran out of file descriptors (EMFILE, ENFILE): makes the run INVALID.
+    GeneratorFds,
+    /// The generator ran out of source ports (EADDRNOTAVAIL): makes the run INVALID.
+    GeneratorPorts,
+    /// The generator ran out of socket buffers (ENOBUFS, ENOMEM): makes the run INVALID.
+    GeneratorBuffers,
+    /// The driver's bounded output buffer overflowed.
+    OutputOverflow,
+    /// The device itself was switched off or shut down.
+    DeviceStopped,
+}
+
+impl Cause {
+    /// Whether the generator itself, not the target or the network, is to blame.
+    pub const fn blames_generator(self) -> bool {
+        matches!(
+            self,
+            Self::GeneratorFds | Self::GeneratorPorts | Self::GeneratorBuffers
+        )
+    }
+}
+
+/// What happened at an actor, reported at the instant handed along with it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The device got power.
+    PoweredOn,
+    /// The device lost power or was shut down.
+    PoweredOff,
+    /// From now on the device counts in `fleet.availability`: first CONNACK, or power-on plus
+    /// connect timeout. Once per boot.
+    Expected,
+    /// A connection attempt began (its OPEN was emitted). `intended` = power-on or end of backoff.
+    AttemptStarted {
+        /// When the device wanted it.
+        intended: Instant,
+    },
+    /// CONNACK accepted.
+    Connected {
+        /// The attempt's intended instant.
+        intended: Instant,
+        /// Server kept the session.
+        session_present: bool,
+    },
+    /// The attempt failed; `now - intended` is its latency (a timeout counts at its timeout).
+    AttemptFailed {
+        /// The attempt's intended instant.
+        intended: Instant,
+        /// Why.
+        cause: Cause,
+    },
+    /// An established session's connection ended.
+    Disconnected {
+        /// Why.
+        cause: Cause,
+    },
+    /// The backoff policy gave up: no further attempt.
+    GaveUp,
+    /// An arrival of the schedule came due.
+    Planned(Operation),
+    /// The operation will never be sent.
+    Unsent(Operation, Unsent),
+    /// First write of the operation. QoS 0 operations end here (`written`).
+    Sent {
+        /// The operation.
+        op: Operation,
+        /// Its QoS.
+        qos: QoS,
+        /// It had to wait for a connection or a reconnect before this first write.
+        replayed: bool,
+    },
+    /// A PUBLISH was written again with DUP after a resumed session.
+    Retransmitted(Operation),
+    /// First PUBACK (or PUBCOMP) of an operation that had not ended.
+    Acked {
+        /// The operation.
+        op: Operation,
+        /// First write.
+        sent: Instant,
+        /// As in `Sent`, or it was retransmitted.
+        replayed: bool,
+    },
+    /// `ack_timeout` passed since the first write.
+    TimedOut {
+        /// The operation.
+        op: Operation,
+        /// First write.
+        sent: Instant,
+    },
+    /// Its session is gone, so no PUBACK can come.
+    SessionGone(Operation),
+    /// A PUBACK came after the operation had ended.
+    LateAck(Operation),
+    /// A QoS 1 message reached the device on a subscription.
+    Received,
+    /// A named limit of the session or device was reached (for example forgotten packet ids).
+    LimitReached(Limit),
+}
+
+/// Named limits whose reaching is counted.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Limit {
+    /// `mqtt::session`: packet identifiers held by timed-out publishes.
+    HeldPacketIds,
+    /// `live`: bytes waiting to be written to one connection.
+    OutputBytes,
+    /// `live`: a received packet was longer than the length limit.
+    PacketLength,
+    /// `stats::histogram`: a value lay outside 1 us..1 h.
+    HistogramRange,
+    /// `backend`: the admission queue was full.
+    AcceptQueue,
+    /// `backend`: a session's queue of messages for delivery was full.
+    DeliveryQueue,
+}
