@@ -2,6 +2,8 @@
 //! [`timeline`] turns a plan into a sorted list of actions.
 
 pub mod file;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod plan;
 pub mod slo;
 pub mod template;
