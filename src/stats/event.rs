@@ -41,6 +41,8 @@ pub enum Cause {
     ConnAck(ConnectCode),
     /// A SUBSCRIBE of `on_connect` was refused.
     SubscribeRefused,
+    /// A SUBSCRIBE of `on_connect` was not answered within the connect timeout.
+    SubscribeTimeout,
     /// PINGREQ was not answered within the ping timeout.
     KeepAliveTimeout,
     /// The peer sent something MQTT 3.1.1 does not allow here.
@@ -74,10 +76,11 @@ impl Cause {
 pub enum Event {
     /// The device got power.
     PoweredOn,
-    /// The device lost power or was shut down.
+    /// The device lost power or was shut down. If it had a session, `Disconnected` comes before.
     PoweredOff,
     /// From now on the device counts in `fleet.availability`: first CONNACK, or power-on plus
-    /// connect timeout. Once per boot.
+    /// connect timeout. Exactly once per boot: a device that is switched off earlier reports it
+    /// just before `PoweredOff`.
     Expected,
     /// A connection attempt began (its OPEN was emitted). `intended` = power-on or end of backoff.
     AttemptStarted {
@@ -140,6 +143,9 @@ pub enum Event {
     SessionGone(Operation),
     /// A PUBACK came after the operation had ended.
     LateAck(Operation),
+    /// A PUBACK whose packet identifier names no operation: a duplicate, or one that the session
+    /// had to forget. Tolerated; counted as a late PUBACK of the connection, not of an operation.
+    UnexpectedAck,
     /// A QoS 1 message reached the device on a subscription.
     Received,
     /// A named limit of the session or device was reached (for example forgotten packet ids).
