@@ -79,7 +79,7 @@ pub struct Counters {
     pub unsent: u64,
     /// Second and later writes.
     pub retransmitted: u64,
-    /// Late PUBACKs.
+    /// Late PUBACKs, and PUBACKs that name no operation.
     pub late_acks: u64,
     /// First sightings by observers.
     pub seen: u64,

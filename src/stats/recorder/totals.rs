@@ -1,0 +1,136 @@
+//! What a worker reports at its end, and how workers' totals add up.
+
+use super::ErrorCount;
+use crate::stats::books::{Books, DeliveryCounts};
+use serde::{Deserialize, Serialize};
+
+/// What the devices' own state says at the end, per `[stream][phase]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Arrivals by the schedule's arithmetic, independent of events.
+    pub planned: Vec<Vec<u64>>,
+    /// Due and still waiting.
+    pub waiting: Vec<Vec<u64>>,
+    /// Written and un-ended.
+    pub in_flight: Vec<Vec<u64>>,
+}
+
+impl Audit {
+    /// An audit of zeros for this many streams and phases.
+    pub fn new(streams: usize, phases: usize) -> Self {
+        let zeros = vec![vec![0; phases]; streams];
+        Self {
+            planned: zeros.clone(),
+            waiting: zeros.clone(),
+            in_flight: zeros,
+        }
+    }
+
+    /// Enters `waiting` and `in_flight` into `books` and tells whether the arrivals counted by
+    /// events equal the schedule's arithmetic everywhere.
+    pub(super) fn close(&self, books: &mut [Vec<Books>]) -> bool {
+        let at = |table: &[Vec<u64>], stream: usize, phase: usize| {
+            table.get(stream).and_then(|row| row.get(phase)).copied()
+        };
+        let mut agrees = self.planned.len() == books.len();
+        for (stream, row) in books.iter_mut().enumerate() {
+            for (phase, book) in row.iter_mut().enumerate() {
+                book.waiting = at(&self.waiting, stream, phase).unwrap_or(0);
+                book.in_flight = at(&self.in_flight, stream, phase).unwrap_or(0);
+                agrees &= at(&self.planned, stream, phase) == Some(book.planned);
+            }
+        }
+        agrees
+    }
+}
+
+/// A worker's (or, merged, the run's) totals.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Per `[stream][phase]`.
+    pub books: Vec<Vec<Books>>,
+    /// Whether `planned` as counted by events equals the schedule's arithmetic everywhere.
+    pub schedule_agrees: bool,
+    /// Per phase (of the attempt's end).
+    pub attempts: Vec<AttemptCounts>,
+    /// Per phase: (device-seconds with a session, expected device-seconds).
+    pub availability: Vec<(f64, f64)>,
+    /// Per fault: devices not connected when it cleared, and how many of them came back.
+    pub recoveries: Vec<Recovery>,
+    /// The delivery ledger.
+    pub delivery: DeliveryCounts,
+    /// Values outside the histograms' range.
+    pub out_of_range: u64,
+    /// Errors of the whole run.
+    pub errors: Vec<ErrorCount>,
+}
+
+/// Ended connection attempts.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptCounts {
+    /// CONNACK accepted.
+    pub accepted: u64,
+    /// Failed for any cause.
+    pub failed: u64,
+}
+
+/// Recovery from one fault.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Devices with power, not connected at the clearing.
+    pub affected: u64,
+    /// Of those, connected again before the next fault or the end.
+    pub recovered: u64,
+}
+
+impl Totals {
+    /// Adds another worker's totals; errors of one kind are added up. `Totals::default()` is
+    /// neutral, so that a fold may start from it; alone it claims nothing (`schedule_agrees` is
+    /// false).
+    pub fn merge(&mut self, other: &Self) {
+        if *other == Self::default() {
+            return;
+        }
+        if *self == Self::default() {
+            *self = other.clone();
+            return;
+        }
+        grow(&mut self.books, other.books.len());
+        for (row, more) in self.books.iter_mut().zip(&other.books) {
+            grow(row, more.len());
+            row.iter_mut().zip(more).for_each(|(a, b)| a.add(b));
+        }
+        self.schedule_agrees &= other.schedule_agrees;
+        grow(&mut self.attempts, other.attempts.len());
+        for (a, b) in self.attempts.iter_mut().zip(&other.attempts) {
+            a.accepted += b.accepted;
+            a.failed += b.failed;
+        }
+        grow(&mut self.availability, other.availability.len());
+        for (a, b) in self.availability.iter_mut().zip(&other.availability) {
+            a.0 += b.0;
+            a.1 += b.1;
+        }
+        grow(&mut self.recoveries, other.recoveries.len());
+        for (a, b) in self.recoveries.iter_mut().zip(&other.recoveries) {
+            a.affected += b.affected;
+            a.recovered += b.recovered;
+        }
+        self.delivery.add(&other.delivery);
+        self.out_of_range += other.out_of_range;
+        self.errors = ErrorCount::merge(self.errors.iter().chain(&other.errors));
+    }
+
+    /// The books of all streams and phases in one.
+    pub fn sum(&self) -> Books {
+        let mut sum = Books::default();
+        self.books.iter().flatten().for_each(|b| sum.add(b));
+        sum
+    }
+}
+
+fn grow<T: Clone + Default>(list: &mut Vec<T>, len: usize) {
+    if list.len() < len {
+        list.resize(len, T::default());
+    }
+}
