@@ -2,15 +2,29 @@
 //! async; it is stepped by `sim` and `live` alike.
 
 pub mod backoff;
+pub mod connect;
+mod connection;
 pub mod pacer;
 pub mod payload;
 pub mod stamp;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod timers;
 
 use crate::mqtt::packet::{Packet, PacketId, QoS};
-use crate::scenario::plan::{DeviceIdx, Plan};
+use crate::mqtt::session::{KeepAlive, Session};
+use crate::scenario::plan::{Client, Cohort, DeviceIdx, Plan};
 use crate::stats::event::{Cause, Event, Operation};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use std::sync::Arc;
+use streams::StreamState;
+use timers::{Timer, Timers};
+
+/// How long a QoS 1 publish of `on_connect` keeps its place in the inflight window without a
+/// PUBACK. It belongs to no stream, so no `ack_timeout` of the scenario speaks of it; 30 s is that
+/// word's default.
+const STEP_ACK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a device of one cohort needs to know besides its own state; shared by all of them.
 #[derive(Debug)]
@@ -23,6 +37,36 @@ pub struct Profile {
     pub run: u32,
     /// T0 on the run's axis.
     pub start: Instant,
+}
+
+impl Profile {
+    fn cohort(&self) -> &Cohort {
+        &self.plan.cohorts[self.cohort]
+    }
+
+    fn client(&self) -> &Client {
+        &self.cohort().client
+    }
+
+    /// Index into `Plan::streams` of the cohort's stream `index`.
+    fn stream_index(&self, index: usize) -> usize {
+        self.cohort().streams.start + index
+    }
+
+    fn keep_alive(&self) -> KeepAlive {
+        let client = self.client();
+        KeepAlive {
+            interval_s: client.keep_alive_s,
+            ping_timeout: client.ping_timeout,
+        }
+    }
+
+    fn ack_timeout(&self, tag: &Tag) -> Duration {
+        match tag {
+            Tag::Telemetry { stream, .. } => self.plan.streams[usize::from(*stream)].ack_timeout,
+            Tag::Step(_) => STEP_ACK_TIMEOUT,
+        }
+    }
 }
 
 /// What happens to a device.
@@ -97,14 +141,117 @@ pub struct Telemetry {
 /// One virtual device.
 #[derive(Debug)]
 pub struct Device {
+    profile: Arc<Profile>,
+    /// Telemetry, one per stream of the cohort.
+    streams: Box<[StreamState]>,
+    session: Session<Tag>,
+    timers: Timers,
+    /// When the attempt was wanted: power-on or the end of a backoff.
+    attempt_intended: Instant,
+    /// Since when it is online; meaningless in other states.
+    online_since: Instant,
+    /// No arrival intended at or after it is planned: the end of the last phase, or earlier.
+    horizon: Instant,
+    /// The backoff before this one, zero after a success.
+    last_wait: Duration,
     id: DeviceIdx,
+    /// Waits since it was last online: the exponent of the backoff, plus one.
+    waits: u32,
+    /// Failed attempts since it was last online.
+    failed: u32,
+    /// All waits of the run: the index of the next draw.
+    draws: u32,
+    boot: u16,
+    state: State,
+}
+
+const _: () = assert!(
+    size_of::<Device>() <= 200,
+    "256 bytes with one stream (24) and one publish in flight (32)"
+);
+
+/// Where a device is in its life.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Without power.
+    Off,
+    /// Waits for the transport.
+    Connecting,
+    /// CONNECT written, waits for CONNACK.
+    Handshaking,
+    /// Works off `on_connect`; the step it is at.
+    Subscribing(u16),
+    /// All steps done; telemetry flows.
+    Online,
+    /// Waits for the next attempt.
+    BackingOff,
+    /// The policy gave up.
+    GaveUp,
+    /// Shut down for good.
+    Stopped,
+}
+
+/// What a QoS 1 publish of a device was, in 16 bytes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Tag {
+    /// An operation, taken apart so that the tag fits into its padding.
+    Telemetry {
+        stream: u16,
+        seq: u32,
+        intended: Instant,
+    },
+    /// A step of `on_connect`.
+    Step(u16),
+}
+
+impl From<Operation> for Tag {
+    fn from(op: Operation) -> Self {
+        Self::Telemetry {
+            stream: op.stream,
+            seq: op.seq,
+            intended: op.intended,
+        }
+    }
+}
+
+impl Tag {
+    const fn operation(self) -> Option<Operation> {
+        match self {
+            Self::Telemetry {
+                stream,
+                seq,
+                intended,
+            } => Some(Operation {
+                stream,
+                seq,
+                intended,
+            }),
+            Self::Step(_) => None,
+        }
+    }
 }
 
 impl Device {
     /// A device without power.
     pub fn new(profile: Arc<Profile>, id: DeviceIdx) -> Self {
-        let _ = profile;
-        Self { id }
+        let streams = vec![StreamState::IDLE; profile.cohort().streams.len()];
+        let horizon = profile.start.after(profile.plan.length());
+        Self {
+            profile,
+            streams: streams.into_boxed_slice(),
+            session: Session::new(),
+            timers: Timers::IDLE,
+            attempt_intended: Instant::NEVER,
+            online_since: Instant::NEVER,
+            horizon,
+            last_wait: Duration::ZERO,
+            id,
+            waits: 0,
+            failed: 0,
+            draws: 0,
+            boot: 0,
+            state: State::Off,
+        }
     }
 
     /// Its index in the fleet.
@@ -112,39 +259,193 @@ impl Device {
         self.id
     }
 
+    /// Its boot counter: 1 at the first power-on, 0 before.
+    pub const fn boot(&self) -> u16 {
+        self.boot
+    }
+
     /// Steps the device: `input` happened at `now`; what it wants done is appended to `out`.
+    ///
+    /// `now` must not run backwards. Inputs of a transport that was closed must not come.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
-        let _ = (now, input, out);
-        todo!("device helper")
+        use State::{
+            BackingOff, Connecting, GaveUp, Handshaking, Off, Online, Stopped, Subscribing,
+        };
+        match (self.state, input) {
+            (Off, Input::PowerOn) => self.power_on(now, out),
+            (
+                Connecting | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp,
+                Input::PowerOff,
+            ) => self.power_off(now, out),
+            (
+                Off | Connecting | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp,
+                Input::Shutdown,
+            ) => self.shut_down(now, out),
+            (
+                Connecting | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp,
+                Input::Timeout,
+            ) => self.handle_timeout(now, out),
+            (
+                Off | Connecting | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp,
+                Input::StopArrivals,
+            ) => {
+                self.plan_due(now, self.horizon.min(now), out);
+                self.end_streams(now);
+            }
+            (Connecting, Input::Opened) => {
+                self.state = Handshaking;
+                self.session.wrote(now);
+                out.push(Output::Send(connect::connect(&self.profile, self.id)));
+            }
+            (Handshaking, Input::Received(packet)) => self.shake_hands(now, &packet, out),
+            (Subscribing(_) | Online, Input::Received(packet)) => self.receive(now, &packet, out),
+            (Connecting | Handshaking, Input::Closed(cause)) => {
+                self.attempt_failed(now, cause, out);
+            }
+            (Subscribing(_) | Online, Input::Closed(cause)) => {
+                self.connection_lost(now, cause, out);
+            }
+            // It has power already, or none to lose; a timeout that came due before it was
+            // switched off; nothing reaches a stopped device.
+            (
+                Connecting | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp | Stopped,
+                Input::PowerOn,
+            )
+            | (Off | Stopped, Input::PowerOff | Input::Timeout)
+            | (Stopped, Input::StopArrivals | Input::Shutdown) => {}
+            // Of a transport that this device has closed or not opened: the driver drops these.
+            (
+                Off | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp | Stopped,
+                Input::Opened,
+            )
+            | (Off | Connecting | BackingOff | GaveUp | Stopped, Input::Received(_))
+            | (Off | BackingOff | GaveUp | Stopped, Input::Closed(_)) => {}
+        }
+        self.settle();
     }
 
     /// When it wants `Input::Timeout`; [`Instant::NEVER`] when idle.
     pub fn poll_timeout(&self) -> Instant {
-        todo!("device helper")
+        self.timers.next()
     }
 
     /// Whether it has power.
-    pub fn is_powered(&self) -> bool {
-        todo!("device helper")
+    pub const fn is_powered(&self) -> bool {
+        !matches!(self.state, State::Off | State::Stopped)
     }
 
     /// Whether it has an established session.
-    pub fn is_connected(&self) -> bool {
-        todo!("device helper")
+    pub const fn is_connected(&self) -> bool {
+        matches!(self.state, State::Subscribing(_) | State::Online)
     }
 
     /// Whether nothing waits or is in flight (the drain is over for it).
     pub fn is_drained(&self) -> bool {
-        todo!("device helper")
+        !self.has_waiting() && self.operations_in_flight().next().is_none()
     }
 
     /// Its operations that are due and neither sent nor given up, for the audit of the books.
     pub fn waiting(&self) -> Vec<Operation> {
-        todo!("device helper")
+        let mut waiting = Vec::new();
+        for index in 0..self.streams.len() {
+            self.for_waiting(index, |op| waiting.push(op));
+        }
+        waiting
     }
 
     /// Its operations that are written and not ended, for the audit of the books.
     pub fn in_flight(&self) -> Vec<Operation> {
-        todo!("device helper")
+        self.operations_in_flight().collect()
+    }
+
+    /// Bytes it holds on the heap (the profile is shared).
+    pub fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.streams) + self.session.heap_bytes()
+    }
+
+    fn operations_in_flight(&self) -> impl Iterator<Item = Operation> {
+        self.session
+            .pending()
+            .filter_map(|entry| entry.tag.operation())
+    }
+
+    /// After each input: arms the timers that follow from the rest of the state.
+    fn settle(&mut self) {
+        if !self.is_powered() {
+            self.timers = Timers::IDLE;
+            return;
+        }
+        self.timers.arm(Timer::Arrival, self.next_arrival());
+        let pulse = if self.is_connected() {
+            self.session.pulse_deadline(self.profile.keep_alive())
+        } else {
+            Instant::NEVER
+        };
+        self.timers.arm(Timer::Pulse, pulse);
+        if self.session.in_flight() == 0 {
+            self.timers.disarm(Timer::Ack);
+        }
+    }
+}
+
+/// Power and the end of the run.
+impl Device {
+    fn power_on(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.boot = self.boot.saturating_add(1);
+        (self.waits, self.failed, self.last_wait) = (0, 0, Duration::ZERO);
+        self.start_streams(now);
+        let expected = now.after(self.profile.client().connect_timeout);
+        self.timers.arm(Timer::Expected, expected);
+        out.push(Output::Event(Event::PoweredOn));
+        self.start_attempt(now, now, out);
+    }
+
+    /// The device's half of the session goes with the power, persistent or not: nothing in this
+    /// edition survives on flash.
+    fn power_off(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.hang_up(out);
+        self.state = State::Off;
+        self.plan_due(now, self.horizon.min(now), out);
+        self.lose_session(out);
+        self.session = Session::new();
+        self.drop_waiting(out);
+        self.report_expected(out);
+        out.push(Output::Event(Event::PoweredOff));
+    }
+
+    /// What waits or is in flight stays for the audit.
+    fn shut_down(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.is_connected() {
+            self.session.wrote(now);
+            out.push(Output::Send(Packet::Disconnect));
+        }
+        self.hang_up(out);
+        let was_powered = self.is_powered();
+        self.state = State::Stopped;
+        if was_powered {
+            self.report_expected(out);
+            out.push(Output::Event(Event::PoweredOff));
+        }
+    }
+
+    /// Closes the transport, if there is one, by the device's own will.
+    fn hang_up(&mut self, out: &mut Vec<Output>) {
+        match self.state {
+            State::Connecting | State::Handshaking => out.push(Output::Close),
+            State::Subscribing(_) | State::Online => {
+                self.session.disconnected();
+                out.push(Output::Close);
+                let cause = Cause::DeviceStopped;
+                out.push(Output::Event(Event::Disconnected { cause }));
+            }
+            State::Off | State::BackingOff | State::GaveUp | State::Stopped => {}
+        }
+    }
+
+    fn report_expected(&mut self, out: &mut Vec<Output>) {
+        if self.timers.is_armed(Timer::Expected) {
+            self.timers.disarm(Timer::Expected);
+            out.push(Output::Event(Event::Expected));
+        }
     }
 }

@@ -1,0 +1,318 @@
+//! The connection of a device: attempts and their ends, handshake, `on_connect` steps, packets and
+//! deadlines.
+
+use super::timers::Timer;
+use super::{Device, Output, State, Tag, Telemetry, backoff, connect};
+use crate::mqtt::packet::{ConnectCode, Packet, QoS};
+use crate::mqtt::session::{Entry, Incoming, Pulse};
+use crate::scenario::plan::{Backoff, Step};
+use crate::stats::event::{Cause, Event, Limit, Operation};
+use crate::time::{Duration, Instant};
+
+/// Attempts and their ends.
+impl Device {
+    pub(super) fn start_attempt(&mut self, now: Instant, intended: Instant, out: &mut Vec<Output>) {
+        self.state = State::Connecting;
+        self.attempt_intended = intended;
+        let overdue = now.after(self.profile.client().connect_timeout);
+        self.timers.arm(Timer::Answer, overdue);
+        out.push(Output::Open);
+        out.push(Output::Event(Event::AttemptStarted { intended }));
+    }
+
+    pub(super) fn attempt_failed(&mut self, now: Instant, cause: Cause, out: &mut Vec<Output>) {
+        let intended = self.attempt_intended;
+        out.push(Output::Event(Event::AttemptFailed { intended, cause }));
+        self.failed = self.failed.saturating_add(1);
+        self.back_off(now, out);
+    }
+
+    pub(super) fn connection_lost(&mut self, now: Instant, cause: Cause, out: &mut Vec<Output>) {
+        out.push(Output::Event(Event::Disconnected { cause }));
+        self.session.disconnected();
+        if self.profile.cohort().session.clean {
+            self.lose_session(out);
+        }
+        if self.state != State::Online {
+            // It never got through its steps: for the policy, one more failure in a row.
+            self.failed = self.failed.saturating_add(1);
+        }
+        self.back_off(now, out);
+    }
+
+    fn back_off(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.timers.disarm(Timer::Answer);
+        self.timers.disarm(Timer::Burst);
+        let policy = self.profile.client().backoff;
+        self.waits = self.waits.saturating_add(1);
+        // Giving up counts failed attempts, and a lost connection is none, though it does begin
+        // the row of waits; so that part of the policy is decided here.
+        let endless = Backoff {
+            give_up_after: None,
+            ..policy
+        };
+        let wait = backoff::delay(
+            &endless,
+            self.profile.plan.seed,
+            self.id,
+            u64::from(self.draws),
+            self.waits,
+            self.last_wait,
+        );
+        match (wait, policy.give_up_after) {
+            (Some(wait), give_up) if give_up.is_none_or(|after| self.failed < after) => {
+                self.draws = self.draws.wrapping_add(1);
+                self.last_wait = wait;
+                self.state = State::BackingOff;
+                self.timers.arm(Timer::Backoff, now.after(wait));
+            }
+            (Some(_) | None, _) => {
+                self.state = State::GaveUp;
+                out.push(Output::Event(Event::GaveUp));
+            }
+        }
+    }
+
+    /// No PUBACK can come any more for what is in flight.
+    pub(super) fn lose_session(&mut self, out: &mut Vec<Output>) {
+        self.session.discard(|entry| {
+            if let Some(op) = entry.tag.operation() {
+                out.push(Output::Event(Event::SessionGone(op)));
+            }
+        });
+    }
+}
+
+/// The connection: handshake, `on_connect` steps, packets.
+impl Device {
+    pub(super) fn shake_hands(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Vec<Output>) {
+        let cause = match packet {
+            Packet::ConnAck {
+                session_present,
+                code: ConnectCode::Accepted,
+            } => return self.connected(now, *session_present, out),
+            Packet::ConnAck { code, .. } => Cause::ConnAck(*code),
+            // The first packet from the server must be a CONNACK (MQTT-3.2.0-1).
+            Packet::Connect(_)
+            | Packet::Publish(_)
+            | Packet::PubAck(_)
+            | Packet::Subscribe { .. }
+            | Packet::SubAck { .. }
+            | Packet::Unsubscribe { .. }
+            | Packet::UnsubAck(_)
+            | Packet::PingReq
+            | Packet::PingResp
+            | Packet::Disconnect => Cause::ProtocolError,
+        };
+        out.push(Output::Close);
+        self.attempt_failed(now, cause, out);
+    }
+
+    fn connected(&mut self, now: Instant, session_present: bool, out: &mut Vec<Output>) {
+        self.timers.disarm(Timer::Answer);
+        self.report_expected(out);
+        out.push(Output::Event(Event::Connected {
+            intended: self.attempt_intended,
+            session_present,
+        }));
+        if session_present {
+            self.retransmit(now, out);
+        } else {
+            self.lose_session(out);
+        }
+        self.state = State::Subscribing(0);
+        self.run_steps(now, out);
+    }
+
+    fn retransmit(&mut self, now: Instant, out: &mut Vec<Output>) {
+        for entry in self.session.resume(now) {
+            match (entry.tag, entry.tag.operation()) {
+                (Tag::Telemetry { .. }, Some(op)) => {
+                    out.push(Output::Telemetry(Telemetry {
+                        op,
+                        boot: self.boot,
+                        packet_id: entry.packet_id,
+                        dup: true,
+                    }));
+                    out.push(Output::Event(Event::Retransmitted(op)));
+                }
+                (Tag::Step(step), _) => out.push(Output::Publish(connect::publish(
+                    &self.profile,
+                    self.id,
+                    step,
+                    entry.packet_id,
+                    true,
+                ))),
+                (Tag::Telemetry { .. }, None) => unreachable!("telemetry is an operation"),
+            }
+        }
+    }
+
+    /// Works off `on_connect` until a step has to wait: a SUBSCRIBE for its SUBACK, a QoS 1 publish
+    /// for room in the window.
+    fn run_steps(&mut self, now: Instant, out: &mut Vec<Output>) {
+        while let State::Subscribing(step) = self.state {
+            let Some(what) = self.profile.cohort().on_connect.get(usize::from(step)) else {
+                self.state = State::Online;
+                self.online_since = now;
+                (self.waits, self.failed, self.last_wait) = (0, 0, Duration::ZERO);
+                self.flush(now, out);
+                return;
+            };
+            let packet_id = match what {
+                Step::Subscribe { topic, qos } => {
+                    if let Some(packet_id) = self.session.subscribe(now, 1) {
+                        let packet =
+                            connect::subscribe(&self.profile, self.id, topic, *qos, packet_id);
+                        out.push(Output::Send(packet));
+                        let overdue = now.after(self.profile.client().connect_timeout);
+                        self.timers.arm(Timer::Answer, overdue);
+                    }
+                    return;
+                }
+                Step::Publish {
+                    qos: QoS::AtMostOnce,
+                    ..
+                } => {
+                    self.session.wrote(now);
+                    0
+                }
+                Step::Publish { .. } => {
+                    let window = self.profile.client().inflight;
+                    let tag = Tag::Step(step);
+                    let Some(packet_id) = self.session.publish(now, tag, false, window) else {
+                        return;
+                    };
+                    let deadline = now.after(super::STEP_ACK_TIMEOUT);
+                    self.timers.arm_earlier(Timer::Ack, deadline);
+                    packet_id
+                }
+            };
+            let publish = connect::publish(&self.profile, self.id, step, packet_id, false);
+            out.push(Output::Publish(publish));
+            self.state = State::Subscribing(step + 1);
+        }
+    }
+
+    pub(super) fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Vec<Output>) {
+        match self.session.receive(packet) {
+            Incoming::Acked(entry) => {
+                if let Some(op) = entry.tag.operation() {
+                    out.push(Output::Event(acked(op, &entry)));
+                }
+                self.window_opened(now, out);
+            }
+            Incoming::LateAck(entry) => {
+                if let Some(op) = entry.tag.operation() {
+                    out.push(Output::Event(Event::LateAck(op)));
+                }
+            }
+            Incoming::UnexpectedAck => out.push(Output::Event(Event::UnexpectedAck)),
+            Incoming::Granted(granted) => {
+                self.timers.disarm(Timer::Answer);
+                match (self.state, granted.iter().all(Option::is_some)) {
+                    (State::Subscribing(step), true) => {
+                        self.state = State::Subscribing(step + 1);
+                        self.run_steps(now, out);
+                    }
+                    (_, true) => unreachable!("only steps subscribe"),
+                    (_, false) => self.abandon(now, Cause::SubscribeRefused, out),
+                }
+            }
+            Incoming::Message(publish) => match publish.qos {
+                QoS::AtMostOnce => {}
+                QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                    self.session.wrote(now);
+                    out.push(Output::Send(Packet::PubAck(publish.packet_id)));
+                    out.push(Output::Event(Event::Received));
+                }
+            },
+            Incoming::Pong => {}
+            Incoming::Violation => self.abandon(now, Cause::ProtocolError, out),
+        }
+    }
+
+    /// A place in the inflight window is free again.
+    fn window_opened(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.run_steps(now, out);
+        self.flush(now, out);
+    }
+
+    /// Closes an established connection that is of no use.
+    fn abandon(&mut self, now: Instant, cause: Cause, out: &mut Vec<Output>) {
+        out.push(Output::Close);
+        self.connection_lost(now, cause, out);
+    }
+}
+
+/// Deadlines.
+impl Device {
+    pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.timers.take(Timer::Expected, now).is_some() {
+            out.push(Output::Event(Event::Expected));
+        }
+        if self.timers.take(Timer::Ack, now).is_some() {
+            self.time_out_acks(now, out);
+        }
+        if self.timers.take(Timer::Arrival, now).is_some() {
+            self.plan_due(now, self.horizon, out);
+        }
+        if self.timers.take(Timer::Burst, now).is_some() {
+            self.flush(now, out);
+        }
+        if self.timers.take(Timer::Answer, now).is_some() {
+            self.answer_overdue(now, out);
+        }
+        // The connection may have ended a line above.
+        if self.timers.take(Timer::Pulse, now).is_some() && self.is_connected() {
+            match self.session.pulse(now, self.profile.keep_alive()) {
+                Pulse::Idle => {}
+                Pulse::Ping => out.push(Output::Send(Packet::PingReq)),
+                Pulse::Dead => self.abandon(now, Cause::KeepAliveTimeout, out),
+            }
+        }
+        if let Some(intended) = self.timers.take(Timer::Backoff, now) {
+            self.start_attempt(now, intended, out);
+        }
+    }
+
+    fn answer_overdue(&mut self, now: Instant, out: &mut Vec<Output>) {
+        match self.state {
+            State::Connecting | State::Handshaking => {
+                out.push(Output::Close);
+                self.attempt_failed(now, Cause::ConnectTimeout, out);
+            }
+            State::Subscribing(_) => self.abandon(now, Cause::SubscribeTimeout, out),
+            State::Off | State::Online | State::BackingOff | State::GaveUp | State::Stopped => {
+                unreachable!("armed only while an answer is awaited")
+            }
+        }
+    }
+
+    fn time_out_acks(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let profile = &self.profile;
+        let ended = |entry: &Entry<Tag>| {
+            if let Some(op) = entry.tag.operation() {
+                let sent = entry.sent;
+                out.push(Output::Event(Event::TimedOut { op, sent }));
+            }
+        };
+        let forgotten = self
+            .session
+            .time_out(now, |tag| profile.ack_timeout(tag), ended);
+        for _ in 0..forgotten {
+            out.push(Output::Event(Event::LimitReached(Limit::HeldPacketIds)));
+        }
+        let next = self.session.ack_deadline(|tag| profile.ack_timeout(tag));
+        self.timers.arm(Timer::Ack, next);
+        self.window_opened(now, out);
+    }
+}
+
+const fn acked(op: Operation, entry: &Entry<Tag>) -> Event {
+    Event::Acked {
+        op,
+        sent: entry.sent,
+        replayed: entry.late || entry.retransmitted,
+    }
+}
