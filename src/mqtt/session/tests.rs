@@ -245,7 +245,8 @@ proptest! {
                 Step::PubAck(id) => match session.receive(&Packet::PubAck(id)) {
                     Incoming::Acked(e) => prop_assert_eq!(flying.remove(&id), Some(e.tag)),
                     Incoming::LateAck(e) => prop_assert_eq!(held.remove(&id), Some(e.tag)),
-                    other => {
+                    other @ (Incoming::UnexpectedAck | Incoming::Granted(_) | Incoming::Message(_)
+                    | Incoming::Pong | Incoming::Violation) => {
                         prop_assert_eq!(other, Incoming::UnexpectedAck);
                         prop_assert!(!flying.contains_key(&id) && !held.contains_key(&id));
                     }
