@@ -2,14 +2,44 @@
 //! telemetry of at most [`DEVICES_MAX`] devices by their exact topics. Sans-IO, like a device.
 
 use crate::device::stamp::Stamp;
-use crate::mqtt::packet::Packet;
-use crate::scenario::plan::{DeviceIdx, Plan};
+use crate::device::{backoff, connect, payload};
+use crate::mqtt::packet::{Connect, ConnectCode, Packet, Publish, QoS};
+use crate::mqtt::session::{Incoming, KeepAlive, Pulse, Session};
+use crate::scenario::plan::{Backoff, BackoffShape, DeviceIdx, Plan};
+use crate::scenario::template::{Segment, Template};
 use crate::stats::event::Cause;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+#[cfg(test)]
+mod tests;
 
 /// Devices of one observer.
 pub const DEVICES_MAX: usize = 250;
+
+/// Filters of one SUBSCRIBE; there is at most one without an answer. Mosquitto and EMQX take far
+/// more, but a packet of a few kilobytes is no burden to any broker.
+pub const FILTERS_MAX: usize = 64;
+
+/// From OPEN to CONNACK, and from a SUBSCRIBE to its SUBACK.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Short, so that a half-open connection is noticed well within a drain of 30 s.
+const KEEP_ALIVE: KeepAlive = KeepAlive {
+    interval_s: 30,
+    ping_timeout: Duration::from_secs(10),
+};
+
+/// Quick to come back, since each gap leaves acknowledgements unverified, and jittered, since all
+/// observers of a node lose it together.
+const BACKOFF: Backoff = Backoff {
+    shape: BackoffShape::FullJitter {
+        base: Duration::from_millis(200),
+        cap: Duration::from_secs(2),
+    },
+    give_up_after: None,
+};
 
 /// What happens to an observer.
 #[derive(Clone, Debug)]
@@ -50,7 +80,7 @@ pub enum Event {
     Seen(Stamp),
     /// A payload without a stamp of ours.
     Corrupt,
-    /// A message whose stamp names another run.
+    /// A message whose stamp names another run, or a device that the topic does not belong to.
     Foreign,
     /// The session is not receiving from now on.
     GapBegan,
@@ -61,27 +91,103 @@ pub enum Event {
     },
     /// Its connection failed or ended.
     Failed(Cause),
-    /// The target refuses a subscription for good; the run cannot be verified.
+    /// The target refuses a subscription (or grants it at QoS 0 only); the run cannot be verified.
+    /// The observer has left.
     SubscribeRefused,
 }
 
 /// One observer session.
 #[derive(Debug)]
 pub struct Observer {
+    plan: Arc<Plan>,
+    run: u32,
     node: u16,
+    name: u32,
+    /// Ascending.
     devices: Vec<DeviceIdx>,
+    /// All exact topics to subscribe to: (index into `devices`, index into `Plan::streams`).
+    topics: Vec<(u16, u16)>,
+    /// Some topic of these devices does not name the device, so that messages of others arrive too.
+    shared_topics: bool,
+    session: Session<()>,
+    state: State,
+    /// Topics granted so far in the server's present session.
+    granted: usize,
+    /// All topics have been granted once.
+    armed: bool,
+    /// Of the gap that is going on, if one is.
+    gap: Option<Gap>,
+    /// CONNACK, SUBACK or the end of the backoff.
+    deadline: Instant,
+    pulse_at: Instant,
+    /// Waits since it last received.
+    waits: u32,
+    /// All waits of the run: the index of the next draw.
+    draws: u64,
+}
+
+/// A time in which the session does not receive.
+#[derive(Copy, Clone, Debug)]
+struct Gap {
+    /// Each CONNACK since its begin said that the server still had the session.
+    session_kept: bool,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Not started.
+    Idle,
+    /// Waits for the transport.
+    Connecting,
+    /// CONNECT written, waits for CONNACK.
+    Handshaking,
+    /// A SUBSCRIBE waits for its SUBACK; what is granted already is received.
+    Subscribing,
+    /// Everything is granted.
+    Receiving,
+    /// Waits for the next attempt.
+    BackingOff,
+    /// Left for good.
+    Stopped,
 }
 
 impl Observer {
     /// An observer of `devices` on `node`; `name` makes its client id unique in the run.
-    pub fn new(plan: Arc<Plan>, run: u32, node: u16, name: u32, devices: Vec<DeviceIdx>) -> Self {
-        let _ = (plan, run, name);
-        Self { node, devices }
+    ///
+    /// It authenticates like the first of its devices: brokers in tests rarely know users that may
+    /// read everything, and an identity of its own would need a word in the scenario.
+    pub fn new(
+        plan: Arc<Plan>,
+        run: u32,
+        node: u16,
+        name: u32,
+        mut devices: Vec<DeviceIdx>,
+    ) -> Self {
+        devices.sort_unstable();
+        let (topics, shared_topics) = topics(&plan, &devices);
+        Self {
+            plan,
+            run,
+            node,
+            name,
+            devices,
+            topics,
+            shared_topics,
+            session: Session::new(),
+            state: State::Idle,
+            granted: 0,
+            armed: false,
+            gap: None,
+            deadline: Instant::NEVER,
+            pulse_at: Instant::NEVER,
+            waits: 0,
+            draws: 0,
+        }
     }
 
-    /// Its client identifier.
+    /// Its client identifier: `fs-obs-<run>-<name>`, both in hex.
     pub fn client_id(&self) -> String {
-        todo!("device helper")
+        format!("fs-obs-{:08x}-{:x}", self.run, self.name)
     }
 
     /// The node it connects to.
@@ -89,26 +195,327 @@ impl Observer {
         self.node
     }
 
-    /// The devices whose telemetry it receives.
+    /// The devices whose telemetry it receives, ascending.
     pub fn devices(&self) -> &[DeviceIdx] {
         &self.devices
     }
 
     /// Steps the observer: `input` happened at `now`; what it wants done is appended to `out`.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
-        let _ = (now, input, out);
-        todo!("device helper")
+        use State::{BackingOff, Connecting, Handshaking, Idle, Receiving, Stopped, Subscribing};
+        match (self.state, input) {
+            (Idle, Input::Start) => self.open(now, out),
+            (Connecting, Input::Opened) => {
+                self.state = Handshaking;
+                self.session.wrote(now);
+                out.push(Output::Send(self.connect()));
+            }
+            (Handshaking, Input::Received(packet)) => self.shake_hands(now, &packet, out),
+            (Subscribing | Receiving, Input::Received(packet)) => {
+                self.receive(now, &packet, out);
+            }
+            (Connecting | Handshaking | Subscribing | Receiving, Input::Closed(cause)) => {
+                self.lose(now, cause, out);
+            }
+            (Connecting | Handshaking | Subscribing | Receiving | BackingOff, Input::Timeout) => {
+                self.handle_timeout(now, out);
+            }
+            (
+                Idle | Connecting | Handshaking | Subscribing | Receiving | BackingOff,
+                Input::Shutdown,
+            ) => self.leave(out),
+            // It has started already; it is not running.
+            (
+                Connecting | Handshaking | Subscribing | Receiving | BackingOff | Stopped,
+                Input::Start,
+            )
+            | (Idle | Stopped, Input::Timeout)
+            | (Stopped, Input::Shutdown) => {}
+            // Of a transport that it has closed or not opened: the driver drops these.
+            (
+                Idle | Handshaking | Subscribing | Receiving | BackingOff | Stopped,
+                Input::Opened,
+            )
+            | (Idle | Connecting | BackingOff | Stopped, Input::Received(_))
+            | (Idle | BackingOff | Stopped, Input::Closed(_)) => {}
+        }
+        self.pulse_at = match self.state {
+            Subscribing | Receiving => self.session.pulse_deadline(KEEP_ALIVE),
+            Idle | Connecting | Handshaking | BackingOff | Stopped => Instant::NEVER,
+        };
     }
 
     /// When it wants `Input::Timeout`; [`Instant::NEVER`] when idle.
     pub fn poll_timeout(&self) -> Instant {
-        todo!("device helper")
+        self.deadline.min(self.pulse_at)
     }
 
     /// Splits the observed devices among `owned` into observers of at most [`DEVICES_MAX`] devices
-    /// of one node each (any one node if the target is a cluster).
+    /// of one node each (any one node if the target is a cluster: then they take turns).
+    ///
+    /// Names are `worker * 65 536 + n`, so a worker may have 65 536 observers, 16 million devices.
     pub fn plan_all(plan: &Arc<Plan>, run: u32, worker: u32, owned: &[DeviceIdx]) -> Vec<Self> {
-        let _ = (plan, run, worker, owned);
-        todo!("device helper")
+        let mut by_node: BTreeMap<u16, Vec<DeviceIdx>> = BTreeMap::new();
+        let has_streams = |device| !plan.cohorts[plan.cohort_of(device)].streams.is_empty();
+        for &device in owned {
+            if plan.observed(device) && has_streams(device) {
+                let node = if plan.target.is_cluster() {
+                    0
+                } else {
+                    plan.home_node(device)
+                };
+                by_node.entry(node).or_default().push(device);
+            }
+        }
+        let chunks = by_node.iter().flat_map(|(node, devices)| {
+            devices
+                .chunks(DEVICES_MAX)
+                .map(|chunk| (*node, chunk.to_vec()))
+        });
+        let turn = |n: u32| {
+            u16::try_from((worker + n) % u32::from(plan.target.nodes()))
+                .expect("below the number of nodes, a u16")
+        };
+        (0u32..)
+            .zip(chunks)
+            .map(|(n, (node, devices))| {
+                let node = if plan.target.is_cluster() {
+                    turn(n)
+                } else {
+                    node
+                };
+                Self::new(Arc::clone(plan), run, node, (worker << 16) | n, devices)
+            })
+            .collect()
     }
+
+    fn open(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.state = State::Connecting;
+        self.deadline = now.after(ANSWER_TIMEOUT);
+        out.push(Output::Open);
+    }
+
+    fn connect(&self) -> Packet<'static> {
+        let (username, password) = self.devices.first().map_or((None, None), |&device| {
+            connect::credentials(&self.plan, &payload::names(&self.plan, device, self.run))
+        });
+        Packet::Connect(Box::new(Connect {
+            client_id: self.client_id(),
+            clean_session: false,
+            keep_alive_s: KEEP_ALIVE.interval_s,
+            will: None,
+            username,
+            password,
+        }))
+    }
+
+    fn shake_hands(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Vec<Output>) {
+        let cause = match packet {
+            Packet::ConnAck {
+                session_present,
+                code: ConnectCode::Accepted,
+            } => return self.connected(now, *session_present, out),
+            Packet::ConnAck { code, .. } => Cause::ConnAck(*code),
+            // The first packet from the server must be a CONNACK (MQTT-3.2.0-1).
+            Packet::Connect(_)
+            | Packet::Publish(_)
+            | Packet::PubAck(_)
+            | Packet::Subscribe { .. }
+            | Packet::SubAck { .. }
+            | Packet::Unsubscribe { .. }
+            | Packet::UnsubAck(_)
+            | Packet::PingReq
+            | Packet::PingResp
+            | Packet::Disconnect => Cause::ProtocolError,
+        };
+        out.push(Output::Close);
+        self.lose(now, cause, out);
+    }
+
+    fn connected(&mut self, now: Instant, session_present: bool, out: &mut Vec<Output>) {
+        if !session_present {
+            self.granted = 0;
+            if let Some(gap) = &mut self.gap {
+                gap.session_kept = false;
+            }
+        }
+        self.subscribe_rest(now, out);
+    }
+
+    /// Asks for the next topics, or, if all are granted, receives.
+    fn subscribe_rest(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let rest = &self.topics[self.granted..];
+        let ask = &rest[..rest.len().min(FILTERS_MAX)];
+        if ask.is_empty() {
+            return self.receives(out);
+        }
+        let filters: Vec<_> = ask
+            .iter()
+            .map(|&topic| (self.topic(topic), QoS::AtLeastOnce))
+            .collect();
+        let count = u16::try_from(filters.len()).expect("at most FILTERS_MAX");
+        let packet_id = self
+            .session
+            .subscribe(now, count)
+            .expect("the SUBSCRIBE before is answered or its connection gone");
+        self.state = State::Subscribing;
+        self.deadline = now.after(ANSWER_TIMEOUT);
+        out.push(Output::Send(Packet::Subscribe { packet_id, filters }));
+    }
+
+    fn receives(&mut self, out: &mut Vec<Output>) {
+        self.state = State::Receiving;
+        self.deadline = Instant::NEVER;
+        self.waits = 0;
+        if let Some(gap) = self.gap.take() {
+            let session_present = gap.session_kept;
+            out.push(Output::Event(Event::GapEnded { session_present }));
+        }
+        if !self.armed {
+            self.armed = true;
+            out.push(Output::Event(Event::Armed));
+        }
+    }
+
+    fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Vec<Output>) {
+        match self.session.receive(packet) {
+            Incoming::Message(publish) => self.message(now, &publish, out),
+            Incoming::Granted(granted) => {
+                // A grant at QoS 0 could lose messages on the way here and blame the target.
+                if !granted.iter().all(|g| *g >= Some(QoS::AtLeastOnce)) {
+                    out.push(Output::Event(Event::SubscribeRefused));
+                    return self.leave(out);
+                }
+                self.granted += granted.len();
+                self.subscribe_rest(now, out);
+            }
+            Incoming::Pong => {}
+            // It publishes nothing, so there is nothing to acknowledge.
+            Incoming::Acked(_)
+            | Incoming::LateAck(_)
+            | Incoming::UnexpectedAck
+            | Incoming::Violation => {
+                out.push(Output::Close);
+                self.lose(now, Cause::ProtocolError, out);
+            }
+        }
+    }
+
+    fn message(&mut self, now: Instant, publish: &Publish<'_>, out: &mut Vec<Output>) {
+        if publish.qos == QoS::AtLeastOnce {
+            self.session.wrote(now);
+            out.push(Output::Send(Packet::PubAck(publish.packet_id)));
+        }
+        let event = match Stamp::find(publish.payload, &self.plan.observe.stamp_field) {
+            None => Event::Corrupt,
+            Some(stamp) if stamp.run != self.run => Event::Foreign,
+            Some(stamp) if self.devices.binary_search(&stamp.device).is_ok() => Event::Seen(stamp),
+            // On a topic that devices share it is another observer's to count.
+            Some(_) if self.shared_topics => return,
+            Some(_) => Event::Foreign,
+        };
+        out.push(Output::Event(event));
+    }
+
+    fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.deadline <= now {
+            self.deadline = Instant::NEVER;
+            match self.state {
+                State::BackingOff => self.open(now, out),
+                State::Connecting | State::Handshaking => {
+                    out.push(Output::Close);
+                    self.lose(now, Cause::ConnectTimeout, out);
+                }
+                State::Subscribing => {
+                    out.push(Output::Close);
+                    self.lose(now, Cause::SubscribeTimeout, out);
+                }
+                State::Idle | State::Receiving | State::Stopped => {
+                    unreachable!("armed only while something is awaited")
+                }
+            }
+        }
+        // The connection may have ended just above.
+        if matches!(self.state, State::Subscribing | State::Receiving) {
+            match self.session.pulse(now, KEEP_ALIVE) {
+                Pulse::Idle => {}
+                Pulse::Ping => out.push(Output::Send(Packet::PingReq)),
+                Pulse::Dead => {
+                    out.push(Output::Close);
+                    self.lose(now, Cause::KeepAliveTimeout, out);
+                }
+            }
+        }
+    }
+
+    /// An attempt failed or the connection ended.
+    fn lose(&mut self, now: Instant, cause: Cause, out: &mut Vec<Output>) {
+        self.session.disconnected();
+        if self.armed && self.gap.is_none() {
+            self.gap = Some(Gap { session_kept: true });
+            out.push(Output::Event(Event::GapBegan));
+        }
+        out.push(Output::Event(Event::Failed(cause)));
+        self.waits = self.waits.saturating_add(1);
+        // Devices count from 0 up, so from the top down the draws are its own.
+        let subject = DeviceIdx::MAX - self.name;
+        let (seed, draw) = (self.plan.seed, self.draws);
+        let wait = backoff::delay(&BACKOFF, seed, subject, draw, self.waits, Duration::ZERO)
+            .expect("this policy never gives up");
+        self.draws += 1;
+        self.state = State::BackingOff;
+        self.deadline = now.after(wait);
+    }
+
+    fn leave(&mut self, out: &mut Vec<Output>) {
+        match self.state {
+            State::Subscribing | State::Receiving => {
+                out.push(Output::Send(Packet::Disconnect));
+                out.push(Output::Close);
+            }
+            State::Connecting | State::Handshaking => out.push(Output::Close),
+            State::Idle | State::BackingOff | State::Stopped => {}
+        }
+        self.state = State::Stopped;
+        self.deadline = Instant::NEVER;
+    }
+
+    fn topic(&self, (device, stream): (u16, u16)) -> String {
+        let device = self.devices[usize::from(device)];
+        let names = payload::names(&self.plan, device, self.run);
+        self.plan.streams[usize::from(stream)].topic.to_text(&names)
+    }
+}
+
+/// The exact topics of `devices`, each once, and whether any does not name its device.
+fn topics(plan: &Plan, devices: &[DeviceIdx]) -> (Vec<(u16, u16)>, bool) {
+    let index = |n: usize| u16::try_from(n).expect("the file's limits on both are below u16");
+    let mut topics = Vec::new();
+    let mut shared = false;
+    for (d, &device) in devices.iter().enumerate() {
+        let streams = plan.cohorts[plan.cohort_of(device)].streams.clone();
+        for s in streams.clone() {
+            let topic = &plan.streams[s].topic;
+            shared |= !names_the_device(topic);
+            // Streams of one device may share a topic.
+            if plan.streams[streams.start..s]
+                .iter()
+                .all(|earlier| earlier.topic != *topic)
+            {
+                topics.push((index(d), index(s)));
+            }
+        }
+    }
+    (topics, shared)
+}
+
+fn names_the_device(topic: &Template) -> bool {
+    topic.0.iter().any(|segment| match segment {
+        Segment::Device | Segment::Index | Segment::Id | Segment::Token => true,
+        Segment::Literal(_)
+        | Segment::Secret(_)
+        | Segment::Cohort
+        | Segment::Node
+        | Segment::Run => false,
+    })
 }
