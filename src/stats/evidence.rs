@@ -1,10 +1,14 @@
 //! Lines of `events.jsonl`: what happened in the run besides the numbers of each second. The run
 //! writes them append-only; the report reads them back.
 
+use super::lines::{LineError, read_lines};
 use super::recorder::{ErrorCount, Totals};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
 
 /// Version of the run directory's format.
 pub const FORMAT: u32 = 1;
@@ -124,4 +128,179 @@ pub struct Outcome {
     pub drain_complete: bool,
     /// Of all workers.
     pub totals: Totals,
+}
+
+/// Name of the file in a run directory.
+pub const FILE_NAME: &str = "events.jsonl";
+
+/// Appends lines to `events.jsonl`.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+}
+
+impl Writer {
+    /// Creates the file in `dir`, which must exist.
+    ///
+    /// # Errors
+    /// If it exists already or cannot be created.
+    pub fn create(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(FILE_NAME);
+        let file = File::create_new(&path)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+        Ok(Self { file })
+    }
+
+    /// Appends one line in one write, so that what a killed process had said is whole.
+    ///
+    /// # Errors
+    /// If it cannot be written; the run's evidence is then incomplete.
+    pub fn append(&mut self, line: &Line) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.file.write_all(&text)
+    }
+
+    /// Writes all to the disk itself. To be called once, at the end.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish(self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+}
+
+/// Reads `events.jsonl` of `dir`: its lines in order, and a warning for people if the last one was
+/// torn and is left out.
+///
+/// # Errors
+/// If the file is missing, or a line before the last one is not a [`Line`].
+pub fn read(dir: &Path) -> Result<(Vec<Line>, Option<String>), EvidenceError> {
+    let path = dir.join(FILE_NAME);
+    let mut lines = Vec::new();
+    let torn = read_lines(&path, |number, text| {
+        let line = serde_json::from_str(text).map_err(|source| EvidenceError::BadLine {
+            path: path.display().to_string(),
+            line: number,
+            source,
+        })?;
+        lines.push(line);
+        Ok::<(), EvidenceError>(())
+    })?;
+    Ok((lines, torn))
+}
+
+/// Why `events.jsonl` could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The file cannot be read as lines.
+    #[error(transparent)]
+    Lines(#[from] LineError),
+    /// A line before the last one is damaged.
+    #[error("{path}, line {line}: not an event: {source}")]
+    BadLine {
+        /// The file.
+        path: String,
+        /// The line, from 1.
+        line: usize,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::packet::ConnectCode;
+    use crate::stats::event::Cause;
+    use crate::stats::recorder::ErrorKind;
+    use std::fs;
+
+    fn lines() -> Vec<Line> {
+        let at = Instant::from_ns(u64::MAX - 1);
+        let header = Header {
+            format: FORMAT,
+            mode: "live".into(),
+            version: "0.1.0".into(),
+            command: vec!["fleetstorm".into(), "run\n\"x\"".into()],
+            overrides: Overrides::default(),
+            plan_hash: "ab".into(),
+            run_id: "0000002a".into(),
+            seed: u64::MAX,
+            targets: vec!["127.0.0.1:1883".into()],
+            workers: vec![5, 5],
+            host: BTreeMap::from([("kernel".into(), "6.1".into())]),
+        };
+        let error = ErrorCount {
+            kind: ErrorKind::Attempt(Cause::ConnAck(ConnectCode::ServerUnavailable)),
+            count: 3,
+            first: Instant::ZERO,
+            last: at,
+            example_device: 7,
+        };
+        let totals = Totals {
+            books: vec![vec![Default::default(); 2]],
+            availability: vec![(12.5, 0.1)],
+            errors: vec![error.clone()],
+            ..Totals::default()
+        };
+        let outcome = Outcome {
+            end: at,
+            drained: Instant::NEVER,
+            drain_complete: true,
+            totals,
+        };
+        vec![
+            Line::Header(Box::new(header)),
+            Line::Started {
+                start: at,
+                wall_clock: "2026-01-01T00:00:00Z".into(),
+            },
+            Line::Backend {
+                node: 1,
+                counts: BTreeMap::from([("publishes".into(), 9)]),
+                errors: vec![error],
+            },
+            Line::Outcome(Box::new(outcome)),
+        ]
+    }
+
+    #[test]
+    fn lines_come_back_and_every_cut_is_a_prefix() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut writer = Writer::create(dir.path()).expect("empty directory");
+        let lines = lines();
+        for line in &lines {
+            writer.append(line).expect("writable");
+        }
+        writer.finish().expect("writable");
+        assert_eq!(read(dir.path()).expect("own file"), (lines.clone(), None));
+        assert!(Writer::create(dir.path()).is_err());
+
+        let path = dir.path().join(FILE_NAME);
+        let bytes = fs::read(&path).expect("readable");
+        for cut in 0..bytes.len() {
+            fs::write(&path, &bytes[..cut]).expect("writable");
+            let (read, warning) = read(dir.path()).expect("only the tail is torn");
+            assert!(lines.starts_with(&read));
+            assert_eq!(warning.is_none(), cut == 0 || bytes[cut - 1] == b'\n');
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_before_the_tail_is_an_error() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut writer = Writer::create(dir.path()).expect("empty directory");
+        lines()
+            .iter()
+            .for_each(|l| writer.append(l).expect("writable"));
+        let path = dir.path().join(FILE_NAME);
+        let text = fs::read_to_string(&path).expect("readable");
+        fs::write(&path, text.replace("\"started\"", "\"begun\"")).expect("writable");
+        let error = read(dir.path()).expect_err("damaged").to_string();
+        assert!(
+            error.contains("events.jsonl, line 2: not an event"),
+            "{error}"
+        );
+    }
 }

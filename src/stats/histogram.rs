@@ -188,6 +188,26 @@ pub enum HistogramError {
     Malformed(String),
 }
 
+/// Reads an interval log with the crate's own parser: (tag, start in seconds, values) of each.
+#[cfg(test)]
+pub(super) fn foreign_intervals(log: &[u8]) -> Vec<(String, u64, Histogram)> {
+    use base64::Engine as _;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    let mut found = Vec::new();
+    for entry in IntervalLogIterator::new(log) {
+        if let LogEntry::Interval(interval) = entry.expect("a good line") {
+            let tag = interval.tag().expect("a tag").as_str().to_owned();
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(interval.encoded_histogram())
+                .expect("base64");
+            let histogram = Histogram::from_v2(&bytes).expect("own encoding");
+            found.push((tag, interval.start_timestamp().as_secs(), histogram));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

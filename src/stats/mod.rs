@@ -5,5 +5,6 @@ pub mod books;
 pub mod event;
 pub mod evidence;
 pub mod histogram;
+pub mod lines;
 pub mod recorder;
 pub mod series;
