@@ -36,28 +36,36 @@ fn pacer(plan: &Plan, device: DeviceIdx) -> Pacer<'_> {
     }
 }
 
-fn walk(pacer: &Pacer<'_>, power_on: Instant, end: Instant) -> Vec<Cursor> {
+fn walk<'a>(
+    pacer: &'a Pacer<'_>,
+    power_on: Instant,
+    end: Instant,
+) -> impl Iterator<Item = Cursor> + 'a {
     let first = pacer.first(power_on);
-    std::iter::successors(Some(first), |&cursor| Some(pacer.next(cursor)))
-        .take_while(|cursor| cursor.at < end)
-        .collect()
+    std::iter::successors(Some(first), move |&cursor| Some(pacer.next(cursor)))
+        .take_while(move |cursor| cursor.at < end)
 }
 
 fn any_schedule() -> impl Strategy<Value = Schedule> {
-    let period = 1_000_000u64..5_000_000_000;
-    let shape = prop_oneof![
-        Just(PhaseShape::Uniform),
-        Just(PhaseShape::Boot),
-        (0u64..1_000_000).prop_map(|ns| PhaseShape::Aligned {
-            jitter: Duration::from_nanos(ns)
-        }),
-    ];
+    let period = 1_000_000u64..2_000_000_000;
+    let every = |ns, phase| Schedule::Every {
+        period: Duration::from_nanos(ns),
+        phase,
+    };
     prop_oneof![
-        4 => (period.clone(), shape).prop_map(|(ns, phase)| Schedule::Every {
-            period: Duration::from_nanos(ns),
-            phase,
+        period
+            .clone()
+            .prop_map(move |ns| every(ns, PhaseShape::Uniform)),
+        period
+            .clone()
+            .prop_map(move |ns| every(ns, PhaseShape::Boot)),
+        (period.clone(), 0u64..1000).prop_map(move |(ns, share)| {
+            let jitter = Duration::from_nanos(ns * share / 1000);
+            every(ns, PhaseShape::Aligned { jitter })
         }),
-        1 => period.prop_map(|ns| Schedule::Poisson { mean_gap: Duration::from_nanos(ns) }),
+        period.prop_map(|ns| Schedule::Poisson {
+            mean_gap: Duration::from_nanos(ns)
+        }),
     ]
 }
 
@@ -91,6 +99,20 @@ proptest! {
     }
 
     #[test]
+    fn before_arrival_n_there_are_n(schedule in any_schedule(), n in 0usize..20) {
+        let plan = plan_with(schedule);
+        let pacer = pacer(&plan, 9);
+        let power_on = START.after_ns(1_234_567);
+        let at = walk(&pacer, power_on, Instant::NEVER)
+            .nth(n)
+            .expect("schedules go on")
+            .at;
+        let mut counts = [0];
+        pacer.count(power_on, at, &[at], &mut counts);
+        prop_assert_eq!(counts, [n as u64]);
+    }
+
+    #[test]
     fn a_schedule_begins_at_power_on_and_never_goes_back(
         schedule in any_schedule(),
         power_on in 0u64..20_000_000_000,
@@ -112,12 +134,33 @@ proptest! {
 }
 
 #[test]
+fn an_arrival_on_a_border_belongs_to_what_begins_there() {
+    let seconds = |s| START.after(Duration::from_secs(s));
+    let jitter = Duration::ZERO;
+    for phase in [PhaseShape::Boot, PhaseShape::Aligned { jitter }] {
+        let plan = plan_with(every(phase));
+        let count = |end| {
+            let mut counts = [0; 3];
+            let ends = [seconds(60), seconds(180), seconds(240)];
+            pacer(&plan, 3).count(START, end, &ends, &mut counts);
+            counts
+        };
+        assert_eq!(count(seconds(240)), [1, 2, 1]);
+        assert_eq!(count(seconds(241)), [1, 2, 2], "past the last phase");
+        assert_eq!(count(seconds(180)), [1, 2, 0]);
+        assert_eq!(count(seconds(60)), [1, 0, 0]);
+        assert_eq!(count(START), [0, 0, 0]);
+    }
+}
+
+#[test]
 fn an_hour_of_a_fixed_rate_does_not_drift() {
     for phase in [PhaseShape::Uniform, PhaseShape::Boot] {
         let plan = plan_with(every(phase));
         let pacer = pacer(&plan, 17);
         let power_on = START.after_ns(123_456_789);
-        let arrivals = walk(&pacer, power_on, power_on.after(Duration::from_secs(3600)));
+        let end = power_on.after(Duration::from_secs(3600));
+        let arrivals: Vec<Cursor> = walk(&pacer, power_on, end).collect();
         let first = pacer.first(power_on);
         assert_eq!(arrivals.len(), 60);
         assert!(first.at.since(power_on) < PERIOD);
