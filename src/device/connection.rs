@@ -122,6 +122,8 @@ impl Device {
         }
         self.state = State::Subscribing(0);
         self.run_steps(now, out);
+        // The wait for the CONNACK may have been longer than the keep-alive.
+        self.pulse(now, out);
     }
 
     fn retransmit(&mut self, now: Instant, out: &mut Vec<Output>) {
@@ -227,7 +229,8 @@ impl Device {
                     out.push(Output::Event(Event::Received));
                 }
             },
-            Incoming::Pong => {}
+            // The wait for it may have been longer than the keep-alive.
+            Incoming::Pong => self.pulse(now, out),
             Incoming::Violation => self.abandon(now, Cause::ProtocolError, out),
         }
     }
@@ -265,14 +268,19 @@ impl Device {
         }
         // The connection may have ended a line above.
         if self.timers.take(Timer::Pulse, now).is_some() && self.is_connected() {
-            match self.session.pulse(now, self.profile.keep_alive()) {
-                Pulse::Idle => {}
-                Pulse::Ping => out.push(Output::Send(Packet::PingReq)),
-                Pulse::Dead => self.abandon(now, Cause::KeepAliveTimeout, out),
-            }
+            self.pulse(now, out);
         }
         if let Some(intended) = self.timers.take(Timer::Backoff, now) {
             self.start_attempt(now, intended, out);
+        }
+    }
+
+    /// Does what the keep-alive of an established connection wants.
+    fn pulse(&mut self, now: Instant, out: &mut Vec<Output>) {
+        match self.session.pulse(now, self.profile.keep_alive()) {
+            Pulse::Idle => {}
+            Pulse::Ping => out.push(Output::Send(Packet::PingReq)),
+            Pulse::Dead => self.abandon(now, Cause::KeepAliveTimeout, out),
         }
     }
 

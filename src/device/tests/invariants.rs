@@ -1,0 +1,413 @@
+//! What holds whatever comes: a driver that keeps its promises (no input of a closed transport, all
+//! deadlines handed over, if late) meets a server and a network that keep none.
+
+use super::*;
+use crate::device::pacer::Pacer;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+use std::collections::BTreeMap;
+
+const WINDOW: usize = 2;
+
+/// What the world does next.
+#[derive(Clone, Debug)]
+enum Move {
+    /// Time passes: this many milliseconds, and timers are handled this many milliseconds late.
+    Wait(u64, u64),
+    PowerOn,
+    PowerOff,
+    Opened,
+    Closed,
+    ConnAck(bool),
+    Refusal,
+    PubAck(PacketId),
+    /// PUBACK of the oldest publish that has none.
+    Ack,
+    /// An answer to the SUBSCRIBE: granted or not.
+    SubAck(bool),
+    PingResp,
+    Message,
+    Garbage,
+    StopArrivals,
+    Shutdown,
+}
+
+fn world_move() -> impl Strategy<Value = Move> {
+    prop_oneof![
+        12 => (0u64..20_000, prop_oneof![4 => Just(0), 1 => 0u64..30_000])
+            .prop_map(|(wait, lag)| Move::Wait(wait, lag)),
+        3 => Just(Move::PowerOn),
+        1 => Just(Move::PowerOff),
+        8 => Just(Move::Opened),
+        3 => Just(Move::Closed),
+        8 => any::<bool>().prop_map(Move::ConnAck),
+        1 => Just(Move::Refusal),
+        2 => (1u16..20).prop_map(Move::PubAck),
+        10 => Just(Move::Ack),
+        6 => prop::bool::weighted(0.8).prop_map(Move::SubAck),
+        4 => Just(Move::PingResp),
+        2 => Just(Move::Message),
+        1 => Just(Move::Garbage),
+        1 => prop::bool::weighted(0.2).prop_map(|stop| if stop { Move::StopArrivals } else { Move::Ack }),
+        1 => prop::bool::weighted(0.1).prop_map(|stop| if stop { Move::Shutdown } else { Move::Ack }),
+    ]
+}
+
+#[derive(Copy, Clone, Debug, PartialEq)]
+enum Transport {
+    None,
+    Opening,
+    Open,
+}
+
+/// The books of one stream, as told by events.
+#[derive(Debug, Default)]
+struct StreamBooks {
+    planned: u64,
+    sent: u64,
+    unsent: u64,
+    ended: u64,
+    /// Next seq of this boot.
+    next_seq: u32,
+    last_sent_seq: Option<u32>,
+}
+
+/// The device, what surrounds it, and what its outputs add up to.
+struct World {
+    device: Device,
+    now: Instant,
+    transport: Transport,
+    connected: bool,
+    powered: bool,
+    expected: bool,
+    attempting: bool,
+    stopped_at: Option<Instant>,
+    books: BTreeMap<u16, StreamBooks>,
+    /// Identifiers that must not be given to another packet: by id, whose.
+    reserved: BTreeMap<PacketId, Option<Operation>>,
+    subscribe: Option<PacketId>,
+    out: Vec<Output>,
+}
+
+impl World {
+    fn new(plan: Plan) -> Self {
+        Self {
+            device: device(plan),
+            now: Instant::ZERO,
+            transport: Transport::None,
+            connected: false,
+            powered: false,
+            expected: false,
+            attempting: false,
+            stopped_at: None,
+            books: BTreeMap::new(),
+            reserved: BTreeMap::new(),
+            subscribe: None,
+            out: Vec::new(),
+        }
+    }
+
+    fn apply(&mut self, what: &Move) -> TestCaseResult {
+        let open = self.transport == Transport::Open;
+        match what {
+            Move::Wait(wait, lag) => return self.wait(*wait, *lag),
+            Move::PowerOn => self.step(Input::PowerOn),
+            Move::PowerOff => self.step(Input::PowerOff),
+            Move::Opened if self.transport == Transport::Opening => {
+                self.transport = Transport::Open;
+                self.step(Input::Opened)
+            }
+            Move::Closed if self.transport != Transport::None => {
+                self.transport = Transport::None;
+                self.step(Input::Closed(Cause::Reset))
+            }
+            Move::ConnAck(session_present) if open => self.step(conn_ack(*session_present)),
+            Move::Refusal if open => self.step(Input::Received(Packet::ConnAck {
+                session_present: false,
+                code: ConnectCode::NotAuthorized,
+            })),
+            Move::PubAck(id) if open => self.ack(*id),
+            Move::Ack if open && !self.reserved.is_empty() => {
+                let id = *self.reserved.keys().next().expect("not empty");
+                self.ack(id)
+            }
+            Move::SubAck(granted) if open && self.subscribe.is_some() => {
+                let id = self.subscribe.take().expect("just seen");
+                self.step(sub_ack(id, granted.then_some(QoS::AtLeastOnce)))
+            }
+            Move::PingResp if open => self.step(Input::Received(Packet::PingResp)),
+            Move::Message if open => self.step(message(QoS::AtLeastOnce, 5)),
+            Move::Garbage if open => self.step(Input::Received(Packet::PingReq)),
+            Move::StopArrivals => {
+                self.stopped_at.get_or_insert(self.now);
+                self.step(Input::StopArrivals)
+            }
+            Move::Shutdown => self.step(Input::Shutdown),
+            // Nothing comes without a transport.
+            Move::Opened
+            | Move::Closed
+            | Move::ConnAck(_)
+            | Move::Refusal
+            | Move::PubAck(_)
+            | Move::Ack
+            | Move::SubAck(_)
+            | Move::PingResp
+            | Move::Message
+            | Move::Garbage => Ok(()),
+        }
+    }
+
+    fn wait(&mut self, wait_ms: u64, lag_ms: u64) -> TestCaseResult {
+        let until = self.now.after(Duration::from_millis(wait_ms));
+        while self.device.poll_timeout() <= until {
+            let deadline = self.device.poll_timeout();
+            self.now = deadline.max(self.now).after(Duration::from_millis(lag_ms));
+            self.step(Input::Timeout)?;
+        }
+        self.now = self.now.max(until);
+        Ok(())
+    }
+
+    fn ack(&mut self, id: PacketId) -> TestCaseResult {
+        if self.connected {
+            self.reserved.remove(&id);
+        }
+        self.step(pub_ack(id))
+    }
+
+    fn step(&mut self, input: Input<'_>) -> TestCaseResult {
+        let mut out = std::mem::take(&mut self.out);
+        // A deadline can only be in the past because the driver has not handed it over yet.
+        let overdue = match input {
+            Input::Timeout => Instant::NEVER,
+            Input::PowerOn
+            | Input::PowerOff
+            | Input::Opened
+            | Input::Closed(_)
+            | Input::Received(_)
+            | Input::StopArrivals
+            | Input::Shutdown => self.device.poll_timeout(),
+        };
+        self.device.handle_input(self.now, input, &mut out);
+        for output in out.drain(..) {
+            self.check(&output)?;
+        }
+        self.out = out;
+        let deadline = self.device.poll_timeout();
+        prop_assert!(deadline >= self.now.min(overdue), "a deadline in the past");
+        self.check_state()
+    }
+
+    fn check(&mut self, output: &Output) -> TestCaseResult {
+        match output {
+            Output::Open => {
+                prop_assert_eq!(self.transport, Transport::None);
+                self.transport = Transport::Opening;
+            }
+            Output::Close => {
+                prop_assert_ne!(self.transport, Transport::None);
+                self.transport = Transport::None;
+            }
+            Output::Send(packet) => {
+                prop_assert_eq!(self.transport, Transport::Open);
+                if let Packet::Subscribe { packet_id, .. } = packet {
+                    prop_assert!(!self.reserved.contains_key(packet_id));
+                    self.subscribe = Some(*packet_id);
+                } else if !matches!(packet, Packet::Connect(_)) {
+                    prop_assert!(self.connected);
+                }
+            }
+            Output::Publish(publish) => self.written(publish.packet_id, publish.dup, None)?,
+            Output::Telemetry(telemetry) => {
+                prop_assert_eq!(telemetry.boot, self.device.boot());
+                self.written(telemetry.packet_id, telemetry.dup, Some(telemetry.op))?;
+            }
+            Output::Event(event) => self.event(event)?,
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, id: PacketId, dup: bool, op: Option<Operation>) -> TestCaseResult {
+        prop_assert!(self.transport == Transport::Open && self.connected);
+        if id == 0 {
+            return Ok(());
+        }
+        if dup {
+            prop_assert_eq!(self.reserved.get(&id), Some(&op));
+        } else {
+            prop_assert!(self.subscribe != Some(id));
+            prop_assert!(
+                self.reserved.insert(id, op).is_none(),
+                "{} in use twice",
+                id
+            );
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event) -> TestCaseResult {
+        match event {
+            Event::PoweredOn => {
+                prop_assert!(!self.powered);
+                (self.powered, self.expected) = (true, false);
+                self.books.values_mut().for_each(|b| {
+                    (b.next_seq, b.last_sent_seq) = (0, None);
+                });
+            }
+            Event::PoweredOff => {
+                prop_assert!(self.powered && self.expected && !self.connected);
+                self.powered = false;
+                self.attempting = false;
+                self.reserved.clear();
+            }
+            Event::Expected => {
+                prop_assert!(self.powered && !self.expected);
+                self.expected = true;
+            }
+            Event::AttemptStarted { intended } => {
+                prop_assert!(!self.attempting && !self.connected && *intended <= self.now);
+                self.attempting = true;
+            }
+            Event::AttemptFailed { .. } => {
+                prop_assert!(self.attempting);
+                self.attempting = false;
+            }
+            Event::Connected {
+                session_present, ..
+            } => {
+                prop_assert!(self.attempting && self.expected);
+                (self.attempting, self.connected) = (false, true);
+                if !session_present {
+                    self.reserved.clear();
+                }
+            }
+            Event::Disconnected { .. } => {
+                prop_assert!(self.connected);
+                self.connected = false;
+                self.subscribe = None;
+                if self.device.profile.cohort().session.clean {
+                    self.reserved.clear();
+                }
+            }
+            Event::Planned(op) => {
+                prop_assert!(op.intended <= self.now);
+                prop_assert!(self.stopped_at.is_none_or(|end| op.intended < end));
+                let books = self.books.entry(op.stream).or_default();
+                prop_assert_eq!(op.seq, books.next_seq);
+                books.next_seq += 1;
+                books.planned += 1;
+            }
+            Event::Unsent(op, _) => self.books.entry(op.stream).or_default().unsent += 1,
+            Event::Sent { op, qos, .. } => {
+                let books = self.books.entry(op.stream).or_default();
+                prop_assert!(books.last_sent_seq < Some(op.seq), "in order");
+                books.last_sent_seq = Some(op.seq);
+                books.sent += 1;
+                books.ended += u64::from(*qos == QoS::AtMostOnce);
+            }
+            Event::Acked { op, .. } | Event::TimedOut { op, .. } | Event::SessionGone(op) => {
+                self.books.entry(op.stream).or_default().ended += 1;
+            }
+            Event::LimitReached(_) => prop_assert!(false, "too few publishes for that"),
+            Event::GaveUp
+            | Event::Retransmitted(_)
+            | Event::LateAck(_)
+            | Event::UnexpectedAck
+            | Event::Received => {}
+        }
+        Ok(())
+    }
+
+    fn check_state(&self) -> TestCaseResult {
+        let device = &self.device;
+        prop_assert_eq!(device.is_powered(), self.powered);
+        prop_assert_eq!(device.is_connected(), self.connected);
+        let (waiting, in_flight) = (device.waiting(), device.in_flight());
+        prop_assert!(in_flight.len() <= WINDOW);
+        prop_assert!(usize::from(device.session.in_flight()) <= WINDOW);
+        prop_assert_eq!(
+            device.is_drained(),
+            waiting.is_empty() && in_flight.is_empty()
+        );
+        for (stream, books) in &self.books {
+            let count =
+                |ops: &[Operation]| ops.iter().filter(|op| op.stream == *stream).count() as u64;
+            prop_assert_eq!(books.planned, books.sent + books.unsent + count(&waiting));
+            prop_assert_eq!(books.sent, books.ended + count(&in_flight));
+        }
+        Ok(())
+    }
+}
+
+fn varied_plan(clean: bool, steps: bool) -> Plan {
+    let mut plan = plan();
+    plan.cohorts[0].session.clean = clean;
+    plan.cohorts[0].client.keep_alive_s = 7;
+    plan.cohorts[0].client.ping_timeout = Duration::from_secs(3);
+    add_stream(&mut plan, |s| s.qos = QoS::AtMostOnce);
+    add_stream(&mut plan, |s| s.when_late = WhenLate::Skip);
+    add_stream(&mut plan, |s| {
+        s.when_late = WhenLate::Latest;
+        s.ack_timeout = Duration::from_secs(3);
+        s.schedule = Schedule::Poisson {
+            mean_gap: Duration::from_secs(4),
+        };
+    });
+    if steps {
+        let topic = fixture::device_template("d/", "/x");
+        let payload = fixture::device_template("", "");
+        let publish = Step::Publish {
+            topic: topic.clone(),
+            payload,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+        };
+        let qos = QoS::AtLeastOnce;
+        plan.cohorts[0].on_connect = vec![publish.clone(), Step::Subscribe { topic, qos }, publish];
+    }
+    plan
+}
+
+proptest! {
+    #[test]
+    fn the_books_balance_and_the_protocol_holds(
+        clean: bool,
+        steps: bool,
+        moves in proptest::collection::vec(world_move(), 1..150),
+    ) {
+        let mut world = World::new(varied_plan(clean, steps));
+        world.step(Input::PowerOn)?;
+        for what in &moves {
+            world.apply(what)?;
+        }
+    }
+
+    /// The device's own count of arrivals equals the schedule's arithmetic, however late timers are.
+    #[test]
+    fn arrivals_agree_with_the_arithmetic(
+        moves in proptest::collection::vec(world_move(), 1..60),
+    ) {
+        let mut world = World::new(varied_plan(false, false));
+        world.step(Input::PowerOn)?;
+        for what in &moves {
+            if !matches!(what, Move::PowerOff | Move::Shutdown) {
+                world.apply(what)?;
+            }
+        }
+        world.apply(&Move::StopArrivals)?;
+        let end = world.stopped_at.expect("just stopped");
+        for stream in 0..4u16 {
+            let pacer = Pacer {
+                plan: &world.device.profile.plan,
+                stream: usize::from(stream),
+                device: 0,
+                boot: 1,
+                start: Instant::ZERO,
+            };
+            let mut counts = [0];
+            pacer.count(Instant::ZERO, end, &[end], &mut counts);
+            let planned = world.books.get(&stream).map_or(0, |books| books.planned);
+            prop_assert_eq!(planned, counts[0]);
+        }
+    }
+}
