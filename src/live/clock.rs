@@ -1,6 +1,7 @@
 //! The only reader of a clock: `CLOCK_MONOTONIC` mapped onto the run's axis.
 
 use crate::time::Instant;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Maps `CLOCK_MONOTONIC` to instants of one run.
 #[derive(Copy, Clone, Debug)]
@@ -39,9 +40,18 @@ pub fn wall_clock() -> String {
         .to_string()
 }
 
+/// CPU time of this process so far, in nanoseconds (`CLOCK_PROCESS_CPUTIME_ID`).
+pub(super) fn process_cpu_ns() -> u64 {
+    read_ns(ClockId::ProcessCPUTime)
+}
+
 fn monotonic_ns() -> u64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(t.tv_sec).expect("CLOCK_MONOTONIC is not negative");
+    read_ns(ClockId::Monotonic)
+}
+
+fn read_ns(id: ClockId) -> u64 {
+    let t = clock_gettime(id);
+    let seconds = u64::try_from(t.tv_sec).expect("these clocks are not negative");
     let nanos = u64::try_from(t.tv_nsec).expect("nanoseconds are not negative");
     seconds * 1_000_000_000 + nanos
 }

@@ -1,7 +1,30 @@
 //! The live driver: real sockets, one single-threaded tokio runtime per process, monotonic clock.
 //! It turns outputs of actors into system calls and readiness into inputs, and decides nothing.
 
+mod audit;
 pub mod clock;
 pub mod control;
+mod fleet;
+mod link;
+mod node;
+mod observers;
+mod outgoing;
+mod port;
+pub mod process;
+mod run_state;
 pub mod serve;
+mod teardown;
+mod timer;
 pub mod worker;
+
+pub use link::{LISTEN_BACKLOG, listen};
+
+/// The runtime of a worker or backend node: one thread, tasks that need not be `Send`.
+///
+/// # Errors
+/// If the process has no file descriptors left.
+pub fn runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+}

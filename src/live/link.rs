@@ -1,0 +1,275 @@
+//! One TCP connection as both drivers use it: a non-blocking socket, the bytes of a packet that is
+//! not complete yet, and the bounded bytes that the socket did not take yet.
+
+use crate::mqtt::codec::{self, CodecError};
+use crate::mqtt::packet::Packet;
+use crate::stats::event::Cause;
+use nix::sys::socket::{setsockopt, sockopt};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Bytes of the buffer that all connections of a process read into in turn.
+pub(super) const READ_BUFFER: usize = 64 * 1024;
+
+/// Longest packet accepted from a peer, in bytes, fixed header included.
+pub(super) const PACKET_MAX: usize = 1024 * 1024;
+
+/// Connections that the kernel holds for a listener until they are accepted.
+pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// A connection that is being opened or is open. Dropping it closes the socket (with FIN, or RST
+/// if unread bytes remain) and wakes its task, which then ends.
+#[derive(Debug)]
+pub(super) struct Link {
+    stream: TcpStream,
+    established: bool,
+    /// Why a write failed; the reader tells it once what came before has been read.
+    broken: Option<Cause>,
+    /// The beginning of a packet; allocated only while there is one.
+    inbox: Vec<u8>,
+    /// What the socket did not take; allocated only while there is some.
+    outbox: Vec<u8>,
+    waker: Option<Waker>,
+}
+
+impl Link {
+    /// Begins to connect to `target` from `source` (`None` = the kernel chooses).
+    ///
+    /// # Errors
+    /// If the kernel refuses at once.
+    pub(super) fn connect(target: SocketAddr, source: Option<IpAddr>) -> Result<Self, Cause> {
+        let stream = begin_connect(target, source).map_err(|error| cause_of(&error))?;
+        Ok(Self::new(stream, false))
+    }
+
+    /// A connection that the listener accepted.
+    pub(super) fn accepted(stream: TcpStream) -> Self {
+        Self::new(stream, true)
+    }
+
+    fn new(stream: TcpStream, established: bool) -> Self {
+        Self {
+            stream,
+            established,
+            broken: None,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            waker: None,
+        }
+    }
+
+    /// Whether the transport is open.
+    pub(super) fn is_established(&self) -> bool {
+        self.established
+    }
+
+    /// Remembers the task that polls this link, to be woken when bytes wait or the link is dropped.
+    pub(super) fn remember(&mut self, cx: &Context<'_>) {
+        if self.waker.is_none() {
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Resolves when the transport is open or has failed to open.
+    pub(super) fn poll_established(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
+        let outcome = match ready!(self.stream.poll_write_ready(cx)) {
+            Ok(()) => self.stream.take_error(),
+            Err(error) => Err(error),
+        };
+        Poll::Ready(match outcome {
+            Ok(None) => {
+                self.established = true;
+                Ok(())
+            }
+            Ok(Some(error)) | Err(error) => Err(cause_of(&error)),
+        })
+    }
+
+    /// Reads what there is into `buffer`: at least one byte, or why the connection ended. A read
+    /// that does not fill the buffer spares the one that would find nothing.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, Cause>> {
+        let mut read = ReadBuf::new(buffer);
+        let outcome = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read));
+        Poll::Ready(match outcome {
+            Ok(()) if read.filled().is_empty() => Err(self.broken.unwrap_or(Cause::ClosedByPeer)),
+            Ok(()) => Ok(read.filled().len()),
+            Err(error) => Err(cause_of(&error)),
+        })
+    }
+
+    /// Writes `bytes`; what the socket does not take is kept and written by [`Link::poll_flush`].
+    ///
+    /// # Errors
+    /// If `limit` bytes are kept already: so at most `limit` and the bytes of one call are kept.
+    pub(super) fn write(&mut self, bytes: &[u8], limit: usize) -> Result<(), Overflow> {
+        if self.broken.is_some() || bytes.is_empty() {
+            return Ok(());
+        }
+        if !self.outbox.is_empty() {
+            if self.outbox.len() > limit {
+                return Err(Overflow);
+            }
+            self.outbox.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let taken = self.try_write(bytes);
+        if taken < bytes.len() && self.broken.is_none() {
+            self.outbox.extend_from_slice(&bytes[taken..]);
+            if let Some(waker) = &self.waker {
+                waker.wake_by_ref();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was kept; resolves when nothing is kept any more.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.outbox.is_empty() && self.broken.is_none() {
+            if let Err(error) = ready!(self.stream.poll_write_ready(cx)) {
+                self.broken = Some(cause_of(&error));
+                break;
+            }
+            let outbox = std::mem::take(&mut self.outbox);
+            let taken = self.try_write(&outbox);
+            self.outbox = outbox;
+            self.outbox.drain(..taken);
+        }
+        self.outbox = Vec::new();
+        Poll::Ready(())
+    }
+
+    /// Bytes taken by the socket now; a failure is kept for the reader, which sees it after
+    /// whatever the peer had sent before.
+    fn try_write(&mut self, bytes: &[u8]) -> usize {
+        match self.stream.try_write(bytes) {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => {
+                self.broken = Some(cause_of(&error));
+                0
+            }
+        }
+    }
+
+    /// The beginning of a packet, to be handed to [`each_packet`] and given back.
+    pub(super) fn inbox(&mut self) -> &mut Vec<u8> {
+        &mut self.inbox
+    }
+
+    /// Closes with RST instead of FIN.
+    pub(super) fn reset(self) {
+        // If the peer has reset it already, the option is refused and not needed.
+        let _ = self.stream.set_zero_linger();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// More bytes wait for a connection than its limit allows.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(super) struct Overflow;
+
+/// Hands each complete packet of `inbox` followed by `read` to `step` until that returns false;
+/// what is left is the new `inbox`.
+///
+/// # Errors
+/// If the bytes are not MQTT 3.1.1, or a packet is longer than [`PACKET_MAX`].
+pub(super) fn each_packet(
+    inbox: &mut Vec<u8>,
+    read: &[u8],
+    mut step: impl FnMut(Packet<'_>) -> bool,
+) -> Result<(), CodecError> {
+    let joined;
+    let mut bytes = read;
+    if !inbox.is_empty() {
+        inbox.extend_from_slice(read);
+        joined = std::mem::take(inbox);
+        bytes = &joined;
+    }
+    while let Some((packet, taken)) = codec::decode(bytes, PACKET_MAX)? {
+        bytes = &bytes[taken..];
+        if !step(packet) {
+            return Ok(());
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+    }
+    inbox.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// Listens on `address` with [`LISTEN_BACKLOG`]; what is accepted sends without delay. To be called
+/// inside a runtime.
+///
+/// # Errors
+/// If the address is taken or not ours.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit it.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// What an operating system error means to a device.
+pub(super) fn cause_of(error: &io::Error) -> Cause {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::CONNREFUSED) => Cause::Refused,
+        Some(Errno::CONNRESET | Errno::PIPE | Errno::CONNABORTED) => Cause::Reset,
+        Some(Errno::MFILE | Errno::NFILE) => Cause::GeneratorFds,
+        Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE) => Cause::GeneratorPorts,
+        Some(Errno::NOBUFS | Errno::NOMEM) => Cause::GeneratorBuffers,
+        Some(_) | None => Cause::Unreachable,
+    }
+}
+
+fn begin_connect(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = Socket::new(
+        Domain::for_address(target),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(source) = source {
+        // The kernel chooses the port at connect time, so that one port serves many destinations.
+        if source.is_ipv4() {
+            setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
+        }
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    match socket.connect(&target.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) => return Err(error),
+    }
+    TcpStream::from_std(socket.into())
+}
+
+/// Whether `listener` sends without delay; what it accepts does the same.
+pub(super) fn set_nodelay(listener: &TcpListener) {
+    // A listener that refuses the option still serves.
+    let _ = SockRef::from(listener).set_tcp_nodelay(true);
+}
