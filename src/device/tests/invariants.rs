@@ -110,7 +110,7 @@ impl World {
     fn apply(&mut self, what: &Move) -> TestCaseResult {
         let open = self.transport == Transport::Open;
         match what {
-            Move::Wait(wait, lag) => return self.wait(*wait, *lag),
+            Move::Wait(wait, lag) => self.wait(*wait, *lag),
             Move::PowerOn => self.step(Input::PowerOn),
             Move::PowerOff => self.step(Input::PowerOff),
             Move::Opened if self.transport == Transport::Opening => {

@@ -1,6 +1,7 @@
 //! Scripts: what comes when, and what the device does about it.
 
 use super::*;
+use std::fmt::Write as _;
 
 const S: u64 = 1_000_000_000;
 
@@ -75,7 +76,7 @@ impl Script {
         } else {
             words.join(", ")
         };
-        self.text += &format!("{} {what}: {words}\n", short(now));
+        writeln!(self.text, "{} {what}: {words}", short(now)).expect("a String takes all");
     }
 }
 
