@@ -2,14 +2,32 @@
 //! machine with two uses: the simulator's model, and (served over TCP by `live::serve`) the
 //! embedded default target. A reference, never a broker benchmark.
 
-pub mod faults;
-pub mod service;
+mod broker;
+mod connections;
+mod counts;
+mod faults;
+mod held;
+mod routing;
+mod service;
+mod session;
+mod slab;
+#[cfg(test)]
+mod tests;
 
 use crate::mqtt::packet::{Packet, PacketId, QoS};
-use crate::scenario::plan::{BackendFault, Embedded};
+use crate::scenario::plan::{self, BackendFault, Embedded};
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use connections::Connections;
+use counts::Counts;
+use faults::{DelayedAcks, Faults};
+use held::{Backlog, Held};
+use routing::Routes;
+use service::Admission;
+use session::Sessions;
+use slab::Index;
 
 /// A connection as the driver numbers it; never reused while the backend may still name it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +50,8 @@ pub enum Input<'a> {
     FaultClear(usize),
 }
 
-/// What the backend wants done.
+/// What the backend wants done. The driver ignores what names a connection that its peer has closed:
+/// a stalled node works off what came before it learns of the end.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Write a packet.
@@ -77,32 +96,216 @@ pub struct Message {
 }
 
 /// One node of the reference backend.
+///
+/// Inputs go through the faults first (a node that is down resets, a stalled one holds them), then
+/// to the broker. Limits, each counted in [`Backend::counts`] when reached: 256 unacknowledged and
+/// 100 000 waiting QoS 1 messages per session, 1 000 000 inputs or 256 MiB held by a stalled node,
+/// 1 000 000 delayed PUBACKs, 10 s from a connection to its CONNECT. Retained messages are not
+/// stored, QoS 2 subscriptions are granted QoS 1, a QoS 2 PUBLISH is a protocol error.
 #[derive(Debug)]
 pub struct Backend {
-    _todo: (),
+    connections: Connections,
+    sessions: Sessions,
+    routes: Routes,
+    admission: Admission,
+    faults: Faults,
+    /// What came while a fault stalls the node.
+    backlog: Backlog,
+    delayed_acks: DelayedAcks,
+    counts: Counts,
+    /// Sessions that the publish at hand reaches.
+    matched: Vec<(Index, QoS)>,
+    /// Client identifiers given out.
+    assigned_ids: u64,
+    node: u16,
 }
 
 impl Backend {
     /// A node without sessions. `node` of `shape.nodes`; its admission rate is the total's share.
     pub fn new(shape: &Embedded, node: u16, seed: u64) -> Self {
-        let _ = (shape, node, seed);
-        todo!("backend helper")
+        let rate_per_s = shape
+            .accept_rate_per_s
+            .map(|total| total / f64::from(shape.nodes));
+        Self {
+            connections: Connections::new(),
+            sessions: Sessions::new(),
+            routes: Routes::new(),
+            admission: Admission::new(rate_per_s, shape.accept_queue),
+            faults: Faults::new(seed, node),
+            backlog: Backlog::default(),
+            delayed_acks: DelayedAcks::default(),
+            counts: Counts::default(),
+            matched: Vec::new(),
+            assigned_ids: 0,
+            node,
+        }
     }
 
     /// Steps the backend: `input` happened at `now`; what it wants done is appended to `out`.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
-        let _ = (now, input, out);
-        todo!("backend helper")
+        let is_stalled = self.faults.is_stalled();
+        match input {
+            Input::FaultStart(index, kind) => self.fault_start(now, index, kind, out),
+            Input::FaultClear(index) => self.fault_clear(now, index, out),
+            Input::Opened(conn) if self.faults.is_down() => {
+                self.counts.connections_refused_down += 1;
+                out.push(Output::Close { conn, reset: true });
+            }
+            Input::Timeout if is_stalled => {}
+            Input::Timeout => self.timeout(now, out),
+            Input::Opened(conn) if is_stalled => self.hold(conn, Held::Opened(conn), out),
+            Input::Received(conn, packet) if is_stalled => {
+                self.hold(conn, Held::received(conn, packet), out);
+            }
+            Input::Closed(conn) if is_stalled => self.hold(conn, Held::Closed(conn), out),
+            Input::Opened(_) | Input::Received(..) | Input::Closed(_) => {
+                self.step(now, input, out);
+            }
+        }
     }
 
     /// When it wants `Input::Timeout`; [`Instant::NEVER`] when idle.
     pub fn poll_timeout(&self) -> Instant {
-        todo!("backend helper")
+        if self.faults.is_stalled() {
+            return Instant::NEVER;
+        }
+        self.connections
+            .poll_timeout()
+            .min(self.admission.poll_timeout())
+            .min(self.delayed_acks.poll_timeout())
     }
 
     /// Its own truth: named counts such as `connects_accepted`, `publishes_received`,
-    /// `pubacks_dropped`, `messages_delivered`.
+    /// `pubacks_dropped`, `messages_delivered`; and `connections_open` and `sessions_held` now.
     pub fn counts(&self) -> BTreeMap<String, u64> {
-        todo!("backend helper")
+        let mut counts = self.counts.by_name();
+        counts.insert("connections_open".into(), self.connections.len() as u64);
+        counts.insert("sessions_held".into(), self.sessions.len() as u64);
+        counts
+    }
+
+    /// Bytes of state for connections, sessions and subscriptions, by the sizes and capacities of
+    /// what it holds plus the heap's own overhead; messages under way are not in it.
+    pub fn state_bytes(&self) -> usize {
+        self.connections.bytes() + self.sessions.bytes() + self.routes.bytes()
+    }
+
+    fn timeout(&mut self, now: Instant, out: &mut Vec<Output>) {
+        while let Some(ack) = self.delayed_acks.next_due(now) {
+            self.send_delayed(ack, out);
+        }
+        self.serve_queue(now, out);
+        while let Some(index) = self.connections.next_expired(now) {
+            self.expired(index, out);
+        }
+    }
+
+    fn fault_start(
+        &mut self,
+        now: Instant,
+        index: usize,
+        kind: BackendFault,
+        out: &mut Vec<Output>,
+    ) {
+        let was_paused = self.faults.is_paused();
+        self.faults.start(index, kind);
+        match kind {
+            BackendFault::Restart { sessions } => self.go_down(now, sessions, out),
+            BackendFault::PauseAccepting if !was_paused => out.push(Output::PauseAccepting),
+            BackendFault::PauseAccepting
+            | BackendFault::Refuse
+            | BackendFault::Stall
+            | BackendFault::AckDelay(_)
+            | BackendFault::DropAck(_) => {}
+        }
+    }
+
+    fn fault_clear(&mut self, now: Instant, index: usize, out: &mut Vec<Output>) {
+        let Some(kind) = self.faults.clear(index) else {
+            return;
+        };
+        match kind {
+            BackendFault::PauseAccepting if !self.faults.is_paused() => {
+                out.push(Output::ResumeAccepting);
+            }
+            BackendFault::Stall if !self.faults.is_stalled() => self.wake_up(now, out),
+            BackendFault::AckDelay(_) => self.release_acks(out),
+            BackendFault::PauseAccepting
+            | BackendFault::Stall
+            | BackendFault::Restart { .. }
+            | BackendFault::Refuse
+            | BackendFault::DropAck(_) => {}
+        }
+    }
+
+    /// The process dies: connections are reset; wills and what was under way are lost.
+    fn go_down(&mut self, now: Instant, remembers: plan::Sessions, out: &mut Vec<Output>) {
+        for held in self.backlog.take() {
+            match held {
+                Held::Opened(conn) => {
+                    self.connections.open(now, conn);
+                }
+                Held::Closed(conn) => {
+                    let index = self.connections.find(conn);
+                    index.and_then(|index| self.connections.remove(index));
+                }
+                Held::Publish(..) | Held::Packet(..) => {}
+            }
+        }
+        for conn in self.connections.ids() {
+            self.counts.connections_reset += 1;
+            out.push(Output::Close { conn, reset: true });
+        }
+        self.connections.clear();
+        self.counts.connects_abandoned += self.admission.clear();
+        self.counts.pubacks_lost += self.delayed_acks.clear();
+        for index in self.sessions.indexes() {
+            self.forget_connection(index, remembers);
+        }
+    }
+
+    fn forget_connection(&mut self, index: Index, remembers: plan::Sessions) {
+        let Some(session) = self.sessions.get_mut(index) else {
+            return;
+        };
+        session.connection = None;
+        self.counts.wills_lost += u64::from(session.will.take().is_some());
+        match (session.clean, remembers) {
+            (false, plan::Sessions::Keep) => {}
+            (false, plan::Sessions::Forget) => {
+                self.counts.sessions_forgotten += 1;
+                self.drop_session(index);
+            }
+            (true, plan::Sessions::Keep | plan::Sessions::Forget) => self.drop_session(index),
+        }
+    }
+
+    /// A stalled node works off what came, in order, then looks at its deadlines.
+    fn wake_up(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.admission.stood_still(now);
+        self.release_acks(out);
+        for held in self.backlog.take() {
+            self.step(now, held.as_input(), out);
+        }
+        self.timeout(now, out);
+    }
+
+    /// When no delay is left, the PUBACKs held back go out, so that no later one overtakes them.
+    fn release_acks(&mut self, out: &mut Vec<Output>) {
+        if self.faults.is_stalled() || self.faults.ack_delay().is_some() {
+            return;
+        }
+        while let Some(ack) = self.delayed_acks.next() {
+            self.send_delayed(ack, out);
+        }
+    }
+
+    fn hold(&mut self, conn: ConnId, held: Held, out: &mut Vec<Output>) {
+        if self.backlog.push(held) {
+            return;
+        }
+        self.counts.stall_full_closes += 1;
+        self.backlog.push(Held::Closed(conn));
+        out.push(Output::Close { conn, reset: true });
     }
 }

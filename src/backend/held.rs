@@ -1,0 +1,159 @@
+//! Inputs that wait: those of a stalled node, and packets sent ahead of a CONNACK. They own what an
+//! [`Input`] borrows.
+
+use super::{ConnId, Input, Message};
+use crate::mqtt::packet::{Packet, PacketId, Publish, QoS};
+use std::collections::VecDeque;
+
+/// Inputs a stalled node holds.
+const INPUTS_MAX: usize = 1_000_000;
+
+/// Bytes of topics and payloads a stalled node holds.
+const BYTES_MAX: usize = 256 << 20;
+
+/// An input that waits.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// As [`Input::Opened`].
+    Opened(ConnId),
+    /// As [`Input::Received`] of a PUBLISH.
+    Publish(ConnId, HeldPublish),
+    /// As [`Input::Received`] of another packet.
+    Packet(ConnId, Packet<'static>),
+    /// As [`Input::Closed`].
+    Closed(ConnId),
+}
+
+/// A PUBLISH that owns its topic and payload.
+#[derive(Debug)]
+pub(super) struct HeldPublish {
+    dup: bool,
+    qos: QoS,
+    retain: bool,
+    packet_id: PacketId,
+    message: Message,
+}
+
+impl Held {
+    pub(super) fn received(conn: ConnId, packet: Packet<'_>) -> Self {
+        let owned = match packet {
+            Packet::Publish(publish) => return Self::Publish(conn, HeldPublish::new(&publish)),
+            Packet::Connect(connect) => Packet::Connect(connect),
+            Packet::ConnAck {
+                session_present,
+                code,
+            } => Packet::ConnAck {
+                session_present,
+                code,
+            },
+            Packet::PubAck(packet_id) => Packet::PubAck(packet_id),
+            Packet::Subscribe { packet_id, filters } => Packet::Subscribe { packet_id, filters },
+            Packet::SubAck { packet_id, granted } => Packet::SubAck { packet_id, granted },
+            Packet::Unsubscribe { packet_id, filters } => {
+                Packet::Unsubscribe { packet_id, filters }
+            }
+            Packet::UnsubAck(packet_id) => Packet::UnsubAck(packet_id),
+            Packet::PingReq => Packet::PingReq,
+            Packet::PingResp => Packet::PingResp,
+            Packet::Disconnect => Packet::Disconnect,
+        };
+        Self::Packet(conn, owned)
+    }
+
+    /// The input it was.
+    pub(super) fn as_input(&self) -> Input<'_> {
+        match self {
+            Self::Opened(conn) => Input::Opened(*conn),
+            Self::Publish(conn, held) => Input::Received(*conn, Packet::Publish(held.borrow())),
+            Self::Packet(conn, packet) => Input::Received(*conn, packet.clone()),
+            Self::Closed(conn) => Input::Closed(*conn),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Publish(_, held) => held.message.topic.len() + held.message.payload.len(),
+            Self::Opened(_) | Self::Packet(..) | Self::Closed(_) => 0,
+        }
+    }
+}
+
+impl HeldPublish {
+    fn new(publish: &Publish<'_>) -> Self {
+        Self {
+            dup: publish.dup,
+            qos: publish.qos,
+            retain: publish.retain,
+            packet_id: publish.packet_id,
+            message: Message {
+                topic: publish.topic.into(),
+                payload: publish.payload.into(),
+            },
+        }
+    }
+
+    fn borrow(&self) -> Publish<'_> {
+        Publish {
+            dup: self.dup,
+            qos: self.qos,
+            retain: self.retain,
+            packet_id: self.packet_id,
+            topic: &self.message.topic,
+            payload: &self.message.payload,
+        }
+    }
+}
+
+/// What came to a node while it was stalled, in order.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    inputs: VecDeque<Held>,
+    bytes: usize,
+}
+
+impl Backlog {
+    /// Holds an input; `false` if there is no room for it. There always is for a `Closed`: it comes
+    /// once per connection.
+    pub(super) fn push(&mut self, held: Held) -> bool {
+        let is_full = self.inputs.len() >= INPUTS_MAX || self.bytes + held.bytes() > BYTES_MAX;
+        if is_full && !matches!(held, Held::Closed(_)) {
+            return false;
+        }
+        self.bytes += held.bytes();
+        self.inputs.push_back(held);
+        true
+    }
+
+    /// All of it; the backlog is empty then.
+    pub(super) fn take(&mut self) -> VecDeque<Held> {
+        self.bytes = 0;
+        std::mem::take(&mut self.inputs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_is_bounded_in_bytes() {
+        let payload = vec![0; BYTES_MAX / 2];
+        let big = |packet_id| {
+            let publish = Publish {
+                dup: false,
+                qos: QoS::AtLeastOnce,
+                retain: false,
+                packet_id,
+                topic: "t",
+                payload: &payload,
+            };
+            Held::received(ConnId(1), Packet::Publish(publish))
+        };
+        let mut backlog = Backlog::default();
+        assert!(backlog.push(big(1)));
+        assert!(!backlog.push(big(2)), "two topics over the half each");
+        assert!(backlog.push(Held::Closed(ConnId(1))));
+        assert_eq!(backlog.take().len(), 2);
+        assert!(backlog.push(big(3)));
+    }
+}
