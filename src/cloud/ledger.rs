@@ -1,16 +1,56 @@
 //! The delivery ledger: exact in O(1) memory per stream, kept beside the devices in the worker that
 //! owns them. Two 256-bit windows per stream, acked and seen; a seq is judged when it leaves the
 //! window or after the drain.
+//!
+//! The window covers the last 256 sequence numbers up to the highest one sent. What it cannot tell
+//! is never guessed: a sighting or a PUBACK below the window, or of an earlier boot, is
+//! `unresolved`; if its stream has a loss on record, that loss may have been this very message, so
+//! it is taken back. Both make the delivery objective inconclusive, not failed.
+//!
+//! An observer's gap: acks that come in it, and operations written but not acknowledged at its end,
+//! are `unverified` if they are never seen, because the broker may have routed them while nobody
+//! listened (a kept session's queue may overflow). If the session is gone, so is whatever was
+//! acknowledged and not seen by then. A session that was kept may deliver again what had been seen
+//! already, so a second sighting of such a message is explained.
+//!
+//! QoS 0 has no acknowledgement, so it yields a rate (`seen` of sent, the rest `undelivered`) and
+//! never a loss.
+
+mod stream;
+mod window;
 
 use crate::device::stamp::Stamp;
+use crate::mqtt::packet::QoS;
 use crate::scenario::plan::{DeviceIdx, Plan};
 use crate::stats::books::DeliveryCounts;
 use crate::stats::event::Operation;
+use stream::{Stream, Tally};
 
 /// Judges the telemetry of one worker's observed devices.
+///
+/// Two things it takes on trust: that every seq below the highest one sent was sent if a payload of
+/// ours carries it (a skipped one that is seen counts as `recovered`), and that `undelivered` is
+/// what remains of the sent operations once all others have a fate.
 #[derive(Debug)]
 pub struct Ledger {
-    counts: DeliveryCounts,
+    tally: Tally,
+    /// By device; devices that are not observed have no streams.
+    entries: Vec<Entry>,
+    /// `entries[i]` is the device `first + i * stride`.
+    first: DeviceIdx,
+    stride: u32,
+    streams: Vec<Stream>,
+}
+
+/// Where the streams of a device are kept.
+#[derive(Copy, Clone, Debug, Default)]
+struct Entry {
+    /// Index into `Ledger::streams`.
+    at: u32,
+    /// Index into `Plan::streams`.
+    first_stream: u16,
+    /// Number of streams, 0 if the device is not observed.
+    streams: u16,
 }
 
 /// What a sighting was.
@@ -30,71 +70,165 @@ pub enum Sighting {
 impl Ledger {
     /// A ledger for the devices in `owned` that the plan observes.
     pub fn new(plan: &Plan, owned: &[DeviceIdx]) -> Self {
-        let _ = (plan, owned);
+        let first = owned.iter().copied().min().unwrap_or(0);
+        let last = owned.iter().copied().max().unwrap_or(0);
+        // Device i belongs to worker i mod W, so the common divisor of the distances is W and the
+        // table has no holes; any other set of devices only costs holes.
+        let stride = owned.iter().fold(0, |d, i| gcd(d, i - first)).max(1);
+        let slots = if owned.is_empty() {
+            0
+        } else {
+            (last - first) / stride + 1
+        };
+        let mut entries = vec![Entry::default(); slots as usize];
+        let mut streams = Vec::new();
+        for device in owned.iter().copied().filter(|d| plan.observed(*d)) {
+            let range = plan.cohorts[plan.cohort_of(device)].streams.clone();
+            let index = |i: usize| u16::try_from(i).expect("an operation's stream is a u16");
+            entries[((device - first) / stride) as usize] = Entry {
+                at: u32::try_from(streams.len()).expect("fewer streams than fit in memory"),
+                first_stream: index(range.start),
+                streams: index(range.len()),
+            };
+            streams.extend(
+                plan.streams[range]
+                    .iter()
+                    .map(|s| Stream::new(s.qos != QoS::AtMostOnce)),
+            );
+        }
+        streams.shrink_to_fit();
         Self {
-            counts: DeliveryCounts::default(),
+            tally: Tally::default(),
+            entries,
+            first,
+            stride,
+            streams,
         }
     }
 
     /// A device booted: its streams' seqs start again from 0. Whatever the old boot left is judged.
     pub fn booted(&mut self, device: DeviceIdx, boot: u16) {
-        let _ = (device, boot);
-        todo!("ledger helper")
+        let tally = &mut self.tally;
+        let range = range_of(&self.entries, self.first, self.stride, device);
+        for stream in &mut self.streams[range] {
+            stream.booted(boot, tally);
+        }
     }
 
     /// First write of an operation.
     pub fn sent(&mut self, device: DeviceIdx, op: &Operation, replayed: bool) {
-        let _ = (device, op, replayed);
-        todo!("ledger helper")
+        if let Some((stream, tally)) = self.stream(device, op.stream) {
+            stream.sent(op.seq, replayed, tally);
+        }
     }
 
-    /// A further write of it: a duplicate at the observer is now explained.
+    /// A further write of it: a duplicate at the observer is now explained, and its first sighting
+    /// is a replayed one.
     pub fn retransmitted(&mut self, device: DeviceIdx, op: &Operation) {
-        let _ = (device, op);
-        todo!("ledger helper")
+        if let Some((stream, _)) = self.stream(device, op.stream) {
+            stream.retransmitted(op.seq);
+        }
     }
 
     /// Its PUBACK (a late one too).
     pub fn acked(&mut self, device: DeviceIdx, op: &Operation) {
-        let _ = (device, op);
-        todo!("ledger helper")
+        if let Some((stream, tally)) = self.stream(device, op.stream) {
+            stream.acked(op.seq, tally);
+        }
     }
 
     /// An observer saw it.
     pub fn seen(&mut self, stamp: &Stamp) -> Sighting {
-        let _ = stamp;
-        todo!("ledger helper")
+        match self.stream(stamp.device, stamp.stream) {
+            Some((stream, tally)) => stream.seen(stamp.boot, stamp.seq, tally),
+            None => {
+                self.foreign();
+                Sighting::Unknown
+            }
+        }
     }
 
     /// An observer saw a payload without a stamp of ours.
     pub fn corrupt(&mut self) {
-        self.counts.corrupt += 1;
+        self.tally.counts.corrupt += 1;
     }
 
     /// An observer saw a message of another run.
     pub fn foreign(&mut self) {
-        self.counts.foreign += 1;
+        self.tally.counts.foreign += 1;
     }
 
     /// The observer of these devices stopped receiving: acks from now on are in a gap.
     pub fn gap_began(&mut self, devices: &[DeviceIdx]) {
-        let _ = devices;
-        todo!("ledger helper")
+        for device in devices {
+            let range = range_of(&self.entries, self.first, self.stride, *device);
+            self.streams[range].iter_mut().for_each(Stream::gap_began);
+        }
     }
 
     /// It receives again. Without `session_present`, everything acked and not yet seen is unverified.
     pub fn gap_ended(&mut self, devices: &[DeviceIdx], session_present: bool) {
-        let _ = (devices, session_present);
-        todo!("ledger helper")
+        let tally = &mut self.tally;
+        for device in devices {
+            let range = range_of(&self.entries, self.first, self.stride, *device);
+            for stream in &mut self.streams[range] {
+                stream.gap_ended(session_present, tally);
+            }
+        }
     }
 
-    /// Whether every acked operation has been seen (the drain is over for the ledger).
-    pub fn is_settled(&self) -> bool {
-        todo!("ledger helper")
+    /// Whether every acked operation that can still be seen has been (the drain is over for the
+    /// ledger). O(1).
+    pub const fn is_settled(&self) -> bool {
+        self.tally.pending == 0
     }
 
-    /// Judges all that is left and gives the counts.
+    /// Judges all that is left and gives the counts. The last call of a run.
     pub fn finish(&mut self) -> DeliveryCounts {
-        todo!("ledger helper")
+        for stream in &mut self.streams {
+            stream.finish(&mut self.tally);
+        }
+        self.tally.close()
+    }
+
+    fn stream(&mut self, device: DeviceIdx, stream: u16) -> Option<(&mut Stream, &mut Tally)> {
+        let entry = entry_of(&self.entries, self.first, self.stride, device)?;
+        let offset = stream.checked_sub(entry.first_stream)?;
+        if offset >= entry.streams {
+            return None;
+        }
+        let at = entry.at as usize + usize::from(offset);
+        Some((&mut self.streams[at], &mut self.tally))
     }
 }
+
+fn entry_of(entries: &[Entry], first: u32, stride: u32, device: DeviceIdx) -> Option<Entry> {
+    let distance = device.checked_sub(first)?;
+    if !distance.is_multiple_of(stride) {
+        return None;
+    }
+    entries.get((distance / stride) as usize).copied()
+}
+
+/// The streams of `device`, empty if it is not observed here.
+fn range_of(
+    entries: &[Entry],
+    first: u32,
+    stride: u32,
+    device: DeviceIdx,
+) -> std::ops::Range<usize> {
+    let entry = entry_of(entries, first, stride, device).unwrap_or_default();
+    let at = entry.at as usize;
+    at..at + usize::from(entry.streams)
+}
+
+const fn gcd(a: u32, b: u32) -> u32 {
+    let (mut a, mut b) = (a, b);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests;

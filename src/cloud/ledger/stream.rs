@@ -1,0 +1,302 @@
+//! One stream's part of the ledger: windows and what is judged from them.
+
+use super::Sighting;
+use super::window::{Bits, WINDOW};
+use crate::stats::books::DeliveryCounts;
+use std::ops::Range;
+
+/// What all streams of a ledger add up to.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// What is judged so far; `undelivered` only by [`Tally::close`].
+    pub(super) counts: DeliveryCounts,
+    /// Acknowledged, not seen, not judged, and not known to be gone.
+    pub(super) pending: u64,
+    /// Operations sent.
+    sent: u64,
+    /// Of those, judged to be anything but undelivered.
+    decided: u64,
+}
+
+impl Tally {
+    /// The counts, once everything is judged.
+    pub(super) fn close(&mut self) -> DeliveryCounts {
+        self.counts.undelivered = self.sent.saturating_sub(self.decided);
+        self.counts
+    }
+}
+
+/// The state of one stream of one device.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// PUBACK received.
+    acked: Bits,
+    /// Seen by the observer.
+    seen: Bits,
+    /// Only while a seq in the window needs one.
+    marks: Option<Box<Marks>>,
+    /// One above the highest seq sent; the window is the 256 seqs below.
+    head: u32,
+    /// One above the highest seq seen.
+    seen_top: u32,
+    /// Losses on record that a late arrival could still explain.
+    lost: u32,
+    /// The boot that the seqs belong to.
+    boot: u16,
+    /// The observer does not receive.
+    in_gap: bool,
+    /// Operations are acknowledged at all (QoS 1).
+    acknowledged: bool,
+}
+
+/// What is rarely true of a seq: after reconnects and in an observer's gap. Allocated when the
+/// first is needed and freed with the last, so that it is exact per seq and still costs nothing in
+/// steady state.
+#[derive(Debug, Default)]
+struct Marks {
+    /// Its first sighting counts as replayed.
+    replayed: Bits,
+    /// A further sighting is explained.
+    explained: Bits,
+    /// Unverified if never seen.
+    unsure: Bits,
+    /// Of those, known to be gone with the observer's session: nothing to wait for.
+    gone: Bits,
+}
+
+impl Marks {
+    const fn clear(&mut self, seq: u32) {
+        self.replayed.clear(seq);
+        self.explained.clear(seq);
+        self.unsure.clear(seq);
+        self.gone.clear(seq);
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.replayed.is_empty()
+            && self.explained.is_empty()
+            && self.unsure.is_empty()
+            && self.gone.is_empty()
+    }
+}
+
+impl Stream {
+    /// A stream of a device that has not booted.
+    pub(super) fn new(acknowledged: bool) -> Self {
+        Self {
+            acked: Bits::default(),
+            seen: Bits::default(),
+            marks: None,
+            head: 0,
+            seen_top: 0,
+            lost: 0,
+            boot: 0,
+            in_gap: false,
+            acknowledged,
+        }
+    }
+
+    /// Judges the old boot and starts anew.
+    pub(super) fn booted(&mut self, boot: u16, tally: &mut Tally) {
+        self.finish(tally);
+        self.head = 0;
+        self.seen_top = 0;
+        self.boot = boot;
+    }
+
+    /// First write of `seq`.
+    pub(super) fn sent(&mut self, seq: u32, replayed: bool, tally: &mut Tally) {
+        tally.sent += 1;
+        if seq >= self.head {
+            self.advance(seq + 1, tally);
+        }
+        if !self.window().contains(&seq) {
+            // Overtaken by more than a window: its fate cannot be followed.
+            tally.decided += 1;
+            tally.counts.unresolved += 1;
+        } else if replayed {
+            self.marks().replayed.set(seq);
+        }
+    }
+
+    /// A further write of `seq`.
+    pub(super) fn retransmitted(&mut self, seq: u32) {
+        if self.window().contains(&seq) {
+            let marks = self.marks();
+            marks.explained.set(seq);
+            marks.replayed.set(seq);
+        }
+    }
+
+    /// The PUBACK of `seq`.
+    pub(super) fn acked(&mut self, seq: u32, tally: &mut Tally) {
+        if !self.window().contains(&seq) {
+            tally.counts.unresolved += 1;
+            return;
+        }
+        if !self.acked.set(seq) || self.seen.get(seq) {
+            return;
+        }
+        if !self.is_gone(seq) {
+            tally.pending += 1;
+        }
+        if self.in_gap {
+            self.marks().unsure.set(seq);
+        }
+    }
+
+    /// The observer saw `seq` of `boot`.
+    pub(super) fn seen(&mut self, boot: u16, seq: u32, tally: &mut Tally) -> Sighting {
+        if boot > self.boot || (boot == self.boot && seq >= self.head) {
+            tally.counts.foreign += 1;
+            return Sighting::Unknown;
+        }
+        if boot < self.boot || !self.window().contains(&seq) {
+            self.late(tally);
+            return Sighting::Repeated;
+        }
+        if !self.seen.set(seq) {
+            let marks = self.marks.as_ref();
+            if marks.is_some_and(|m| m.explained.get(seq)) {
+                tally.counts.duplicated_explained += 1;
+            } else {
+                tally.counts.duplicated += 1;
+            }
+            return Sighting::Repeated;
+        }
+        tally.counts.seen += 1;
+        if seq < self.seen_top {
+            tally.counts.reordered += 1;
+        } else {
+            self.seen_top = seq + 1;
+        }
+        if self.acked.get(seq) && !self.is_gone(seq) {
+            tally.pending -= 1;
+        }
+        let replayed = self.marks.as_ref().is_some_and(|m| m.replayed.get(seq));
+        Sighting::First { replayed }
+    }
+
+    /// The observer stopped receiving.
+    pub(super) const fn gap_began(&mut self) {
+        self.in_gap = true;
+    }
+
+    /// The observer receives again, or (`session_present` false) never will what it missed.
+    pub(super) fn gap_ended(&mut self, session_present: bool, tally: &mut Tally) {
+        self.in_gap = false;
+        for seq in self.window() {
+            let (acked, seen) = (self.acked.get(seq), self.seen.get(seq));
+            if seen {
+                if session_present {
+                    self.marks().explained.set(seq);
+                }
+            } else if self.acknowledged && !session_present {
+                let marks = self.marks();
+                marks.unsure.set(seq);
+                if marks.gone.set(seq) && acked {
+                    tally.pending -= 1;
+                }
+            } else if self.acknowledged && !acked {
+                self.marks().unsure.set(seq);
+            }
+        }
+    }
+
+    /// Judges everything in the window.
+    pub(super) fn finish(&mut self, tally: &mut Tally) {
+        if self.in_gap {
+            self.gap_ended(false, tally);
+            self.in_gap = true;
+        }
+        for seq in self.window() {
+            self.judge(seq, tally);
+        }
+        self.marks = None;
+    }
+
+    /// The current boot.
+    #[cfg(test)]
+    pub(super) const fn boot(&self) -> u16 {
+        self.boot
+    }
+
+    /// Whether it holds marks.
+    #[cfg(test)]
+    pub(super) const fn is_marked(&self) -> bool {
+        self.marks.is_some()
+    }
+
+    /// The seqs in the window.
+    const fn window(&self) -> Range<u32> {
+        self.head.saturating_sub(WINDOW)..self.head
+    }
+
+    fn marks(&mut self) -> &mut Marks {
+        self.marks.get_or_insert_default()
+    }
+
+    fn is_gone(&self, seq: u32) -> bool {
+        self.marks.as_ref().is_some_and(|m| m.gone.get(seq))
+    }
+
+    /// Moves the window up to `head` and judges what leaves it.
+    fn advance(&mut self, head: u32, tally: &mut Tally) {
+        let old = self.window();
+        self.head = head;
+        let leaving = old.start..self.window().start.min(old.end);
+        if leaving.is_empty() {
+            return;
+        }
+        for seq in leaving {
+            self.judge(seq, tally);
+        }
+        if self.marks.as_ref().is_some_and(|m| m.is_empty()) {
+            self.marks = None;
+        }
+    }
+
+    /// Decides the fate of `seq` and forgets it.
+    fn judge(&mut self, seq: u32, tally: &mut Tally) {
+        let counts = &mut tally.counts;
+        match (self.acked.get(seq), self.seen.get(seq)) {
+            (true, true) => {
+                tally.decided += 1;
+                counts.verified_acks += 1;
+            }
+            (true, false) => {
+                tally.decided += 1;
+                if self.marks.as_ref().is_some_and(|m| m.unsure.get(seq)) {
+                    counts.unverified += 1;
+                } else {
+                    counts.verified_acks += 1;
+                    counts.lost += 1;
+                    self.lost += 1;
+                }
+                if !self.is_gone(seq) {
+                    tally.pending -= 1;
+                }
+            }
+            (false, true) => {
+                tally.decided += 1;
+                counts.recovered += u64::from(self.acknowledged);
+            }
+            (false, false) => {}
+        }
+        self.acked.clear(seq);
+        self.seen.clear(seq);
+        if let Some(marks) = &mut self.marks {
+            marks.clear(seq);
+        }
+    }
+
+    /// A message came after its seq was judged, or is a duplicate of such a one.
+    const fn late(&mut self, tally: &mut Tally) {
+        tally.counts.unresolved += 1;
+        if self.lost > 0 {
+            self.lost -= 1;
+            tally.counts.lost -= 1;
+            tally.counts.verified_acks -= 1;
+        }
+    }
+}
