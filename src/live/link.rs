@@ -53,7 +53,7 @@ impl Link {
         Self::new(stream, true)
     }
 
-    fn new(stream: TcpStream, established: bool) -> Self {
+    const fn new(stream: TcpStream, established: bool) -> Self {
         Self {
             stream,
             established,
@@ -273,3 +273,6 @@ pub(super) fn set_nodelay(listener: &TcpListener) {
     // A listener that refuses the option still serves.
     let _ = SockRef::from(listener).set_tcp_nodelay(true);
 }
+
+#[cfg(test)]
+mod tests;
