@@ -1,0 +1,522 @@
+//! The run's verdict: INVALID > FAIL > INCONCLUSIVE / NO_DATA > PASS, and INTERRUPTED for a run
+//! that was stopped. Holds the rules by which the generator and the evidence disqualify a run.
+
+use super::data::RunData;
+use super::units;
+use super::value::{Generator, Objective, Rule, RunVerdict, Verdict, Worker};
+use super::window;
+use crate::scenario::slo::{Bound, Indicator, Limit};
+use crate::stats::recorder::ErrorKind;
+use crate::stats::series::{GeneratorRow, Metric};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Driver lag p99 of a worker-second that is always allowed: 1 ms.
+pub const LAG_FLOOR_US: u64 = 1_000;
+/// Share of the tightest latency limit that the driver may be late, if that is more.
+pub const LAG_SHARE_OF_TIGHTEST_LIMIT: f64 = 0.05;
+/// Share of the judged worker-seconds that may be over the lag limit.
+pub const LAG_SECONDS_SHARE: f64 = 0.01;
+/// A worker without a row for longer than this is lost.
+pub const SILENCE_S: u32 = 3;
+/// CPU of a worker above this (percent of one core) is a warning, no verdict.
+pub const CPU_WARNING_PERCENT: f32 = 80.0;
+
+/// Reasons listed before "and N more".
+const REASONS_SHOWN: usize = 20;
+
+/// The run's verdict with its reasons.
+pub(super) struct Judgement {
+    pub(super) verdict: RunVerdict,
+    /// One sentence.
+    pub(super) reason: String,
+    pub(super) reasons: Vec<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// First that applies: INTERRUPTED, INVALID, FAIL, INCONCLUSIVE, NO_DATA, PASS.
+pub(super) fn judge(run: &RunData, objectives: &[Objective], generator: &Generator) -> Judgement {
+    let invalid = invalid_reasons(run, generator);
+    let worst = objectives.iter().map(|o| o.verdict.severity()).max();
+    let verdict = if run.interrupted.is_some() {
+        RunVerdict::Interrupted
+    } else if !invalid.is_empty() {
+        RunVerdict::Invalid
+    } else if worst == Some(Verdict::Fail.severity()) {
+        RunVerdict::Fail
+    } else if worst == Some(Verdict::Inconclusive.severity()) {
+        RunVerdict::Inconclusive
+    } else if worst == Some(Verdict::Pass.severity()) {
+        RunVerdict::Pass
+    } else {
+        // No objective at all is no evidence either.
+        RunVerdict::NoData
+    };
+    let mut reasons = Vec::new();
+    if let Some((at, signal)) = run.interrupted {
+        reasons.push(format!(
+            "stopped by {} at {} of {}",
+            signal_name(signal),
+            units::clock_s(run.seconds_of(at)),
+            units::clock_s(run.plan.length().as_secs_f64())
+        ));
+    }
+    reasons.extend(invalid);
+    for verdict in [Verdict::Fail, Verdict::Inconclusive, Verdict::NoData] {
+        let those = objectives.iter().filter(|o| o.verdict == verdict);
+        reasons.extend(those.map(|o| format!("{} {}: {}", verdict.word(), o.name, o.reason)));
+    }
+    if objectives.is_empty() {
+        reasons.push("the scenario has no objective".to_owned());
+    }
+    let hidden = reasons.len().saturating_sub(REASONS_SHOWN);
+    if hidden > 0 {
+        reasons.truncate(REASONS_SHOWN);
+        reasons.push(format!("and {hidden} more"));
+    }
+    Judgement {
+        verdict,
+        reason: sentence(run, verdict, objectives, &reasons),
+        reasons,
+        warnings: warnings(run, generator),
+    }
+}
+
+/// The generator's watch on itself, measured against its constants.
+pub(super) fn watch(run: &RunData) -> Generator {
+    let judged = judged_phases(run);
+    let lag_limit_us = lag_limit_us(run);
+    let is_judged = |row: &GeneratorRow| {
+        // A second belongs to the phase of its middle; none of the drain is judged.
+        let middle_s = f64::from(row.second) + 0.5;
+        let phases = run.plan.phases.iter().enumerate();
+        phases.into_iter().any(|(index, phase)| {
+            let (start, end) = (phase.start, phase.start + phase.length);
+            judged.contains(&index)
+                && middle_s >= start.as_secs_f64()
+                && middle_s < end.as_secs_f64()
+        })
+    };
+    let mut generator = Generator {
+        lag_limit_us,
+        over_limit: LAG_SECONDS_SHARE,
+        workers: (run.header.workers.iter().zip(0..))
+            .map(|(&devices, worker)| Worker {
+                worker,
+                devices: u64::from(devices),
+                ..Worker::default()
+            })
+            .collect(),
+        own_errors: own_errors(run),
+        ..Generator::default()
+    };
+    for row in &run.series.generator {
+        let over = is_judged(row) && row.lag_p99_us.is_some_and(|lag| lag > lag_limit_us);
+        if is_judged(row) {
+            generator.judged_worker_seconds += 1;
+            generator.worker_seconds_over += u64::from(over);
+            generator.lag_worst_us = generator.lag_worst_us.max(row.lag_p99_us);
+        }
+        if let Some(worker) = (generator.workers.iter_mut()).find(|w| w.worker == row.worker) {
+            add_second(worker, row, over);
+        }
+    }
+    let judged_seconds = generator.judged_worker_seconds;
+    if judged_seconds > 0 {
+        generator.over_share = generator.worker_seconds_over as f64 / judged_seconds as f64;
+    }
+    let all: Vec<usize> = (0..run.plan.phases.len()).collect();
+    let lag = run.merged(&[Metric::DriverLag], &all);
+    if lag.count() > 0 {
+        generator.lag_p99_us = lag.percentile_us(99.0);
+    }
+    generator.rules = rules(run, &generator);
+    generator
+}
+
+/// Phases some objective looks at; all of them if there is no objective.
+pub(super) fn judged_phases(run: &RunData) -> BTreeSet<usize> {
+    if run.plan.objectives.is_empty() {
+        return (0..run.plan.phases.len()).collect();
+    }
+    let objectives = run.plan.objectives.iter();
+    objectives
+        .flat_map(|o| window::judged_phases(&run.plan, &o.window))
+        .collect()
+}
+
+fn add_second(worker: &mut Worker, row: &GeneratorRow, over: bool) {
+    let cpu = f64::from(row.process.cpu_percent);
+    worker.seconds += 1;
+    worker.lag_worst_us = worker.lag_worst_us.max(row.lag_p99_us);
+    worker.seconds_over += u64::from(over);
+    worker.cpu_max_percent = worker.cpu_max_percent.max(cpu);
+    worker.cpu_mean_percent += (cpu - worker.cpu_mean_percent) / worker.seconds as f64;
+    worker.cpu_seconds_high += u64::from(row.process.cpu_percent > CPU_WARNING_PERCENT);
+    worker.fds_max = worker.fds_max.max(u64::from(row.process.fds));
+    worker.rss_max_bytes = worker.rss_max_bytes.max(row.process.rss_bytes);
+    worker.ports_max = worker.ports_max.max(u64::from(row.process.ports));
+}
+
+fn lag_limit_us(run: &RunData) -> u64 {
+    let limits = run.plan.objectives.iter().filter_map(|o| {
+        let is_latency = matches!(
+            o.indicator,
+            Indicator::ConnectLatency | Indicator::PublishAckLatency | Indicator::E2eLatency
+        );
+        match o.bound {
+            Bound::AtMost(Limit::Time(time)) | Bound::AtLeast(Limit::Time(time)) if is_latency => {
+                Some((time.as_secs_f64() * 1e6 * LAG_SHARE_OF_TIGHTEST_LIMIT) as u64)
+            }
+            Bound::AtMost(_) | Bound::AtLeast(_) => None,
+        }
+    });
+    limits.min().unwrap_or(0).max(LAG_FLOOR_US)
+}
+
+fn own_errors(run: &RunData) -> u64 {
+    let errors = run.outcome.iter().flat_map(|o| &o.totals.errors);
+    errors
+        .filter(|e| blames_generator(e.kind))
+        .map(|e| e.count)
+        .sum()
+}
+
+/// Whether an error disqualifies the generator rather than the target.
+pub(super) const fn blames_generator(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Attempt(cause) | ErrorKind::Connection(cause) | ErrorKind::Observer(cause) => {
+            cause.blames_generator()
+        }
+        ErrorKind::Limit(_) | ErrorKind::AckTimeout | ErrorKind::GaveUp => false,
+    }
+}
+
+/// The rules that make a run INVALID, with what the run had.
+fn rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    if run.header.mode == "live" {
+        rules.extend(generator_rules(run, generator));
+    }
+    let lost: Vec<String> = (run.lost.iter())
+        .map(|(process, at, how)| {
+            format!(
+                "{process} at {}: {how}",
+                units::clock_tenths_s(run.seconds_of(*at))
+            )
+        })
+        .collect();
+    rules.push(Rule {
+        name: "lost processes",
+        limit: "none".to_owned(),
+        measured: if lost.is_empty() {
+            "none".to_owned()
+        } else {
+            lost.join("; ")
+        },
+        holds: lost.is_empty(),
+    });
+    rules.extend(evidence_rules(run));
+    rules
+}
+
+fn generator_rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
+    let judged = generator.judged_worker_seconds;
+    let silent = silences(run);
+    vec![
+        Rule {
+            name: "driver lag",
+            limit: format!(
+                "p99 ≤ {} in at least {} of the judged worker-seconds",
+                units::time_us(generator.lag_limit_us),
+                units::ratio(1.0 - LAG_SECONDS_SHARE)
+            ),
+            measured: if judged == 0 {
+                "no judged second has a record".to_owned()
+            } else {
+                format!(
+                    "{} of {} worker-seconds over ({}), worst {}",
+                    units::count(generator.worker_seconds_over),
+                    units::count(judged),
+                    units::ratio(generator.over_share),
+                    generator
+                        .lag_worst_us
+                        .map_or_else(|| "n/a".to_owned(), units::time_us)
+                )
+            },
+            holds: judged > 0 && generator.over_share <= LAG_SECONDS_SHARE,
+        },
+        Rule {
+            name: "the generator's own errors",
+            limit: "no lack of descriptors, ports or socket buffers".to_owned(),
+            measured: units::count(generator.own_errors),
+            holds: generator.own_errors == 0,
+        },
+        Rule {
+            name: "silent workers",
+            limit: format!("no gap over {SILENCE_S} s in a worker's record"),
+            measured: if silent.is_empty() {
+                "none".to_owned()
+            } else {
+                silent.join("; ")
+            },
+            holds: silent.is_empty(),
+        },
+    ]
+}
+
+/// Gaps in the workers' records up to the end of load.
+fn silences(run: &RunData) -> Vec<String> {
+    let end = run.ended_s().floor() as u32;
+    let mut next: BTreeMap<u32, u32> = (0..)
+        .zip(&run.header.workers)
+        .map(|(w, _)| (w, 0))
+        .collect();
+    let mut gaps = Vec::new();
+    let mut check = |worker: u32, from: u32, to: u32| {
+        if to > from + SILENCE_S {
+            gaps.push(format!(
+                "worker {worker} from {} to {}",
+                units::clock_s(f64::from(from)),
+                units::clock_s(f64::from(to))
+            ));
+        }
+    };
+    for row in &run.series.generator {
+        if let Some(expected) = next.get_mut(&row.worker) {
+            check(row.worker, *expected, row.second);
+            *expected = row.second + 1;
+        }
+    }
+    for (worker, expected) in next {
+        check(worker, expected, end);
+    }
+    gaps
+}
+
+fn evidence_rules(run: &RunData) -> Vec<Rule> {
+    let mut rules = vec![
+        Rule {
+            name: "scenario",
+            limit: "its hash is the one recorded at the start".to_owned(),
+            measured: if run.plan.hash == run.header.plan_hash {
+                "same".to_owned()
+            } else {
+                "scenario.yaml was changed after the run".to_owned()
+            },
+            holds: run.plan.hash == run.header.plan_hash,
+        },
+        Rule {
+            name: "outcome",
+            limit: "the run recorded its end".to_owned(),
+            measured: match (&run.outcome, &run.started) {
+                (Some(_), _) => "recorded".to_owned(),
+                (None, Some(_)) => format!(
+                    "missing: the run was killed or ended abnormally after {}",
+                    units::clock_s(run.ended_s())
+                ),
+                (None, None) => "missing: the run never started".to_owned(),
+            },
+            holds: run.outcome.is_some(),
+        },
+        Rule {
+            name: "series",
+            limit: "every file is there and undamaged".to_owned(),
+            measured: run.damaged.clone().unwrap_or_else(|| "complete".to_owned()),
+            holds: run.damaged.is_none(),
+        },
+    ];
+    if let Some(outcome) = &run.outcome {
+        let totals = &outcome.totals;
+        let off = (totals.books.iter().flatten())
+            .filter(|b| !b.balance())
+            .count();
+        rules.push(Rule {
+            name: "books",
+            limit: "both equations hold in every stream and phase".to_owned(),
+            measured: if off == 0 {
+                "balanced".to_owned()
+            } else {
+                format!(
+                    "{off} of {} do not balance",
+                    totals.books.iter().flatten().count()
+                )
+            },
+            holds: off == 0,
+        });
+        rules.push(Rule {
+            name: "schedule",
+            limit: "planned by events = planned by arithmetic".to_owned(),
+            measured: if totals.schedule_agrees {
+                "agrees"
+            } else {
+                "differs"
+            }
+            .to_owned(),
+            holds: totals.schedule_agrees,
+        });
+        rules.push(Rule {
+            name: "histogram range",
+            limit: "no value outside 1 µs to 1 h".to_owned(),
+            measured: units::count(totals.out_of_range),
+            holds: totals.out_of_range == 0,
+        });
+    }
+    rules
+}
+
+fn invalid_reasons(run: &RunData, generator: &Generator) -> Vec<String> {
+    let mut reasons: Vec<String> = Vec::new();
+    // A lost process explains what else is off, so it comes first.
+    for (process, at, how) in &run.lost {
+        let at = units::clock_tenths_s(run.seconds_of(*at));
+        reasons.push(format!("{process} was lost at {at}: {how}"));
+    }
+    for rule in generator.rules.iter().filter(|r| !r.holds) {
+        if rule.name != "lost processes" {
+            reasons.push(format!(
+                "{}: {} (wanted: {})",
+                rule.name, rule.measured, rule.limit
+            ));
+        }
+    }
+    reasons
+}
+
+fn warnings(run: &RunData, generator: &Generator) -> Vec<String> {
+    let mut warnings: Vec<String> = (run.warnings.iter())
+        .map(|(at, text)| format!("{}: {text}", units::clock_tenths_s(run.seconds_of(*at))))
+        .collect();
+    let shares_machine = is_on_this_machine(&run.header.targets);
+    for worker in generator.workers.iter().filter(|w| w.cpu_seconds_high > 0) {
+        let blame = if shares_machine {
+            "the target runs on the same machine and competes for its cores"
+        } else {
+            "latencies may contain the generator's own delay; use more workers or a bigger machine"
+        };
+        warnings.push(format!(
+            "worker {} used more than {CPU_WARNING_PERCENT} % of a core in {} of {} s (most: {:.0} %): {blame}",
+            worker.worker, worker.cpu_seconds_high, worker.seconds, worker.cpu_max_percent
+        ));
+    }
+    let Some(outcome) = &run.outcome else {
+        warnings.extend(run.notes.iter().cloned());
+        return warnings;
+    };
+    if !outcome.drain_complete {
+        warnings.push(format!(
+            "the drain ran into its limit of {}: what was still in flight is not judged",
+            units::time_s(run.plan.drain.as_secs_f64())
+        ));
+    }
+    let delivery = &outcome.totals.delivery;
+    for (count, what) in [
+        (delivery.corrupt, "with an unreadable stamp"),
+        (delivery.foreign, "of another run, device or stream"),
+    ] {
+        if count > 0 {
+            let messages = units::counted(count, "message");
+            warnings.push(format!("observers received {messages} {what}"));
+        }
+    }
+    warnings.extend(run.notes.iter().cloned());
+    warnings
+}
+
+/// Whether all addresses are loopback, so that target and generator share the machine.
+pub(super) fn is_on_this_machine(targets: &[String]) -> bool {
+    let is_loopback = |target: &String| {
+        let address = target.trim_start_matches("mqtt://");
+        address.starts_with("127.")
+            || address.starts_with("[::1]")
+            || address.starts_with("localhost")
+    };
+    !targets.is_empty() && targets.iter().all(is_loopback)
+}
+
+fn signal_name(signal: i32) -> String {
+    match signal {
+        2 => "SIGINT (Ctrl-C)".to_owned(),
+        15 => "SIGTERM".to_owned(),
+        other => format!("signal {other}"),
+    }
+}
+
+fn sentence(
+    run: &RunData,
+    verdict: RunVerdict,
+    objectives: &[Objective],
+    reasons: &[String],
+) -> String {
+    let with = |verdict: Verdict| -> Vec<&Objective> {
+        objectives.iter().filter(|o| o.verdict == verdict).collect()
+    };
+    let used = |o: &&&Objective| o.limit_used.unwrap_or(f64::INFINITY);
+    let worst = |those: &[&Objective]| -> String {
+        let worst = those.iter().max_by(|a, b| used(a).total_cmp(&used(b)));
+        worst.map_or_else(String::new, |o| {
+            format!("{} ({}): {}", o.name, o.window, o.reason)
+        })
+    };
+    let all = objectives.len();
+    match verdict {
+        RunVerdict::Interrupted => format!(
+            "{}; what follows covers only the part that ran.",
+            reasons.first().map_or("stopped", String::as_str)
+        ),
+        RunVerdict::Invalid => format!(
+            "The run proves nothing: {}.",
+            reasons
+                .first()
+                .map_or("the evidence is incomplete", String::as_str)
+        ),
+        RunVerdict::Fail => {
+            let failed = with(Verdict::Fail);
+            let which = if failed.len() == 1 {
+                "It is"
+            } else {
+                "The worst is"
+            };
+            format!(
+                "{} of {all} objectives failed. {which} {}.",
+                failed.len(),
+                worst(&failed)
+            )
+        }
+        RunVerdict::Inconclusive | RunVerdict::NoData => {
+            let mut open = with(Verdict::Inconclusive);
+            open.extend(with(Verdict::NoData));
+            match open.first() {
+                None => "Nothing was judged: the scenario has no objective.".to_owned(),
+                Some(first) => format!(
+                    "{} of {all} objectives could not be decided, for example {} ({}): {}.",
+                    open.len(),
+                    first.name,
+                    first.window,
+                    first.reason
+                ),
+            }
+        }
+        RunVerdict::Pass => {
+            let closest = objectives
+                .iter()
+                .filter_map(|o| o.limit_used.map(|used| (used, o)))
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let closest = closest.map_or_else(String::new, |(used, o)| {
+                format!(
+                    " Closest to its limit: {}, {} of it used.",
+                    o.name,
+                    units::ratio_digits(used, 0)
+                )
+            });
+            format!(
+                "{} met by {} in {}.{closest}",
+                match all {
+                    1 => "The objective was".to_owned(),
+                    n => format!("All {n} objectives were"),
+                },
+                units::counted(u64::from(run.plan.devices()), "device"),
+                units::time_s(run.ended_s().round())
+            )
+        }
+    }
+}

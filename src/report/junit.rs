@@ -1,0 +1,88 @@
+//! `junit.xml`: a case per objective and one for the run itself, for the test tab of a CI system.
+//! Nothing but a proven PASS is green: what could not be judged, and every objective of a run
+//! that proves nothing, is an error.
+
+use super::value::{Objective, Report, RunVerdict, Verdict};
+use super::words::printable;
+use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
+
+/// Name of the case that stands for the run itself.
+const RUN_CASE: &str = "the run proves something";
+
+/// The report as JUnit XML. Control characters become U+FFFD: XML 1.0 has no escape for them.
+pub fn render(report: &Report) -> String {
+    let mut suite = TestSuite::new(printable(&report.scenario.name));
+    for (key, value) in [
+        ("seed", &report.scenario.seed),
+        ("hash", &report.scenario.hash),
+        ("run_id", &report.provenance.run_id),
+        ("version", &report.provenance.version),
+        ("target", &report.run.target),
+    ] {
+        suite.add_property(Property::new(key, printable(value)));
+    }
+    let verdict = report.verdict.word();
+    suite.add_property(Property::new("verdict", verdict));
+    suite.add_test_case(run_case(report));
+    for objective in &report.objectives {
+        suite.add_test_case(case(report.verdict, objective));
+    }
+    let mut junit = quick_junit::Report::new("fleetstorm");
+    junit.add_test_suite(suite);
+    junit.to_string().expect("a String accepts every write")
+}
+
+fn run_case(report: &Report) -> TestCase {
+    let status = match report.verdict {
+        RunVerdict::Invalid | RunVerdict::Interrupted => {
+            let reasons: Vec<String> = report.reasons.iter().map(|r| printable(r)).collect();
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status
+                .set_type(report.verdict.word())
+                .set_message(printable(&report.reason))
+                .set_description(reasons.join("\n"));
+            status
+        }
+        RunVerdict::Pass | RunVerdict::Fail | RunVerdict::Inconclusive | RunVerdict::NoData => {
+            TestCaseStatus::success()
+        }
+    };
+    let mut case = TestCase::new(RUN_CASE, status);
+    case.set_classname("run");
+    case
+}
+
+fn case(run: RunVerdict, objective: &Objective) -> TestCase {
+    let proves_nothing = matches!(run, RunVerdict::Invalid | RunVerdict::Interrupted);
+    let (kind, ty) = match objective.verdict {
+        Verdict::Pass if !proves_nothing => (None, ""),
+        Verdict::Pass => (Some(NonSuccessKind::Error), run.word()),
+        Verdict::Fail => (Some(NonSuccessKind::Failure), Verdict::Fail.word()),
+        Verdict::Inconclusive | Verdict::NoData => {
+            (Some(NonSuccessKind::Error), objective.verdict.word())
+        }
+    };
+    let status = match kind {
+        None => TestCaseStatus::success(),
+        Some(kind) => {
+            let mut status = TestCaseStatus::non_success(kind);
+            status
+                .set_type(ty)
+                .set_message(printable(&objective.reason))
+                .set_description(format!(
+                    "{} {} {}\ntarget {}, measured {}, n = {}",
+                    objective.indicator,
+                    printable(&objective.statistic),
+                    printable(&objective.window),
+                    printable(&objective.target_text),
+                    printable(&objective.value_text),
+                    objective.events
+                ));
+            status
+        }
+    };
+    let name = format!("{} ({})", objective.name, objective.window);
+    let mut case = TestCase::new(printable(&name), status);
+    case.set_classname(objective.indicator);
+    case
+}

@@ -1,0 +1,451 @@
+//! One objective against the evidence: PASS, FAIL, INCONCLUSIVE or NO_DATA, and why.
+//!
+//! Missing or thin evidence never passes: nothing measured is NO_DATA; a percentile over fewer
+//! events than its sample floor, an unverified delivery, or a window that the run did not reach
+//! the end of is INCONCLUSIVE.
+
+use super::data::RunData;
+use super::units;
+use super::value::{Objective, Verdict};
+use super::window;
+use crate::scenario::slo::{self, Bound, Indicator, Limit, Statistic};
+use crate::stats::books::DeliveryCounts;
+use crate::stats::histogram::Histogram;
+use crate::stats::series::Metric;
+use std::cmp::Ordering;
+
+/// Chance that a sample of the floor's size does not contain one value beyond the percentile.
+const FLOOR_RISK: f64 = 0.05;
+
+/// Events below which a percentile (0 < p <= 100) is neither printed nor judged: the smallest n
+/// with (p / 100)^n <= 5 %, so that with 95 % confidence the largest value bounds the percentile.
+/// p90: 29, p95: 59, p99: 299, p99.9: 2,995, p99.99: 29,956. The 100th is the maximum of what was
+/// seen and claims nothing beyond it: 1.
+pub fn sample_floor(p: f64) -> u64 {
+    if p >= 100.0 {
+        return 1;
+    }
+    (FLOOR_RISK.ln() / (p / 100.0).ln()).ceil().max(1.0) as u64
+}
+
+/// Judges every objective of the plan, in its order.
+pub(super) fn judge_all(run: &RunData) -> Vec<Objective> {
+    let objectives = run.plan.objectives.iter();
+    objectives.map(|o| judge(run, o)).collect()
+}
+
+/// Time until `share` (0 to 1) of `affected` devices was back, in seconds; `times` holds those
+/// that came back. Infinite if too few did.
+pub(super) fn time_to_share_s(times: &Histogram, affected: u64, share: f64) -> f64 {
+    // 1e-9 absorbs the binary rounding of shares such as 0.07 x 100.
+    let wanted = ((share * affected as f64) - 1e-9).ceil().max(1.0) as u64;
+    let back = times.count();
+    if wanted > back {
+        return f64::INFINITY;
+    }
+    // Half an event below keeps the percentile's own rounding from reaching for the next one.
+    let percentile = (wanted as f64 - 0.5) / back as f64 * 100.0;
+    let us = times.percentile_us(percentile);
+    us.map_or(f64::INFINITY, |us| us as f64 / 1e6)
+}
+
+/// What the evidence says about an indicator.
+enum Measured {
+    /// Nothing, and why.
+    Nothing(String),
+    /// Something.
+    Value(Value),
+}
+
+struct Value {
+    /// Seconds, a ratio or a count, as the limit; infinite = never.
+    value: f64,
+    events: u64,
+    /// Why it cannot be decided.
+    doubt: Option<String>,
+    /// A breach stands whatever else is unknown: a lost message is lost.
+    breach_is_final: bool,
+    /// Added to the reason.
+    remark: String,
+}
+
+impl Value {
+    const fn new(value: f64, events: u64) -> Self {
+        Self {
+            value,
+            events,
+            doubt: None,
+            breach_is_final: false,
+            remark: String::new(),
+        }
+    }
+}
+
+fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
+    let measured = measure(run, objective);
+    let (limit, is_at_most) = match objective.bound {
+        Bound::AtMost(limit) => (limit, true),
+        Bound::AtLeast(limit) => (limit, false),
+    };
+    let target = number(limit);
+    let mut result = Objective {
+        name: objective.name.clone(),
+        indicator: objective.indicator.name(),
+        statistic: statistic_text(objective.statistic),
+        window: window::text(&run.plan, &objective.window),
+        bound: if is_at_most { "at_most" } else { "at_least" },
+        target,
+        target_text: String::new(),
+        value: None,
+        value_text: "n/a".to_owned(),
+        unit: unit(limit, objective.indicator),
+        events: 0,
+        events_unit: events_unit(objective.indicator),
+        verdict: Verdict::NoData,
+        interval: None,
+        limit_used: None,
+        spans_s: window::spans_s(&run.plan, &objective.window),
+        reason: String::new(),
+    };
+    let sign = if is_at_most { "≤" } else { "≥" };
+    match measured {
+        Measured::Nothing(why) => {
+            result.target_text = format!("{sign} {}", in_words(limit, target, 0));
+            result.reason = why;
+        }
+        Measured::Value(value) => {
+            let meets = match objective.bound {
+                Bound::AtMost(_) => value.value <= target,
+                Bound::AtLeast(_) => value.value >= target,
+            };
+            let (value_text, limit_text) = distinct_texts(limit, value.value, target);
+            let incomplete = (!window::reached(run, &objective.window))
+                .then(|| "the run stopped before the end of the window".to_owned());
+            let (verdict, why) = decide(meets, &value, incomplete);
+            let relation = match (is_at_most, meets) {
+                (true, true) => "is within",
+                (true, false) => "is above",
+                (false, true) => "reaches",
+                (false, false) => "is below",
+            };
+            let statistic = if result.statistic.is_empty() {
+                String::new()
+            } else {
+                format!("{}: ", result.statistic)
+            };
+            result.reason = format!(
+                "{statistic}{value_text} {relation} {limit_text}{}{}",
+                value.remark,
+                why.map(|w| format!("; {w}")).unwrap_or_default()
+            );
+            result.target_text = format!("{sign} {limit_text}");
+            result.value_text = value_text;
+            result.value = value.value.is_finite().then_some(value.value);
+            result.events = value.events;
+            result.verdict = verdict;
+            result.limit_used = limit_used(limit, is_at_most, value.value, target);
+        }
+    }
+    result
+}
+
+/// `incomplete` says why the window is cut short: then only what cannot be made good any more
+/// fails, since a percentile or a mean over the rest could have come out otherwise.
+fn decide(meets: bool, value: &Value, incomplete: Option<String>) -> (Verdict, Option<String>) {
+    if !meets && value.breach_is_final {
+        return (Verdict::Fail, None);
+    }
+    match (incomplete.or_else(|| value.doubt.clone()), meets) {
+        (Some(why), _) => (Verdict::Inconclusive, Some(why)),
+        (None, true) => (Verdict::Pass, None),
+        (None, false) => (Verdict::Fail, None),
+    }
+}
+
+fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
+    match objective.indicator {
+        Indicator::ConnectLatency => latency(run, objective, &[Metric::ConnectLatency]),
+        Indicator::PublishAckLatency => latency(
+            run,
+            objective,
+            &[Metric::AckResponse, Metric::AckResponseReplayed],
+        ),
+        Indicator::E2eLatency => latency(
+            run,
+            objective,
+            &[Metric::EndToEnd, Metric::EndToEndReplayed],
+        ),
+        Indicator::ConnectSuccess => connect_success(run, objective),
+        Indicator::ReconnectTime => reconnect_time(run, objective),
+        Indicator::ReconnectStranded => reconnect_stranded(run, objective),
+        Indicator::DeliveryLost => {
+            delivery(run, objective, |d| (d.lost, d.verified_acks, String::new()))
+        }
+        Indicator::DeliveryDuplicated => delivery(run, objective, |d| {
+            let all = d.duplicated + d.duplicated_explained;
+            let remark = if d.duplicated_explained > 0 {
+                let explained = units::count(d.duplicated_explained);
+                format!(" ({explained} explained by a retransmission)")
+            } else {
+                String::new()
+            };
+            (all, d.seen, remark)
+        }),
+        Indicator::DeliveryReordered => {
+            delivery(run, objective, |d| (d.reordered, d.seen, String::new()))
+        }
+        Indicator::FleetAvailability => availability(run, objective),
+    }
+}
+
+/// Latencies are judged on live and replayed events together: a message that waited out an outage
+/// waited, and leaving it out would be the omission this tool exists to avoid.
+fn latency(run: &RunData, objective: &slo::Objective, metrics: &[Metric]) -> Measured {
+    let phases = window::phases(&run.plan, &objective.window);
+    if phases.is_empty() {
+        return Measured::Nothing("no whole phase lies in the window".to_owned());
+    }
+    let values = run.merged(metrics, &phases);
+    let Statistic::Percentile(p) = objective.statistic else {
+        return Measured::Nothing("a latency is judged by a percentile".to_owned());
+    };
+    percentile_of(&values, values.count(), p)
+}
+
+/// The percentile over `events`, of which `values` holds those that ended; the others are
+/// infinite.
+fn percentile_of(values: &Histogram, events: u64, p: f64) -> Measured {
+    if events == 0 {
+        return Measured::Nothing("nothing to measure happened in the window".to_owned());
+    }
+    let floor = sample_floor(p);
+    let doubt = (events < floor).then(|| {
+        let have = units::counted(events, "event");
+        format!(
+            "{have} are too few for p{p}, which needs {}",
+            units::count(floor)
+        )
+    });
+    Measured::Value(Value {
+        doubt,
+        remark: format!(" (n = {})", units::count(events)),
+        ..Value::new(time_to_share_s(values, events, p / 100.0), events)
+    })
+}
+
+fn connect_success(run: &RunData, objective: &slo::Objective) -> Measured {
+    let Some(outcome) = &run.outcome else {
+        return Measured::Nothing("the run left no outcome".to_owned());
+    };
+    let phases = window::phases(&run.plan, &objective.window);
+    let attempts = phases
+        .iter()
+        .filter_map(|&p| outcome.totals.attempts.get(p));
+    let (accepted, failed) = attempts.fold((0, 0), |(a, f), counts| {
+        (a + counts.accepted, f + counts.failed)
+    });
+    let all = accepted + failed;
+    if all == 0 {
+        return Measured::Nothing("no attempt ended in the window".to_owned());
+    }
+    Measured::Value(Value {
+        remark: format!(
+            " ({} of {} attempts failed)",
+            units::count(failed),
+            units::count(all)
+        ),
+        ..Value::new(accepted as f64 / all as f64, all)
+    })
+}
+
+fn reconnect_time(run: &RunData, objective: &slo::Objective) -> Measured {
+    let Some(recovered) = window::recovered(run, &window::faults(&run.plan, &objective.window))
+    else {
+        return Measured::Nothing("the run left no outcome".to_owned());
+    };
+    let affected = recovered.affected;
+    if affected == 0 {
+        return Measured::Nothing("no device was cut off when the fault cleared".to_owned());
+    }
+    match objective.statistic {
+        Statistic::Percentile(p) => percentile_of(&recovered.times, affected, p),
+        Statistic::Share(share) => {
+            let value = time_to_share_s(&recovered.times, affected, share);
+            Measured::Value(Value {
+                remark: format!(" ({} cut off)", units::counted(affected, "device")),
+                ..Value::new(value, affected)
+            })
+        }
+        Statistic::Value => Measured::Nothing("a time is judged by a share".to_owned()),
+    }
+}
+
+fn reconnect_stranded(run: &RunData, objective: &slo::Objective) -> Measured {
+    let Some(recovered) = window::recovered(run, &window::faults(&run.plan, &objective.window))
+    else {
+        return Measured::Nothing("the run left no outcome".to_owned());
+    };
+    let affected = recovered.affected;
+    if affected == 0 {
+        return Measured::Nothing("no device was cut off when the fault cleared".to_owned());
+    }
+    let stranded = affected.saturating_sub(recovered.back);
+    Measured::Value(Value {
+        remark: format!(
+            " ({} of {} cut-off devices did not come back)",
+            units::count(stranded),
+            units::count(affected)
+        ),
+        ..Value::new(in_unit_of(objective.bound, stranded, affected), affected)
+    })
+}
+
+/// `pick` gives the count, what it rests on, and a remark.
+fn delivery(
+    run: &RunData,
+    objective: &slo::Objective,
+    pick: impl Fn(&DeliveryCounts) -> (u64, u64, String),
+) -> Measured {
+    let Some(outcome) = &run.outcome else {
+        return Measured::Nothing("the run left no outcome".to_owned());
+    };
+    if !run.plan.observe.ledger {
+        return Measured::Nothing("the delivery ledger is off".to_owned());
+    }
+    if run.plan.observe.devices == 0 {
+        return Measured::Nothing("no device is observed".to_owned());
+    }
+    let counts = &outcome.totals.delivery;
+    let (value, events, remark) = pick(counts);
+    if events == 0 && value == 0 {
+        return Measured::Nothing("no message of an observed device was verified".to_owned());
+    }
+    let doubt = (counts.unverified > 0 || counts.unresolved > 0).then(|| {
+        format!(
+            "{} unverified and {} unresolved: their fate is unknown",
+            units::count(counts.unverified),
+            units::count(counts.unresolved)
+        )
+    });
+    Measured::Value(Value {
+        doubt,
+        breach_is_final: matches!(objective.bound, Bound::AtMost(Limit::Count(_))),
+        remark,
+        ..Value::new(in_unit_of(objective.bound, value, events), events)
+    })
+}
+
+fn availability(run: &RunData, objective: &slo::Objective) -> Measured {
+    let Some(outcome) = &run.outcome else {
+        return Measured::Nothing("the run left no outcome".to_owned());
+    };
+    let phases = window::phases(&run.plan, &objective.window);
+    let seconds = phases
+        .iter()
+        .filter_map(|&p| outcome.totals.availability.get(p));
+    let (up, expected) = seconds.fold((0.0, 0.0), |(u, e), (up, exp)| (u + up, e + exp));
+    // NaN is no evidence either.
+    if expected.partial_cmp(&0.0) != Some(Ordering::Greater) {
+        return Measured::Nothing("no device was expected to be connected".to_owned());
+    }
+    Measured::Value(Value {
+        doubt: (up > expected * (1.0 + 1e-9))
+            .then(|| "more device-seconds with a session than expected ones".to_owned()),
+        ..Value::new(up / expected, expected.round() as u64)
+    })
+}
+
+fn in_unit_of(bound: Bound, count: u64, all: u64) -> f64 {
+    let (Bound::AtMost(limit) | Bound::AtLeast(limit)) = bound;
+    match limit {
+        Limit::Ratio(_) if all > 0 => count as f64 / all as f64,
+        Limit::Ratio(_) | Limit::Count(_) | Limit::Time(_) => count as f64,
+    }
+}
+
+fn number(limit: Limit) -> f64 {
+    match limit {
+        Limit::Time(time) => time.as_secs_f64(),
+        Limit::Ratio(ratio) => ratio,
+        Limit::Count(count) => count as f64,
+    }
+}
+
+/// `extra` more digits than usual.
+fn in_words(limit: Limit, value: f64, extra: usize) -> String {
+    match limit {
+        Limit::Time(_) => units::time_digits(value, 3 + extra),
+        Limit::Ratio(_) => units::ratio_digits(value, 2 + extra),
+        Limit::Count(_) => units::count(value as u64),
+    }
+}
+
+/// Value and limit in words, with as many digits as it takes to tell them apart.
+fn distinct_texts(limit: Limit, value: f64, target: f64) -> (String, String) {
+    let mut texts = (in_words(limit, value, 0), in_words(limit, target, 0));
+    for extra in 1..=6 {
+        if texts.0 != texts.1 || value == target {
+            break;
+        }
+        texts = (
+            in_words(limit, value, extra),
+            in_words(limit, target, extra),
+        );
+    }
+    texts
+}
+
+fn limit_used(limit: Limit, is_at_most: bool, value: f64, target: f64) -> Option<f64> {
+    let (used, allowed) = match (is_at_most, limit) {
+        (true, _) => (value, target),
+        // The allowance of "at least 99 %" is the 1 % that may be missing.
+        (false, Limit::Ratio(_)) => (1.0 - value, 1.0 - target),
+        (false, Limit::Time(_) | Limit::Count(_)) => (target, value),
+    };
+    if used <= 0.0 {
+        return Some(0.0);
+    }
+    let share = used / allowed;
+    share.is_finite().then_some(share)
+}
+
+fn unit(limit: Limit, indicator: Indicator) -> &'static str {
+    match (limit, indicator) {
+        (Limit::Time(_), _) => "s",
+        (Limit::Ratio(_), _) => "ratio",
+        (Limit::Count(_), Indicator::ReconnectStranded) => "devices",
+        (
+            Limit::Count(_),
+            Indicator::ConnectLatency
+            | Indicator::ConnectSuccess
+            | Indicator::ReconnectTime
+            | Indicator::PublishAckLatency
+            | Indicator::E2eLatency
+            | Indicator::DeliveryLost
+            | Indicator::DeliveryDuplicated
+            | Indicator::DeliveryReordered
+            | Indicator::FleetAvailability,
+        ) => "messages",
+    }
+}
+
+const fn events_unit(indicator: Indicator) -> &'static str {
+    match indicator {
+        Indicator::ConnectLatency | Indicator::ConnectSuccess => "attempts",
+        Indicator::ReconnectTime | Indicator::ReconnectStranded => "devices",
+        Indicator::PublishAckLatency => "publishes",
+        Indicator::E2eLatency | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {
+            "deliveries"
+        }
+        Indicator::DeliveryLost => "verified acks",
+        Indicator::FleetAvailability => "device-seconds",
+    }
+}
+
+fn statistic_text(statistic: Statistic) -> String {
+    match statistic {
+        Statistic::Percentile(p) => format!("p{p}"),
+        Statistic::Share(share) => format!("{} of devices", units::ratio(share)),
+        Statistic::Value => String::new(),
+    }
+}

@@ -1,0 +1,596 @@
+//! The report as one plain value: everything the renderers need, and, serialized, `report.json`.
+//! Times without a unit in their name do not exist here; `*_s` count from T0.
+
+use crate::error::ExitCode;
+use crate::stats::books::{Books, DeliveryCounts};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// Version of `report.json`; raised when a key changes its meaning or goes.
+pub const SCHEMA: &str = "fleetstorm.report/1";
+
+/// Key of a table's row over all phases; no phase can be called so.
+pub const ALL_PHASES: &str = "(all)";
+
+/// All that a run says.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// `live` or `simulated`.
+    pub mode: String,
+    /// What ran.
+    pub scenario: Scenario,
+    /// The run's verdict.
+    pub verdict: RunVerdict,
+    /// Exit code that goes with it.
+    pub exit_code: u8,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// All reasons why the verdict is not PASS, most important first.
+    pub reasons: Vec<String>,
+    /// What a reader must know, that makes no verdict by itself.
+    pub warnings: Vec<String>,
+    /// When, how long, how many.
+    pub run: Run,
+    /// In the scenario's order.
+    pub objectives: Vec<Objective>,
+    /// The books.
+    pub counts: Counts,
+    /// The delivery ledger.
+    pub delivery: Delivery,
+    /// In order.
+    pub phases: Vec<Phase>,
+    /// In order of their start.
+    pub faults: Vec<Fault>,
+    /// Percentile tables per operation and phase.
+    pub latency: Latency,
+    /// The generator's watch on itself.
+    pub generator: Generator,
+    /// Per fault with devices not connected at its clearing.
+    pub recoveries: Vec<Recovery>,
+    /// By kind, most frequent first.
+    pub errors: Vec<Error>,
+    /// What the reference backend counted itself; empty with another target.
+    pub backend: Backend,
+    /// How to get this report again.
+    pub provenance: Provenance,
+    /// Per second, for the plots; `series.csv` has it for machines.
+    #[serde(skip)]
+    pub timeline: Vec<Point>,
+}
+
+impl Report {
+    /// The objectives, worst first: by verdict, then by how much of the limit was used, then in
+    /// the scenario's order.
+    pub fn worst_first(&self) -> Vec<&Objective> {
+        let mut sorted: Vec<&Objective> = self.objectives.iter().collect();
+        sorted.sort_by(|a, b| {
+            let used = |o: &Objective| o.limit_used.unwrap_or(f64::INFINITY);
+            (a.verdict.severity().cmp(&b.verdict.severity()).reverse())
+                .then(used(b).total_cmp(&used(a)))
+        });
+        sorted
+    }
+}
+
+/// Verdict of a run.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RunVerdict {
+    /// Every objective met.
+    Pass,
+    /// At least one objective failed.
+    Fail,
+    /// None failed, at least one could not be decided.
+    Inconclusive,
+    /// None failed, at least one had nothing to decide on.
+    NoData,
+    /// The run proves nothing: the generator or the evidence is at fault.
+    Invalid,
+    /// Stopped before its end.
+    Interrupted,
+}
+
+impl RunVerdict {
+    /// The word on every page.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::NoData => "NO_DATA",
+            Self::Invalid => "INVALID",
+            Self::Interrupted => "INTERRUPTED",
+        }
+    }
+}
+
+/// Verdict of one objective.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Verdict {
+    /// Met.
+    Pass,
+    /// Not met.
+    Fail,
+    /// The evidence does not decide.
+    Inconclusive,
+    /// There was nothing to measure.
+    NoData,
+}
+
+impl Verdict {
+    /// The word on every page.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::NoData => "NO_DATA",
+        }
+    }
+
+    /// Higher is worse.
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::NoData => 1,
+            Self::Inconclusive => 2,
+            Self::Fail => 3,
+        }
+    }
+}
+
+/// What ran.
+#[derive(Clone, Debug, Serialize)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// One sentence for people.
+    pub about: String,
+    /// SHA-256 over the scenario's text and the overrides, hex.
+    pub hash: String,
+    /// Effective seed, as text: JSON numbers lose the upper bits of a 64-bit seed.
+    pub seed: String,
+}
+
+/// When, how long, how many.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    /// Wall clock at T0, RFC 3339; `None` if the run never started.
+    pub started: Option<String>,
+    /// From T0 to the end of the last phase as planned.
+    pub planned_s: f64,
+    /// From T0 to the end of load.
+    pub duration_s: f64,
+    /// From the end of load to the end of the drain; `None` without an outcome.
+    pub drain_s: Option<f64>,
+    /// Nothing was left in flight when the drain ended.
+    pub drain_complete: bool,
+    /// The run did not come to its planned end, or its last lines are missing.
+    pub partial: bool,
+    /// Devices of the fleet.
+    pub devices: u64,
+    /// Cohorts with their devices.
+    pub cohorts: Vec<(String, u64)>,
+    /// Most devices connected in any second.
+    pub peak_connected: u64,
+    /// Most connects in any second.
+    pub peak_connects_per_s: u64,
+    /// Most first writes of publishes in any second.
+    pub peak_sent_per_s: u64,
+    /// What was tested, in words.
+    pub target: String,
+}
+
+/// One objective and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Objective {
+    /// Name for people.
+    pub name: String,
+    /// For example `publish.ack_latency`.
+    pub indicator: &'static str,
+    /// For example `p99`, `99 % of devices`; empty if the indicator is one number.
+    pub statistic: String,
+    /// For example `in steady`, `after restart`, `whole run`.
+    pub window: String,
+    /// `at_most` or `at_least`.
+    pub bound: &'static str,
+    /// The limit, in `unit`.
+    pub target: f64,
+    /// The limit for people, with its sign: `≤ 250 ms`.
+    pub target_text: String,
+    /// What was measured, in `unit`; `None` if nothing was, or if it never happened.
+    pub value: Option<f64>,
+    /// The value for people: `never` if it did not happen, `n/a` if nothing was measured.
+    pub value_text: String,
+    /// `s`, `ratio`, `messages` or `devices`.
+    pub unit: &'static str,
+    /// What the value rests on: events, devices, or device-seconds.
+    pub events: u64,
+    /// What `events` counts.
+    pub events_unit: &'static str,
+    /// PASS, FAIL, INCONCLUSIVE or NO_DATA.
+    pub verdict: Verdict,
+    /// Confidence interval; not computed in this version of the schema.
+    pub interval: Option<(f64, f64)>,
+    /// Share of the limit (`at_most`) or of the allowed shortfall (`at_least`) that was used;
+    /// above 1 it failed. `None` if nothing was measured or it is unbounded.
+    pub limit_used: Option<f64>,
+    /// Where in the run it looks, from T0, for the plots.
+    #[serde(skip)]
+    pub spans_s: Vec<(f64, f64)>,
+    /// Why the verdict, in one sentence.
+    pub reason: String,
+}
+
+/// The books of the run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Counts {
+    /// Totals; `None` if the run left no outcome.
+    pub total: Option<Books>,
+    /// Both equations hold in every stream and phase.
+    pub balanced: bool,
+    /// The schedule's arithmetic agrees with the events.
+    pub schedule_agrees: bool,
+    /// Values outside the histograms' range.
+    pub out_of_range: u64,
+    /// Per stream.
+    pub streams: Vec<NamedBooks>,
+    /// Per phase of the intended instant.
+    pub phases: Vec<NamedBooks>,
+    /// Sums of the per-second series, by completion: all there is if the run left no outcome.
+    pub series: SeriesSums,
+}
+
+/// Books with a name.
+#[derive(Clone, Debug, Serialize)]
+pub struct NamedBooks {
+    /// Stream (`cohort/stream`) or phase.
+    pub name: String,
+    /// Its books.
+    pub books: Books,
+}
+
+/// Sums over the rows of the series.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SeriesSums {
+    /// Seconds with a row.
+    pub seconds: u64,
+    /// Arrivals of schedules.
+    pub planned: u64,
+    /// First writes.
+    pub sent: u64,
+    /// PUBACKs in time.
+    pub acked: u64,
+    /// QoS 0 writes.
+    pub written: u64,
+    /// Ack timeouts.
+    pub timed_out: u64,
+    /// CONNACKs.
+    pub connects: u64,
+    /// Failed attempts.
+    pub attempt_failures: u64,
+}
+
+/// The delivery ledger.
+#[derive(Clone, Debug, Serialize)]
+pub struct Delivery {
+    /// Payloads carried the stamp.
+    pub ledger: bool,
+    /// Devices whose telemetry was received.
+    pub observed_devices: u64,
+    /// What it found; `None` if the run left no outcome.
+    pub counts: Option<DeliveryCounts>,
+}
+
+/// One phase.
+#[derive(Clone, Debug, Serialize)]
+pub struct Phase {
+    /// Its name.
+    pub name: String,
+    /// From T0.
+    pub start_s: f64,
+    /// From T0.
+    pub end_s: f64,
+    /// Some objective looks at it.
+    pub judged: bool,
+    /// Attempts that were accepted, by their end; `None` without an outcome.
+    pub accepted: Option<u64>,
+    /// Attempts that failed.
+    pub failed: Option<u64>,
+    /// Device-seconds with a session over expected device-seconds.
+    pub availability: Option<f64>,
+}
+
+/// One fault.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fault {
+    /// In words: `restart of node 0, sessions kept`.
+    pub label: String,
+    /// Its phase.
+    pub phase: String,
+    /// From T0.
+    pub start_s: f64,
+    /// Its clearing, from T0.
+    pub clear_s: f64,
+}
+
+/// Percentile tables per operation and phase, in the order of the tables.
+#[derive(Clone, Debug, Default)]
+pub struct Latency(pub Vec<LatencyTable>);
+
+/// One operation's table.
+#[derive(Clone, Debug)]
+pub struct LatencyTable {
+    /// Key in `report.json`: `publish_ack_response`.
+    pub key: &'static str,
+    /// Row over all phases first, then one per phase that has values.
+    pub rows: Vec<(String, Percentiles)>,
+}
+
+impl LatencyTable {
+    /// The row of a phase.
+    pub fn row(&self, phase: &str) -> Option<&Percentiles> {
+        self.rows
+            .iter()
+            .find(|(name, _)| name == phase)
+            .map(|(_, p)| p)
+    }
+}
+
+impl Latency {
+    /// The table with this key.
+    pub fn table(&self, key: &str) -> Option<&LatencyTable> {
+        self.0.iter().find(|t| t.key == key)
+    }
+}
+
+impl Serialize for Latency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for table in &self.0 {
+            map.serialize_entry(table.key, &Rows(&table.rows))?;
+        }
+        map.end()
+    }
+}
+
+/// Rows of a table as one JSON object.
+struct Rows<'a>(&'a [(String, Percentiles)]);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, row)| (name, row)))
+    }
+}
+
+/// Values of one operation in one phase. A percentile whose sample is too small is `None`.
+#[derive(Copy, Clone, Debug, PartialEq, Serialize)]
+pub struct Percentiles {
+    /// `us`.
+    pub unit: &'static str,
+    /// Number of values.
+    pub count: u64,
+    /// Mean.
+    pub mean: f64,
+    /// Smallest.
+    pub min: u64,
+    /// Median.
+    pub p50: Option<u64>,
+    /// 90th percentile.
+    pub p90: Option<u64>,
+    /// 95th percentile.
+    pub p95: Option<u64>,
+    /// 99th percentile.
+    pub p99: Option<u64>,
+    /// 99.9th percentile.
+    #[serde(rename = "p99.9")]
+    pub p99_9: Option<u64>,
+    /// 99.99th percentile.
+    #[serde(rename = "p99.99")]
+    pub p99_99: Option<u64>,
+    /// Largest.
+    pub max: u64,
+}
+
+/// The generator's watch on itself.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Generator {
+    /// Driver lag p99 of a worker-second must not exceed this.
+    pub lag_limit_us: u64,
+    /// Worker-seconds of the judged phases that have a row.
+    pub judged_worker_seconds: u64,
+    /// Of those, over the limit.
+    pub worker_seconds_over: u64,
+    /// Share over the limit; above [`Generator::over_limit`] the run is INVALID.
+    pub over_share: f64,
+    /// See `over_share`.
+    pub over_limit: f64,
+    /// Driver lag p99 over all timers of the run; `None` if there was none.
+    pub lag_p99_us: Option<u64>,
+    /// Worst second's p99 in the judged phases.
+    pub lag_worst_us: Option<u64>,
+    /// Per worker.
+    pub workers: Vec<Worker>,
+    /// Errors that blame the generator (out of descriptors, ports, buffers).
+    pub own_errors: u64,
+    /// The rules that make a run INVALID, with their constants.
+    pub rules: Vec<Rule>,
+}
+
+/// A rule that makes a run INVALID, and what the run had.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rule {
+    /// What is watched.
+    pub name: &'static str,
+    /// The limit, in words.
+    pub limit: String,
+    /// What the run had, in words.
+    pub measured: String,
+    /// Whether it held.
+    pub holds: bool,
+}
+
+/// One worker process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Worker {
+    /// Index.
+    pub worker: u32,
+    /// Devices it owns.
+    pub devices: u64,
+    /// Seconds with a row.
+    pub seconds: u64,
+    /// Worst second's driver lag p99.
+    pub lag_worst_us: Option<u64>,
+    /// Seconds of the judged phases over the lag limit.
+    pub seconds_over: u64,
+    /// Highest CPU, percent of one core.
+    pub cpu_max_percent: f64,
+    /// Mean CPU, percent of one core.
+    pub cpu_mean_percent: f64,
+    /// Seconds with CPU above the warning level.
+    pub cpu_seconds_high: u64,
+    /// Most open file descriptors.
+    pub fds_max: u64,
+    /// Most resident memory.
+    pub rss_max_bytes: u64,
+    /// Most ports in use from one source address to one destination.
+    pub ports_max: u64,
+}
+
+/// Recovery from one fault.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recovery {
+    /// The fault in words.
+    pub fault: String,
+    /// Its phase.
+    pub phase: String,
+    /// Its clearing, from T0.
+    pub clear_s: f64,
+    /// Devices with power, not connected at the clearing.
+    pub affected: u64,
+    /// Of those, connected again.
+    pub recovered: u64,
+    /// Of those, not.
+    pub stranded: u64,
+    /// Time until these shares of the affected devices were back.
+    pub times: Vec<RecoveryTime>,
+    /// Several faults of the phase cut devices off; `times` are of all of them together.
+    pub times_are_joint: bool,
+}
+
+/// Time until a share of the affected devices was back.
+#[derive(Copy, Clone, Debug, PartialEq, Serialize)]
+pub struct RecoveryTime {
+    /// Share of the affected devices, percent.
+    pub percent: f64,
+    /// From the clearing; `None` = never.
+    pub us: Option<u64>,
+}
+
+/// One kind of error.
+#[derive(Clone, Debug, Serialize)]
+pub struct Error {
+    /// Stable key: `attempt.refused`.
+    pub kind: String,
+    /// In words.
+    pub text: String,
+    /// How often.
+    pub count: u64,
+    /// From T0.
+    pub first_s: f64,
+    /// From T0.
+    pub last_s: f64,
+    /// Phase of the first one.
+    pub first_phase: String,
+    /// A device it happened to.
+    pub example: String,
+    /// The generator itself is to blame.
+    pub blames_generator: bool,
+}
+
+/// What the reference backend counted itself.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Backend {
+    /// Per node.
+    pub nodes: Vec<BackendNode>,
+}
+
+/// One node of the reference backend.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackendNode {
+    /// Index.
+    pub node: u16,
+    /// Its counts.
+    pub counts: BTreeMap<String, u64>,
+    /// Errors it saw.
+    pub errors: Vec<Error>,
+}
+
+/// How to get this report again.
+#[derive(Clone, Debug, Serialize)]
+pub struct Provenance {
+    /// Version of fleetstorm that ran.
+    pub version: String,
+    /// Version of fleetstorm that wrote this report.
+    pub reported_by: String,
+    /// Format of the run directory.
+    pub format: u32,
+    /// The command line, without secrets.
+    pub command: Vec<String>,
+    /// What the command line changed of the scenario.
+    pub overrides: Vec<String>,
+    /// Run id, eight hex digits.
+    pub run_id: String,
+    /// Addresses of the target, resolved and pinned.
+    pub targets: Vec<String>,
+    /// Devices of each worker.
+    pub workers: Vec<u32>,
+    /// Host facts.
+    pub host: BTreeMap<String, String>,
+    /// SHA-256 of the scenario's text alone.
+    pub scenario_sha256: String,
+    /// The scenario, verbatim.
+    pub scenario_text: String,
+}
+
+/// One second (or, thinned, several) of the timeline.
+#[derive(Copy, Clone, Debug, Default, PartialEq)]
+pub struct Point {
+    /// End of the second, from T0.
+    pub at_s: f64,
+    /// Devices with power.
+    pub powered: u64,
+    /// Devices with a session.
+    pub connected: u64,
+    /// Attempts begun.
+    pub attempts: u64,
+    /// CONNACKs.
+    pub connects: u64,
+    /// Arrivals of schedules.
+    pub planned: u64,
+    /// First writes.
+    pub sent: u64,
+    /// PUBACKs, and writes of QoS 0.
+    pub acked: u64,
+    /// Response time of the publishes that ended in this second, live and replayed.
+    pub p50_us: Option<u64>,
+    /// See `p50_us`.
+    pub p99_us: Option<u64>,
+    /// See `p50_us`.
+    pub p99_9_us: Option<u64>,
+}
+
+/// Exit code of a verdict; `signal` is what stopped an interrupted run.
+pub const fn exit_code(verdict: RunVerdict, signal: i32) -> ExitCode {
+    match verdict {
+        RunVerdict::Pass => ExitCode::Pass,
+        RunVerdict::Fail => ExitCode::SloFailed,
+        RunVerdict::Inconclusive | RunVerdict::NoData => ExitCode::Inconclusive,
+        RunVerdict::Invalid => ExitCode::Invalid,
+        RunVerdict::Interrupted => ExitCode::of_signal(signal),
+    }
+}

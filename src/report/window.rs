@@ -1,0 +1,165 @@
+//! Where in the run an objective looks: its phases, its faults, and whether the run got there.
+
+use super::data::RunData;
+use crate::scenario::plan::Plan;
+use crate::scenario::slo::Window;
+use crate::stats::histogram::Histogram;
+use crate::stats::series::Metric;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Phases whose histograms and books lie in the window. `After` means the whole phases between
+/// the clearing and the next fault: a phase that began before the clearing mixes in the fault.
+pub(super) fn phases(plan: &Plan, window: &Window) -> Vec<usize> {
+    match window {
+        Window::Run => (0..plan.phases.len()).collect(),
+        Window::During(phases) => phases.clone(),
+        Window::After(phase) => {
+            let Some((from, to)) = after(plan, *phase) else {
+                return Vec::new();
+            };
+            indices(plan, |start, end| start >= from && end <= to)
+        }
+    }
+}
+
+/// Phases in which the generator must be beyond doubt: all that the window touches.
+pub(super) fn judged_phases(plan: &Plan, window: &Window) -> Vec<usize> {
+    match window {
+        Window::Run | Window::During(_) => phases(plan, window),
+        Window::After(phase) => {
+            let Some((from, to)) = after(plan, *phase) else {
+                return Vec::new();
+            };
+            indices(plan, |start, end| start < to && end > from)
+        }
+    }
+}
+
+/// Faults whose recovery the window means: of `After` the last-clearing one of the phase, else
+/// all of its phases.
+pub(super) fn faults(plan: &Plan, window: &Window) -> Vec<usize> {
+    match window {
+        Window::Run => (0..plan.faults.len()).collect(),
+        Window::During(phases) => {
+            let faults = plan.faults.iter().enumerate();
+            faults
+                .filter(|(_, fault)| phases.contains(&fault.phase))
+                .map(|(index, _)| index)
+                .collect()
+        }
+        Window::After(phase) => last_clearing(plan, *phase).into_iter().collect(),
+    }
+}
+
+/// Devices that faults cut off, and how they came back.
+pub(super) struct Recovered {
+    /// Devices with power, not connected at the clearing.
+    pub(super) affected: u64,
+    /// Of those, connected again.
+    pub(super) back: u64,
+    /// From the clearing to CONNACK, of those that came back.
+    pub(super) times: Histogram,
+    /// Other faults than those asked for are contained.
+    pub(super) is_joint: bool,
+}
+
+/// Recovery from `faults`; `None` if the run left no outcome. Times are kept per phase, so faults
+/// that share a phase with them and cut off devices are judged along with them: all must be back
+/// in time.
+pub(super) fn recovered(run: &RunData, faults: &[usize]) -> Option<Recovered> {
+    let totals = &run.outcome.as_ref()?.totals;
+    let phases: BTreeSet<usize> = (faults.iter())
+        .filter_map(|&fault| run.plan.faults.get(fault))
+        .map(|fault| fault.phase)
+        .collect();
+    let mut all = Recovered {
+        affected: 0,
+        back: 0,
+        times: run.merged(
+            &[Metric::ReconnectTime],
+            &phases.iter().copied().collect::<Vec<_>>(),
+        ),
+        is_joint: false,
+    };
+    for (index, fault) in run.plan.faults.iter().enumerate() {
+        let counted = totals.recoveries.get(index).copied().unwrap_or_default();
+        if phases.contains(&fault.phase) && counted.affected > 0 {
+            all.affected += counted.affected;
+            all.back += counted.recovered;
+            all.is_joint |= !faults.contains(&index);
+        }
+    }
+    Some(all)
+}
+
+/// Whether the run lasted to the end of the window.
+pub(super) fn reached(run: &RunData, window: &Window) -> bool {
+    if run.is_complete() {
+        return true;
+    }
+    let end = match window {
+        Window::Run => run.plan.length(),
+        Window::During(phases) => {
+            let ends = phases.iter().filter_map(|&p| run.plan.phases.get(p));
+            ends.map(|p| p.start + p.length).max().unwrap_or_default()
+        }
+        Window::After(phase) => {
+            after(&run.plan, *phase).map_or_else(|| run.plan.length(), |(_, to)| to)
+        }
+    };
+    run.ended_s() >= end.as_secs_f64()
+}
+
+/// The stretches of the run the window covers, from T0, neighbours joined.
+pub(super) fn spans_s(plan: &Plan, window: &Window) -> Vec<(f64, f64)> {
+    let mut spans: Vec<(f64, f64)> = Vec::new();
+    for index in phases(plan, window) {
+        let Some(phase) = plan.phases.get(index) else {
+            continue;
+        };
+        let (start, end) = (phase.start, phase.start + phase.length);
+        match spans.last_mut() {
+            Some(last) if last.1 == start.as_secs_f64() => last.1 = end.as_secs_f64(),
+            Some(_) | None => spans.push((start.as_secs_f64(), end.as_secs_f64())),
+        }
+    }
+    spans
+}
+
+/// For people: `in steady`, `after restart`, `whole run`.
+pub(super) fn text(plan: &Plan, window: &Window) -> String {
+    let name = |phase: &usize| plan.phases.get(*phase).map_or("?", |p| p.name.as_str());
+    match window {
+        Window::Run => "whole run".to_owned(),
+        Window::During(phases) => {
+            let names: Vec<&str> = phases.iter().map(name).collect();
+            format!("in {}", names.join(", "))
+        }
+        Window::After(phase) => format!("after {}", name(phase)),
+    }
+}
+
+/// From the last clearing in `phase` to the next fault or the end, from T0.
+fn after(plan: &Plan, phase: usize) -> Option<(Duration, Duration)> {
+    let fault = last_clearing(plan, phase)?;
+    let from = plan.faults[fault].clear;
+    let later = plan.faults.iter().map(|f| f.start).filter(|&s| s >= from);
+    Some((from, later.min().unwrap_or_else(|| plan.length())))
+}
+
+fn last_clearing(plan: &Plan, phase: usize) -> Option<usize> {
+    let faults = plan.faults.iter().enumerate();
+    faults
+        .filter(|(_, fault)| fault.phase == phase)
+        .max_by_key(|(_, fault)| fault.clear)
+        .map(|(index, _)| index)
+}
+
+fn indices(plan: &Plan, wanted: impl Fn(Duration, Duration) -> bool) -> Vec<usize> {
+    let phases = plan.phases.iter().enumerate();
+    phases
+        .filter(|(_, p)| wanted(p.start, p.start + p.length))
+        .map(|(index, _)| index)
+        .collect()
+}

@@ -1,0 +1,207 @@
+//! Names for people: faults, errors, targets and devices in plain words.
+
+use super::units;
+use crate::mqtt::packet::ConnectCode;
+use crate::scenario::plan::{BackendFault, DropAck, Fault, Plan, Sessions, Target, Topology};
+use crate::stats::event::{Cause, Limit};
+use crate::stats::recorder::ErrorKind;
+use std::fmt::Write as _;
+
+/// `restart of node 0, sessions kept`.
+pub(super) fn fault(fault: &Fault) -> String {
+    let node = fault
+        .node
+        .map_or_else(|| "all nodes".to_owned(), |n| format!("node {n}"));
+    match fault.kind {
+        BackendFault::Restart { sessions } => {
+            let sessions = match sessions {
+                Sessions::Keep => "sessions kept",
+                Sessions::Forget => "sessions forgotten",
+            };
+            format!("restart of {node}, {sessions}")
+        }
+        BackendFault::Refuse => format!("connections refused by {node}"),
+        BackendFault::Stall => format!("stall of {node}"),
+        BackendFault::AckDelay(delay) => format!(
+            "acknowledgements of {node} delayed by {}",
+            units::time_s(delay.as_secs_f64())
+        ),
+        BackendFault::DropAck(DropAck::Share(share)) => {
+            format!(
+                "{} of the acknowledgements of {node} dropped",
+                units::ratio(share)
+            )
+        }
+        BackendFault::DropAck(DropAck::Count(count)) => format!(
+            "first {} acknowledgements of {node} dropped",
+            units::count(u64::from(count))
+        ),
+        BackendFault::PauseAccepting => format!("{node} accepts no connection"),
+    }
+}
+
+/// What was tested.
+pub(super) fn target(target: &Target, addresses: &[String]) -> String {
+    let listed = match addresses {
+        [] => String::new(),
+        [one] => format!(" at {one}"),
+        [first, .., last] if addresses.len() > 3 => format!(" at {first} … {last}"),
+        several => format!(" at {}", several.join(", ")),
+    };
+    match target {
+        Target::Embedded(embedded) => format!(
+            "embedded reference backend, {}{listed}",
+            units::counted(u64::from(embedded.nodes), "node")
+        ),
+        Target::Brokers(brokers) => {
+            let several = match brokers.topology {
+                Topology::Cluster => "a cluster of",
+                Topology::Independent => "independent",
+            };
+            match brokers.urls.len() {
+                1 => format!("broker{listed}"),
+                n => format!("{several} {n} brokers{listed}"),
+            }
+        }
+    }
+}
+
+/// `meters-17`; `?` for an index outside the fleet.
+pub(super) fn device(plan: &Plan, device: u32) -> String {
+    if device >= plan.devices() {
+        return "?".to_owned();
+    }
+    let cohort = &plan.cohorts[plan.cohort_of(device)];
+    format!("{}-{}", cohort.name, device - cohort.first)
+}
+
+/// Stable key of an error kind for `report.json`: `attempt.refused`.
+pub(super) fn error_kind(kind: ErrorKind) -> String {
+    match kind {
+        ErrorKind::Attempt(cause) => format!("attempt.{}", cause_key(cause)),
+        ErrorKind::Connection(cause) => format!("connection.{}", cause_key(cause)),
+        ErrorKind::Observer(cause) => format!("observer.{}", cause_key(cause)),
+        ErrorKind::Limit(limit) => format!("limit.{}", limit_key(limit)),
+        ErrorKind::AckTimeout => "ack_timeout".to_owned(),
+        ErrorKind::GaveUp => "gave_up".to_owned(),
+    }
+}
+
+/// An error kind in words.
+pub(super) fn error(kind: ErrorKind) -> String {
+    match kind {
+        ErrorKind::Attempt(cause) => format!("connection attempt failed: {}", cause_text(cause)),
+        ErrorKind::Connection(cause) => format!("connection ended: {}", cause_text(cause)),
+        ErrorKind::Observer(cause) => format!("observer's session failed: {}", cause_text(cause)),
+        ErrorKind::Limit(limit) => format!("limit reached: {}", limit_text(limit)),
+        ErrorKind::AckTimeout => "publish was not acknowledged in time".to_owned(),
+        ErrorKind::GaveUp => "device stopped trying to connect".to_owned(),
+    }
+}
+
+/// Lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        write!(out, "{byte:02x}").expect("a String accepts every write");
+        out
+    })
+}
+
+fn cause_key(cause: Cause) -> String {
+    let key = match cause {
+        Cause::Refused => "refused",
+        Cause::Reset => "reset",
+        Cause::ClosedByPeer => "closed_by_peer",
+        Cause::ConnectTimeout => "connect_timeout",
+        Cause::ConnAck(code) => return format!("connack.{}", connack_key(code)),
+        Cause::SubscribeRefused => "subscribe_refused",
+        Cause::SubscribeTimeout => "subscribe_timeout",
+        Cause::KeepAliveTimeout => "keep_alive_timeout",
+        Cause::ProtocolError => "protocol_error",
+        Cause::Unreachable => "unreachable",
+        Cause::GeneratorFds => "generator_fds",
+        Cause::GeneratorPorts => "generator_ports",
+        Cause::GeneratorBuffers => "generator_buffers",
+        Cause::OutputOverflow => "output_overflow",
+        Cause::DeviceStopped => "device_stopped",
+    };
+    key.to_owned()
+}
+
+fn cause_text(cause: Cause) -> String {
+    let text = match cause {
+        Cause::Refused => "connection refused",
+        Cause::Reset => "reset by the peer",
+        Cause::ClosedByPeer => "closed by the peer",
+        Cause::ConnectTimeout => "no CONNACK in time",
+        Cause::ConnAck(code) => return format!("CONNACK {}: {}", code as u8, connack_text(code)),
+        Cause::SubscribeRefused => "SUBSCRIBE refused",
+        Cause::SubscribeTimeout => "no SUBACK in time",
+        Cause::KeepAliveTimeout => "PINGREQ not answered",
+        Cause::ProtocolError => "the peer broke MQTT 3.1.1",
+        Cause::Unreachable => "network unreachable",
+        Cause::GeneratorFds => "the generator ran out of file descriptors",
+        Cause::GeneratorPorts => "the generator ran out of source ports",
+        Cause::GeneratorBuffers => "the generator ran out of socket buffers",
+        Cause::OutputOverflow => "output buffer full, the peer does not read",
+        Cause::DeviceStopped => "the device was switched off",
+    };
+    text.to_owned()
+}
+
+const fn connack_key(code: ConnectCode) -> &'static str {
+    match code {
+        ConnectCode::Accepted => "accepted",
+        ConnectCode::BadProtocolVersion => "bad_protocol_version",
+        ConnectCode::IdentifierRejected => "identifier_rejected",
+        ConnectCode::ServerUnavailable => "server_unavailable",
+        ConnectCode::BadCredentials => "bad_credentials",
+        ConnectCode::NotAuthorized => "not_authorized",
+    }
+}
+
+const fn connack_text(code: ConnectCode) -> &'static str {
+    match code {
+        ConnectCode::Accepted => "accepted",
+        ConnectCode::BadProtocolVersion => "unacceptable protocol version",
+        ConnectCode::IdentifierRejected => "identifier rejected",
+        ConnectCode::ServerUnavailable => "server unavailable",
+        ConnectCode::BadCredentials => "bad user name or password",
+        ConnectCode::NotAuthorized => "not authorized",
+    }
+}
+
+const fn limit_key(limit: Limit) -> &'static str {
+    match limit {
+        Limit::HeldPacketIds => "held_packet_ids",
+        Limit::OutputBytes => "output_bytes",
+        Limit::PacketLength => "packet_length",
+        Limit::HistogramRange => "histogram_range",
+        Limit::AcceptQueue => "accept_queue",
+        Limit::DeliveryQueue => "delivery_queue",
+    }
+}
+
+const fn limit_text(limit: Limit) -> &'static str {
+    match limit {
+        Limit::HeldPacketIds => "packet identifiers held by timed-out publishes",
+        Limit::OutputBytes => "bytes waiting to be written to one connection",
+        Limit::PacketLength => "a received packet was too long",
+        Limit::HistogramRange => "a value outside 1 µs to 1 h",
+        Limit::AcceptQueue => "the backend's admission queue",
+        Limit::DeliveryQueue => "a session's delivery queue in the backend",
+    }
+}
+
+/// `text` without control characters (a terminal obeys them), which become U+FFFD.
+pub(super) fn printable(text: &str) -> String {
+    let is_safe = |c: char| !c.is_control() && !is_bidi_control(c);
+    text.chars()
+        .map(|c| if is_safe(c) { c } else { '\u{FFFD}' })
+        .collect()
+}
+
+/// Characters that reorder the text around them, so that a page shows other than it says.
+const fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
