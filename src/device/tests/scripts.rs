@@ -216,6 +216,42 @@ fn giving_up_counts_failed_attempts_not_the_loss_before_them() {
 }
 
 #[test]
+fn a_connection_that_never_gets_through_its_steps_counts_as_failed() {
+    let mut plan = plan();
+    plan.cohorts[0].on_connect = vec![subscribe("/cmd")];
+    plan.cohorts[0].client.backoff = Backoff {
+        shape: BackoffShape::NoJitter {
+            base: Duration::from_secs(2),
+            cap: Duration::from_secs(60),
+        },
+        give_up_after: Some(3),
+    };
+    plan.streams[0].schedule = Schedule::Poisson {
+        mean_gap: Duration::from_secs(100_000),
+    };
+    let script = Script::new(plan)
+        .at(0.0, Input::PowerOn)
+        .online(0.1, false)
+        .at(0.2, sub_ack(1, None))
+        .at(2.3, Input::Closed(Cause::Refused))
+        .online(6.4, false)
+        .at(6.5, sub_ack(2, None))
+        .idle(60);
+    insta::assert_snapshot!(script.text, @"
+    0s PowerOn: poweredon, open, attempt of 0s
+    0.1s Opened: CONNECT
+    0.1s CONNACK 0: expected, connected 0s false, SUBSCRIBE 1 d/meters-0/cmd
+    0.2s SUBACK 1: close, disconnected SubscribeRefused
+    2.2s Timeout: open, attempt of 2.2s
+    2.3s Closed(Refused): attempt of 2.2s failed Refused
+    6.3s Timeout: open, attempt of 6.3s
+    6.4s Opened: CONNECT
+    6.4s CONNACK 0: connected 6.3s false, SUBSCRIBE 2 d/meters-0/cmd
+    6.5s SUBACK 2: close, disconnected SubscribeRefused, gaveup
+    ");
+}
+
+#[test]
 fn a_persistent_session_that_the_server_kept_is_resumed() {
     let script = Script::new(plan())
         .at(0.0, Input::PowerOn)
