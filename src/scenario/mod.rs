@@ -1,10 +1,28 @@
-//! The scenario: [`file`] mirrors the YAML, [`plan`] is what has been checked and cannot be wrong,
+//! The scenario: [`file`] reads the YAML, [`plan`] is what has been checked and cannot be wrong,
 //! [`timeline`] turns a plan into a sorted list of actions.
+//!
+//! ```text
+//! text -> file (YAML) -> tree -> decode -> mirror -> check -> plan -> timeline
+//! ```
 
+mod check;
+mod decode;
+mod decode_error;
+mod errors;
+mod figures;
 pub mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod later;
+mod located;
+mod mirror;
 pub mod plan;
+mod quantity;
+mod redact;
+pub mod schema;
+mod selector;
 pub mod slo;
 pub mod template;
+mod template_parse;
 pub mod timeline;
+mod tree;

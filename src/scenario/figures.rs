@@ -1,0 +1,91 @@
+//! Figures that follow from a plan: what to expect of a run before it starts.
+
+use super::plan::{BackendFault, DeviceIdx, Plan, Schedule, Stream};
+use super::slo::{Bound, Limit};
+use std::time::Duration;
+
+impl Plan {
+    /// The id of a device, `<cohort>-<index within the cohort>`.
+    ///
+    /// # Panics
+    /// If `device` is not below [`Plan::devices`].
+    pub fn device_id(&self, device: DeviceIdx) -> String {
+        let cohort = &self.cohorts[self.cohort_of(device)];
+        format!("{}-{}", cohort.name, device - cohort.first)
+    }
+
+    /// Telemetry messages per second once every device has power, on average over a period; an
+    /// aligned schedule sends all of them at once.
+    pub fn rate_per_s(&self) -> f64 {
+        self.streams
+            .iter()
+            .map(|stream| {
+                f64::from(self.cohorts[stream.cohort].devices) / stream.mean_gap().as_secs_f64()
+            })
+            .sum()
+    }
+
+    /// Highest rate at which phases give devices power, per second; zero if none does.
+    pub fn power_on_peak_per_s(&self) -> f64 {
+        self.phases
+            .iter()
+            .filter_map(|phase| phase.power_on.as_ref())
+            .map(|power_on| power_on.rate_per_s)
+            .fold(0.0, f64::max)
+    }
+
+    /// Most devices that one restart cuts off at once: the herd that comes back. Zero if no node
+    /// is restarted.
+    pub fn largest_herd(&self) -> u32 {
+        let mut per_node = vec![0u32; usize::from(self.target.nodes())];
+        for device in 0..self.devices() {
+            per_node[usize::from(self.home_node(device))] += 1;
+        }
+        self.faults
+            .iter()
+            .filter(|fault| matches!(fault.kind, BackendFault::Restart { .. }))
+            .map(|fault| match fault.node {
+                Some(node) => per_node[usize::from(node)],
+                None => self.devices(),
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The smallest upper limit on a latency or time among the objectives, the yardstick for how
+    /// late the generator itself may be.
+    pub fn tightest_latency_limit(&self) -> Option<Duration> {
+        self.objectives
+            .iter()
+            .filter_map(|objective| match objective.bound {
+                Bound::AtMost(Limit::Time(limit)) => Some(limit),
+                Bound::AtMost(Limit::Ratio(_) | Limit::Count(_)) | Bound::AtLeast(_) => None,
+            })
+            .min()
+    }
+}
+
+impl Stream {
+    /// Average time between two messages of one device.
+    pub const fn mean_gap(&self) -> Duration {
+        match self.schedule {
+            Schedule::Every { period, .. } => period,
+            Schedule::Poisson { mean_gap } => mean_gap,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::fixture;
+
+    #[test]
+    fn figures_of_the_fixture() {
+        let plan = fixture::plan(600);
+        assert_eq!(plan.device_id(599), "meters-599");
+        assert!((plan.rate_per_s() - 10.0).abs() < 1e-9);
+        assert!((plan.power_on_peak_per_s() - 60.0).abs() < 1e-9);
+        assert_eq!(plan.largest_herd(), 0);
+        assert_eq!(plan.tightest_latency_limit(), None);
+    }
+}

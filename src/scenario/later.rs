@@ -1,0 +1,51 @@
+//! Words that DESIGN reserves for later editions: a scenario that uses one gets a clear "not yet".
+
+/// What to do instead of `word`, if it is a reserved word that is not understood yet and none of
+/// the `expected` words.
+pub(super) fn sentence(word: &str, expected: &[&str]) -> Option<&'static str> {
+    if expected.contains(&word) {
+        return None;
+    }
+    WORDS
+        .iter()
+        .find(|(later, beside, _)| *later == word && expected.contains(beside))
+        .map(|(_, _, sentence)| *sentence)
+}
+
+/// (word, a word that is valid in the same place, what to do instead).
+const WORDS: &[(&str, &str, &str)] = &[
+    (
+        "preset",
+        "keep_alive",
+        "write the client's behaviour out: connect_timeout, keep_alive, ping_timeout, backoff",
+    ),
+    ("outage", "backend", NETWORK),
+    ("degrade", "backend", NETWORK),
+    ("network", "backend", NETWORK),
+    ("device", "backend", DEVICE),
+    ("power_cut", "backend", DEVICE),
+    ("crash", "backend", DEVICE),
+    (
+        "lose",
+        "drop_ack",
+        "use drop_ack, or restart with `sessions: forget`",
+    ),
+];
+
+const NETWORK: &str =
+    "network faults come with a later version; `backend` faults work on the embedded target";
+const DEVICE: &str =
+    "device faults come with a later version; `backend` faults work on the embedded target";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserved_word_is_named_only_where_it_belongs() {
+        assert!(sentence("outage", &["backend", "at", "for"]).is_some());
+        assert!(sentence("outage", &["nodes"]).is_none());
+        assert!(sentence("lose", &["restart", "drop_ack"]).is_some());
+        assert!(sentence("lose", &["lose", "drop_ack"]).is_none());
+    }
+}

@@ -1,0 +1,558 @@
+//! The words of a scenario file, one type per mapping: read by `tree::decode`, turned into a `Plan`
+//! by `check`, and the source of the JSON Schema, whose descriptions are the doc comments here.
+
+use super::located::{At, Pairs};
+use super::quantity::{Nodes, Number, Qos, Rate, Share, Time};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A scenario: a fleet, a target, phases, and what is judged.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "fleetstorm scenario")]
+pub(super) struct File {
+    /// Short name: lower-case letters, digits and `-`.
+    #[schemars(required)]
+    pub(super) name: Option<At<String>>,
+    /// One sentence for people.
+    pub(super) about: Option<String>,
+    /// Root of all random draws; 42 if absent.
+    pub(super) seed: Option<u64>,
+    /// What is tested; the embedded reference backend if absent.
+    pub(super) target: Option<At<Target>>,
+    /// Groups of like devices.
+    #[schemars(required)]
+    pub(super) fleet: Option<At<Vec<At<Cohort>>>>,
+    /// Which devices' telemetry is received and checked for loss.
+    pub(super) observe: Option<Observe>,
+    /// Stretches of the run, back to back.
+    #[schemars(required)]
+    pub(super) phases: Option<At<Vec<At<Phase>>>>,
+    /// What the run is judged by.
+    pub(super) slos: Option<Vec<At<Slo>>>,
+    /// Longest wait after the last phase for what is in flight; 30s if absent.
+    pub(super) drain: Option<Time>,
+}
+
+/// What is tested: `embedded` or `brokers`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Target {
+    /// The reference backend, started by the run itself on loopback.
+    pub(super) embedded: Option<At<Embedded>>,
+    /// Brokers that are already there.
+    pub(super) brokers: Option<At<Brokers>>,
+    /// How devices authenticate with brokers.
+    pub(super) auth: Option<At<Auth>>,
+}
+
+/// The reference backend. Rates are totals over all nodes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Embedded {
+    /// Number of nodes, each a process with its own port; auto if absent.
+    pub(super) nodes: Option<Nodes>,
+    /// Connections admitted per second; no limit if absent.
+    pub(super) accept_rate: Option<Rate>,
+    /// Connections that may wait for admission per node; 100000 if absent.
+    pub(super) accept_queue: Option<u32>,
+}
+
+/// Brokers that are already there.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Brokers {
+    /// Addresses such as `mqtt://10.0.0.7:1883`; port 1883 if absent.
+    pub(super) urls: At<Vec<At<String>>>,
+    /// How several addresses relate; independent if absent.
+    pub(super) topology: Option<Topology>,
+}
+
+/// How several broker addresses relate.
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Topology {
+    /// A publish on one reaches subscribers on all.
+    Cluster,
+    /// Each is a broker of its own.
+    Independent,
+}
+
+/// How devices authenticate. Secrets come from `${env:NAME}` or `${file:PATH}`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Auth {
+    /// User name; with placeholders such as `{device}`, or `{id}` of the CSV.
+    pub(super) username: Option<At<String>>,
+    /// Password: `${env:NAME}`, `${file:PATH}`, or `{token}` of the CSV.
+    pub(super) password: Option<At<String>>,
+    /// CSV file with a row `id,token` per device.
+    pub(super) csv: Option<At<String>>,
+}
+
+/// A group of devices with one profile.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cohort {
+    /// Name: lower-case letters, digits and `-`; devices are called `<cohort>-<index>`.
+    pub(super) cohort: At<String>,
+    /// Number of devices.
+    pub(super) devices: At<u32>,
+    /// Named attributes, each with the exact shares of its values.
+    #[serde(default)]
+    pub(super) attributes: Pairs<At<Pairs<At<Share>>>>,
+    /// How a device connects.
+    pub(super) client: Option<Client>,
+    /// Its MQTT session.
+    pub(super) session: Option<Session>,
+    /// What it does after each CONNACK, in order.
+    #[serde(default)]
+    pub(super) on_connect: Vec<At<Step>>,
+    /// What it publishes.
+    #[serde(default)]
+    pub(super) telemetry: Vec<At<Stream>>,
+}
+
+/// How a device connects.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Client {
+    /// From opening the socket to CONNACK; 10s if absent.
+    pub(super) connect_timeout: Option<At<Time>>,
+    /// Whole seconds, 0s = off; 60s if absent.
+    pub(super) keep_alive: Option<At<Time>>,
+    /// From PINGREQ to PINGRESP; 10s if absent.
+    pub(super) ping_timeout: Option<At<Time>>,
+    /// The wait before a new attempt; full jitter from 1s to 30s if absent.
+    pub(super) backoff: Option<At<Backoff>>,
+    /// Failed attempts in a row after which a device stops trying; never if absent.
+    pub(super) give_up_after: Option<At<u32>>,
+    /// MQTT client identifier; `{device}-{run}` if absent.
+    pub(super) client_id: Option<At<String>>,
+    /// QoS 1 publishes without PUBACK at a time, 1 to 256; 16 if absent.
+    pub(super) inflight: Option<At<u32>>,
+}
+
+/// The wait before attempt k (from 0) after a failure, with v = min(cap, base * 2^k).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Backoff {
+    /// Always the same.
+    Fixed(At<Time>),
+    /// v.
+    NoJitter(Exponential),
+    /// Uniform from 0 to v.
+    FullJitter(Exponential),
+    /// v/2 plus uniform from 0 to v/2.
+    EqualJitter(Exponential),
+    /// Uniform from base to three times the wait before, at most cap.
+    DecorrelatedJitter(Exponential),
+}
+
+/// Growth of a backoff.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Exponential {
+    /// First wait; 1s if absent.
+    pub(super) base: Option<At<Time>>,
+    /// Longest wait; 30s if absent.
+    pub(super) cap: Option<At<Time>>,
+}
+
+/// MQTT session of a device.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Session {
+    /// Clean Session flag; true if absent.
+    pub(super) clean: Option<bool>,
+    /// Will message.
+    pub(super) will: Option<Will>,
+}
+
+/// Message that the broker publishes if a device vanishes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Will {
+    /// Topic, with placeholders.
+    pub(super) topic: At<String>,
+    /// Text, with placeholders; empty if absent.
+    pub(super) payload: Option<At<String>>,
+    /// 0 if absent.
+    pub(super) qos: Option<Qos>,
+    /// false if absent.
+    pub(super) retain: Option<bool>,
+}
+
+/// One step after CONNACK.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Step {
+    /// Subscribe and wait for the SUBACK.
+    Subscribe(Subscribe),
+    /// Publish once.
+    Publish(Publish),
+}
+
+/// A subscription.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Subscribe {
+    /// Topic filter, with placeholders.
+    pub(super) topic: At<String>,
+    /// Highest QoS wanted; 0 if absent.
+    pub(super) qos: Option<Qos>,
+}
+
+/// A message.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Publish {
+    /// Topic, with placeholders.
+    pub(super) topic: At<String>,
+    /// Text, with placeholders; empty if absent.
+    pub(super) payload: Option<At<String>>,
+    /// 0 if absent.
+    pub(super) qos: Option<Qos>,
+    /// false if absent.
+    pub(super) retain: Option<bool>,
+}
+
+/// A telemetry stream of each device of the cohort.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stream {
+    /// Name: lower-case letters, digits and `-`, unique in its cohort.
+    pub(super) stream: At<String>,
+    /// Topic, with placeholders.
+    pub(super) topic: At<String>,
+    /// 1 if absent.
+    pub(super) qos: Option<Qos>,
+    /// Period of a fixed rate; or write `poisson`.
+    pub(super) every: Option<At<Time>>,
+    /// Mean rate of random arrivals; or write `every`.
+    pub(super) poisson: Option<At<Rate>>,
+    /// Where in its period a device starts; uniform if absent.
+    pub(super) phase: Option<At<PhaseShape>>,
+    /// Body of a message; 64 bytes if absent.
+    pub(super) payload: Option<At<Payload>>,
+    /// What happens to a message that cannot be sent at once; send if absent.
+    pub(super) when_late: Option<WhenLate>,
+    /// From the first write to giving up on the PUBACK; 30s if absent.
+    pub(super) ack_timeout: Option<At<Time>>,
+    /// false if absent.
+    pub(super) retain: Option<bool>,
+}
+
+/// Where in its period a fixed-rate stream starts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = super::schema::bare_words)]
+pub(super) enum PhaseShape {
+    /// Each device somewhere else, uniform over the period.
+    Uniform,
+    /// All on multiples of the period, such as the top of the minute.
+    Aligned(Aligned),
+    /// At power-on, then each period.
+    Boot,
+}
+
+/// Settings of an aligned schedule.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Aligned {
+    /// Each message is later by a uniform draw below this; 0s if absent.
+    pub(super) jitter: Option<At<Time>>,
+}
+
+/// Body of a telemetry message.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Payload {
+    /// A JSON object with generated fields.
+    Json(Pairs<At<Field>>),
+    /// So many bytes in all (at least 32 with the ledger on).
+    Bytes(u32),
+}
+
+/// Generator of one JSON field.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Field {
+    /// A value that drifts.
+    Walk(Walk),
+    /// A fresh uniform draw each time.
+    Uniform(Uniform),
+    /// The message's sequence number.
+    Counter,
+    /// Always this value.
+    Constant(serde_json::Value),
+}
+
+/// A value that drifts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Walk {
+    /// About how far it moves per message.
+    pub(super) step: Number,
+    /// Lowest value.
+    pub(super) min: Number,
+    /// Highest value.
+    pub(super) max: Number,
+}
+
+/// A uniform draw.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Uniform {
+    /// Lowest value.
+    pub(super) min: Number,
+    /// Highest value.
+    pub(super) max: Number,
+}
+
+/// What happens to a message that finds no connection or a full inflight window.
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WhenLate {
+    /// It waits and is sent late, in order.
+    Send,
+    /// It is dropped at once.
+    Skip,
+    /// Only the newest waits.
+    Latest,
+}
+
+/// Which devices' telemetry is received and checked for loss.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Observe {
+    /// Share of the fleet; 100% if absent.
+    pub(super) share: Option<Share>,
+    /// Whether payloads carry the 32-character stamp at all; on if absent.
+    pub(super) ledger: Option<OnOff>,
+    /// JSON field that carries it; `_fs` if absent.
+    pub(super) field: Option<At<String>>,
+}
+
+/// A switch.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnOff {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// A stretch of the run.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Phase {
+    /// Name: lower-case letters, digits, `-`, `_` and spaces.
+    pub(super) name: At<String>,
+    /// Length; as long as its power_on takes if absent.
+    #[serde(rename = "for")]
+    pub(super) length: Option<At<Time>>,
+    /// Devices that get power in it.
+    pub(super) power_on: Option<At<PowerOn>>,
+    /// What goes wrong in it.
+    #[serde(default)]
+    pub(super) faults: Vec<At<Fault>>,
+}
+
+/// Devices get power at an even rate, in a random order.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PowerOn {
+    /// Devices per second.
+    pub(super) rate: Rate,
+    /// Which; all that have no power yet if absent.
+    #[serde(rename = "where")]
+    pub(super) who: Option<At<Where>>,
+}
+
+/// Which devices: `cohort`, `node`, `share`, and any attribute with its value.
+#[derive(Debug, Deserialize)]
+pub(super) struct Where(pub(super) Pairs<At<String>>);
+
+impl JsonSchema for Where {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Where".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let share = generator.subschema_for::<Share>();
+        schemars::json_schema!({
+            "type": "object",
+            "description": "Which devices: all conditions hold; share picks an exact part of those.",
+            "properties": {
+                "cohort": { "type": "string", "description": "Only this cohort." },
+                "node": { "type": "integer", "minimum": 0, "description": "Only devices of this node." },
+                "share": share,
+            },
+            "additionalProperties": { "type": ["string", "number", "boolean"] },
+        })
+    }
+}
+
+/// Something that goes wrong, for the whole phase unless `at` and `for` say otherwise.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fault {
+    /// Start, from the phase's start; 0s if absent.
+    pub(super) at: Option<At<Time>>,
+    /// Length; to the phase's end if absent.
+    #[serde(rename = "for")]
+    pub(super) length: Option<At<Time>>,
+    /// A fault of the embedded target.
+    pub(super) backend: At<BackendFault>,
+}
+
+/// What goes wrong with the reference backend.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = super::schema::bare_words)]
+pub(super) enum BackendFault {
+    /// Connections are reset and attempts refused until it clears.
+    Restart(Restart),
+    /// CONNECTs are answered with "server unavailable".
+    Refuse(OnNode),
+    /// Nothing is read or answered until it clears.
+    Stall(OnNode),
+    /// Each PUBACK is held back.
+    AckDelay(AckDelay),
+    /// Publishes are routed but not acknowledged.
+    DropAck(DropAck),
+    /// The listener accepts nothing.
+    PauseAccepting(OnNode),
+}
+
+/// A restart of a node.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Restart {
+    /// Which node; all if absent.
+    pub(super) node: Option<At<u16>>,
+    /// How long it is down; the fault's window if absent.
+    pub(super) down: Option<At<Time>>,
+    /// What it remembers of persistent sessions; keep if absent.
+    pub(super) sessions: Option<Sessions>,
+}
+
+/// What a restarted node remembers of persistent sessions.
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Sessions {
+    /// All, as from disk.
+    Keep,
+    /// Nothing.
+    Forget,
+}
+
+/// Where a fault acts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OnNode {
+    /// Which node; all if absent.
+    pub(super) node: Option<At<u16>>,
+}
+
+/// PUBACKs held back.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AckDelay {
+    /// Which node; all if absent.
+    pub(super) node: Option<At<u16>>,
+    /// By how much.
+    pub(super) delay: At<Time>,
+}
+
+/// PUBACKs dropped: `share` or `count`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DropAck {
+    /// Which node; all if absent.
+    pub(super) node: Option<At<u16>>,
+    /// This share of publishes, by seeded draw.
+    pub(super) share: Option<Share>,
+    /// The first so many of the window.
+    pub(super) count: Option<u32>,
+}
+
+/// One objective.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Slo {
+    /// Name for people.
+    pub(super) name: At<String>,
+    /// What is measured.
+    pub(super) indicator: At<IndicatorWord>,
+    /// Percentile over events, above 0 and up to 100; for latencies and reconnect.time.
+    pub(super) percentile: Option<At<Number>>,
+    /// Time within which this share of the affected devices came back; for reconnect.time.
+    pub(super) share: Option<At<Share>>,
+    /// Upper limit, with its unit.
+    pub(super) at_most: Option<At<LimitText>>,
+    /// Lower limit, with its unit.
+    pub(super) at_least: Option<At<LimitText>>,
+    /// Only these phases; the whole run if absent.
+    pub(super) during: Option<At<Vec<At<String>>>>,
+    /// From the last clearing of a fault in this phase to the next fault or the end.
+    pub(super) after: Option<At<String>>,
+}
+
+/// What is measured.
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
+pub(super) enum IndicatorWord {
+    /// From power-on or the end of a backoff to CONNACK, per attempt.
+    #[serde(rename = "connect.latency")]
+    ConnectLatency,
+    /// Accepted attempts over all ended attempts.
+    #[serde(rename = "connect.success")]
+    ConnectSuccess,
+    /// From a fault's clearing to CONNACK.
+    #[serde(rename = "reconnect.time")]
+    ReconnectTime,
+    /// Devices that never came back.
+    #[serde(rename = "reconnect.stranded")]
+    ReconnectStranded,
+    /// From the stream's schedule to PUBACK.
+    #[serde(rename = "publish.ack_latency")]
+    PublishAckLatency,
+    /// From the stream's schedule to an observer.
+    #[serde(rename = "e2e.latency")]
+    E2eLatency,
+    /// Acknowledged and never seen.
+    #[serde(rename = "delivery.lost")]
+    DeliveryLost,
+    /// Seen more than once.
+    #[serde(rename = "delivery.duplicated")]
+    DeliveryDuplicated,
+    /// First deliveries seen out of order.
+    #[serde(rename = "delivery.reordered")]
+    DeliveryReordered,
+    /// Share of the time that devices had a session.
+    #[serde(rename = "fleet.availability")]
+    FleetAvailability,
+}
+
+/// A limit as text; what it means depends on the indicator.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct LimitText(pub(super) String);
+
+impl JsonSchema for LimitText {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A duration for latencies and times, a share for ratios, a whole number for counts.",
+            "oneOf": [
+                { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(us|ms|s|min|h|%)$" },
+                { "type": "integer", "minimum": 0 },
+            ],
+            "examples": ["250ms", "99.9%", 0],
+        })
+    }
+}
