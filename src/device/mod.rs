@@ -84,7 +84,10 @@ pub enum Input<'a> {
     Closed(Cause),
     /// A packet came.
     Received(Packet<'a>),
-    /// The last phase has ended: no new arrivals; what waits or is in flight goes on.
+    /// The last phase has ended: no new arrivals; what waits or is in flight goes on. Arrivals
+    /// intended before this instant are planned, later ones are not. Arrivals intended at or after
+    /// the plan's own end are never planned, so at that end it does not matter if a driver hands
+    /// over the timeout of the very same instant first.
     StopArrivals,
     /// End of the run: DISCONNECT and close; no reconnect.
     Shutdown,

@@ -139,6 +139,8 @@ impl World {
             Move::Message if open => self.step(message(QoS::AtLeastOnce, 5)),
             Move::Garbage if open => self.step(Input::Received(Packet::PingReq)),
             Move::StopArrivals => {
+                // Not in the very nanosecond in which an arrival was handled already.
+                self.now = self.now.after_ns(1);
                 self.stopped_at.get_or_insert(self.now);
                 self.step(Input::StopArrivals)
             }
