@@ -291,14 +291,7 @@ impl World {
                     self.reserved.clear();
                 }
             }
-            Event::Planned(op) => {
-                prop_assert!(op.intended <= self.now);
-                prop_assert!(self.stopped_at.is_none_or(|end| op.intended < end));
-                let books = self.books.entry(op.stream).or_default();
-                prop_assert_eq!(op.seq, books.next_seq);
-                books.next_seq += 1;
-                books.planned += 1;
-            }
+            Event::Planned(op) => self.planned(op)?,
             Event::Unsent(op, _) => self.books.entry(op.stream).or_default().unsent += 1,
             Event::Sent { op, qos, .. } => {
                 let books = self.books.entry(op.stream).or_default();
@@ -317,6 +310,16 @@ impl World {
             | Event::UnexpectedAck
             | Event::Received => {}
         }
+        Ok(())
+    }
+
+    fn planned(&mut self, op: &Operation) -> TestCaseResult {
+        prop_assert!(op.intended <= self.now);
+        prop_assert!(self.stopped_at.is_none_or(|end| op.intended < end));
+        let books = self.books.entry(op.stream).or_default();
+        prop_assert_eq!(op.seq, books.next_seq);
+        books.next_seq += 1;
+        books.planned += 1;
         Ok(())
     }
 
