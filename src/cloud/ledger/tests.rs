@@ -235,17 +235,45 @@ fn what_comes_below_the_window_is_unresolved_and_takes_a_loss_back() {
     send(&mut ledger, 256..258);
     assert_eq!(ledger.tally.counts.lost, 2);
     assert_eq!(ledger.seen(&stamp(0)), Sighting::Repeated);
-    // A late PUBACK leaves no verdict either.
+    assert_eq!(ledger.tally.counts.lost, 1);
+    // A late PUBACK leaves no verdict either, but it excuses no loss.
     ack(&mut ledger, 1..2);
+    assert_eq!(ledger.tally.counts.lost, 1);
+    // There are only two losses to take back, however many come late.
+    ledger.seen(&stamp(1));
+    ledger.seen(&stamp(1));
     let counts = ledger.finish();
     assert_eq!(
         (counts.lost, counts.unresolved, counts.duplicated),
-        (1, 2, 0)
+        (0, 4, 0)
     );
     assert_eq!(
         (counts.seen, counts.verified_acks, counts.undelivered),
-        (254, 255, 2)
+        (254, 254, 2)
     );
+}
+
+#[test]
+fn what_is_written_after_256_newer_ones_is_unresolved() {
+    let mut ledger = ledger();
+    send(&mut ledger, 300..301);
+    ledger.sent(7, &op(44), true);
+    ledger.retransmitted(7, &op(44));
+    assert!(ledger.streams.iter().all(|s| !s.is_marked()));
+    // 45 is the lowest in the window.
+    ledger.sent(7, &op(45), true);
+    ack(&mut ledger, 45..46);
+    let replayed = Sighting::First { replayed: true };
+    assert_eq!(ledger.seen(&stamp(45)), replayed);
+    let counts = ledger.finish();
+    let expected = DeliveryCounts {
+        verified_acks: 1,
+        seen: 1,
+        unresolved: 1,
+        undelivered: 1,
+        ..DeliveryCounts::default()
+    };
+    assert_eq!(counts, expected);
 }
 
 #[test]
