@@ -1,1 +1,105 @@
-//! The simulation driver: one event queue, virtual time, no sockets.
+//! The simulation driver: one event queue in virtual time, no sockets. It joins the actors of a run
+//! (`Device`s, `Observer`s, a `Backend` per node) through a link of fixed delay, and holds no
+//! decision of its own, like the live driver.
+
+mod books;
+mod clients;
+mod nodes;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use crate::scenario::plan::{Plan, Target};
+use crate::stats::histogram::Histogram;
+use crate::stats::recorder::{Snapshot, Totals};
+use crate::stats::series::Metric;
+use crate::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use world::World;
+
+/// One way from a client to its node, or back.
+pub const LINK_DELAY: Duration = Duration::from_micros(100);
+
+/// Longest time until all observers are armed.
+const ARM_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A drained run ends when it has been so for this long.
+const DRAIN_IDLE: Duration = Duration::from_secs(5);
+
+/// How often a draining run looks whether it is drained.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
+
+/// What a simulated run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// T0 on the run's axis.
+    pub start: Instant,
+    /// End of the last phase.
+    pub end: Instant,
+    /// End of the drain.
+    pub drained: Instant,
+    /// Whether the drain came to its end rather than to its limit.
+    pub drain_complete: bool,
+    /// Books, recoveries, deliveries.
+    pub totals: Totals,
+    /// One per second of the run, and one for the rest.
+    pub snapshots: Vec<Snapshot>,
+    /// Each node's own truth.
+    pub backends: Vec<BTreeMap<String, u64>>,
+    /// Events handled: queue pops that called an actor.
+    pub events: u64,
+}
+
+impl Outcome {
+    /// All values of a metric.
+    pub fn histogram(&self, metric: Metric) -> Histogram {
+        crate::stats::recorder::merge_histograms(&self.snapshots, metric)
+    }
+
+    /// Values of a metric that belong to one phase (index).
+    ///
+    /// # Panics
+    /// If a snapshot holds what is not a histogram, which no recorder makes.
+    pub fn histogram_in(&self, metric: Metric, phase: usize) -> Histogram {
+        let mut merged = Histogram::new();
+        for delta in self.snapshots.iter().flat_map(|s| &s.histograms) {
+            if delta.metric == metric && usize::from(delta.phase) == phase {
+                let values = Histogram::from_v2(&delta.v2).expect("a recorder encoded it");
+                merged.merge(&values);
+            }
+        }
+        merged
+    }
+
+    /// A count of the backend, over all nodes.
+    pub fn backend(&self, name: &str) -> u64 {
+        self.backends.iter().filter_map(|node| node.get(name)).sum()
+    }
+}
+
+/// Why a plan cannot be simulated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SimError {
+    /// Brokers under test have no model.
+    #[error("only the embedded target can be simulated")]
+    NotEmbedded,
+    /// Observers were not armed in time.
+    #[error("{missing} observers were not armed within {} s", ARM_TIMEOUT.as_secs())]
+    NotArmed {
+        /// How many.
+        missing: usize,
+    },
+}
+
+/// Runs `plan` from its first observer's CONNECT to the end of its drain, as run number `run`.
+///
+/// # Errors
+/// If the plan cannot be simulated, or its own faults and limits keep the observers out.
+pub fn run(plan: &Arc<Plan>, run: u32) -> Result<Outcome, SimError> {
+    let Target::Embedded(shape) = &plan.target else {
+        return Err(SimError::NotEmbedded);
+    };
+    World::new(plan, shape, run).run()
+}

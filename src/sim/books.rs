@@ -1,0 +1,204 @@
+//! What a simulated run writes down: events go to the recorder and the ledger; at the end the
+//! devices' own state and the schedules' arithmetic are held against them.
+
+use super::clients::{Client, Watch};
+use crate::cloud::ledger::{Ledger, Sighting};
+use crate::cloud::observer;
+use crate::device::pacer::Pacer;
+use crate::scenario::plan::{DeviceIdx, Plan};
+use crate::stats::event::{Event, Operation};
+use crate::stats::recorder::{Audit, ErrorKind, Layout, ProcessGauges, Recorder, Snapshot, Totals};
+use crate::time::{Duration, Instant};
+
+/// Recorder, ledger and series of a run.
+#[derive(Debug)]
+pub(super) struct Books {
+    ledger: Ledger,
+    /// From T0 on.
+    open: Option<Open>,
+    snapshots: Vec<Snapshot>,
+    /// Whether a device is observed.
+    observed: Vec<bool>,
+    /// When each fault clears, from the plan, on the run's axis.
+    clearings: Vec<Instant>,
+}
+
+#[derive(Debug)]
+struct Open {
+    recorder: Recorder,
+    layout: Layout,
+}
+
+impl Books {
+    pub(super) fn new(plan: &Plan, everyone: &[DeviceIdx]) -> Self {
+        Self {
+            ledger: Ledger::new(plan, everyone),
+            open: None,
+            snapshots: Vec::new(),
+            observed: everyone.iter().map(|&id| plan.observed(id)).collect(),
+            clearings: Vec::new(),
+        }
+    }
+
+    /// T0 is known.
+    pub(super) fn begin(&mut self, plan: &Plan, start: Instant) {
+        let layout = Layout {
+            start,
+            phase_ends: plan
+                .phases
+                .iter()
+                .map(|phase| start.after(phase.start + phase.length))
+                .collect(),
+            streams: plan.streams.len(),
+        };
+        let timeouts: Vec<Duration> = plan.streams.iter().map(|s| s.ack_timeout).collect();
+        let recorder = Recorder::new(layout.clone()).with_ack_timeouts(&timeouts);
+        self.clearings = plan.faults.iter().map(|f| start.after(f.clear)).collect();
+        self.open = Some(Open { recorder, layout });
+    }
+
+    /// Where a device's event goes.
+    pub(super) fn device_event(&mut self, now: Instant, client: &mut Client, event: &Event) {
+        let Some(Open { recorder, .. }) = &mut self.open else {
+            return;
+        };
+        let id = client.device.id();
+        recorder.record(now, id, event);
+        let observed = self.observed[id as usize];
+        match event {
+            Event::PoweredOn if observed => self.ledger.booted(id, client.device.boot()),
+            Event::Connected { .. } => {
+                if let Some(fault) = client.recovering.take() {
+                    recorder.record_recovered(fault, self.clearings[fault], now);
+                }
+            }
+            Event::Sent { op, replayed, .. } if observed => self.ledger.sent(id, op, *replayed),
+            Event::Retransmitted(op) if observed => self.ledger.retransmitted(id, op),
+            Event::Acked { op, .. } | Event::LateAck(op) if observed => self.ledger.acked(id, op),
+            Event::PoweredOn
+            | Event::Sent { .. }
+            | Event::Retransmitted(_)
+            | Event::Acked { .. }
+            | Event::LateAck(_)
+            | Event::UnexpectedAck
+            | Event::PoweredOff
+            | Event::Expected
+            | Event::AttemptStarted { .. }
+            | Event::AttemptFailed { .. }
+            | Event::Disconnected { .. }
+            | Event::GaveUp
+            | Event::Planned(_)
+            | Event::Unsent(..)
+            | Event::TimedOut { .. }
+            | Event::SessionGone(_)
+            | Event::Received
+            | Event::LimitReached(_) => {}
+        }
+    }
+
+    /// Where an observer's event goes.
+    pub(super) fn observer_event(
+        &mut self,
+        now: Instant,
+        watch: &mut Watch,
+        event: observer::Event,
+    ) {
+        let devices = watch.observer.devices();
+        match event {
+            observer::Event::Armed => watch.armed = true,
+            observer::Event::Seen(stamp) => {
+                if let Sighting::First { replayed } = self.ledger.seen(&stamp)
+                    && let Some(Open { recorder, .. }) = &mut self.open
+                {
+                    recorder.record_seen(now, stamp.intended, replayed);
+                }
+            }
+            observer::Event::Corrupt => self.ledger.corrupt(),
+            observer::Event::Foreign => self.ledger.foreign(),
+            observer::Event::GapBegan => self.ledger.gap_began(devices),
+            observer::Event::GapEnded { session_present } => {
+                self.ledger.gap_ended(devices, session_present);
+            }
+            observer::Event::Failed(cause) => {
+                let example = devices.first().copied().unwrap_or(0);
+                if let Some(Open { recorder, .. }) = &mut self.open {
+                    recorder.record_error(now, example, ErrorKind::Observer(cause));
+                }
+            }
+            // The reference backend grants every exact topic.
+            observer::Event::SubscribeRefused => {}
+        }
+    }
+
+    /// A device was not connected when a fault cleared.
+    pub(super) fn affected(&mut self, fault: usize) {
+        if let Some(Open { recorder, .. }) = &mut self.open {
+            recorder.record_affected(fault);
+        }
+    }
+
+    /// Whether every acknowledged operation was seen.
+    pub(super) fn is_settled(&self) -> bool {
+        self.ledger.is_settled()
+    }
+
+    /// A second of the run has ended.
+    pub(super) fn end_second(&mut self, now: Instant) {
+        let second = u32::try_from(self.snapshots.len()).expect("a run is shorter than 136 years");
+        if let Some(Open { recorder, .. }) = &mut self.open {
+            let snapshot = recorder.take_snapshot(now, second, ProcessGauges::default());
+            self.snapshots.push(snapshot);
+        }
+    }
+
+    /// Closes the books at `now`: totals and series.
+    pub(super) fn close(
+        &mut self,
+        plan: &Plan,
+        clients: &[Client],
+        end: Instant,
+        now: Instant,
+    ) -> (Totals, Vec<Snapshot>) {
+        let delivery = self.ledger.finish();
+        let totals = match &mut self.open {
+            Some(Open { recorder, layout }) => {
+                let audit = audit(plan, layout, clients, end);
+                recorder.totals(now, &audit, delivery)
+            }
+            None => Totals::default(),
+        };
+        self.end_second(now);
+        (totals, std::mem::take(&mut self.snapshots))
+    }
+}
+
+fn audit(plan: &Plan, layout: &Layout, clients: &[Client], end: Instant) -> Audit {
+    let empty = vec![vec![0; layout.phases()]; layout.streams];
+    let mut audit = Audit {
+        planned: empty.clone(),
+        waiting: empty.clone(),
+        in_flight: empty,
+    };
+    for client in clients.iter().filter(|c| !c.power_on.is_never()) {
+        for stream in plan.cohorts[client.cohort].streams.clone() {
+            let pacer = Pacer {
+                plan,
+                stream,
+                device: client.device.id(),
+                boot: 1,
+                start: layout.start,
+            };
+            let planned = &mut audit.planned[stream];
+            pacer.count(client.power_on, end, &layout.phase_ends, planned);
+        }
+        count(layout, &client.device.waiting(), &mut audit.waiting);
+        count(layout, &client.device.in_flight(), &mut audit.in_flight);
+    }
+    audit
+}
+
+fn count(layout: &Layout, operations: &[Operation], counts: &mut [Vec<u64>]) {
+    for op in operations {
+        counts[usize::from(op.stream)][layout.phase_of(op.intended)] += 1;
+    }
+}

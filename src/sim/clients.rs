@@ -1,0 +1,277 @@
+//! Devices and observers in the simulation: their ends of the connections, and what they want done.
+
+use super::LINK_DELAY;
+use super::queue::{Actor, Down, Event, Up};
+use super::world::{Timer, Who, World};
+use crate::backend::ConnId;
+use crate::cloud::observer::{self, Observer};
+use crate::device::{self, Device, backoff};
+use crate::mqtt::packet::{Packet, Publish};
+use crate::scenario::plan::DeviceIdx;
+use crate::stats::event::Cause;
+use crate::time::Instant;
+
+/// A client's end of its connection.
+#[derive(Debug)]
+pub(super) struct Port {
+    /// Grows with each attempt, so that what belongs to an earlier one is known.
+    epoch: u32,
+    is_open: bool,
+    pub(super) timer: Timer,
+}
+
+/// A device with its connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) device: Device,
+    pub(super) port: Port,
+    pub(super) cohort: usize,
+    pub(super) node: u16,
+    attempts: u64,
+    attempt_began: Instant,
+    /// The last cleared fault after which it was not connected, and still is not.
+    pub(super) recovering: Option<usize>,
+    /// When it first got power.
+    pub(super) power_on: Instant,
+}
+
+/// An observer with its connection.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) observer: Observer,
+    pub(super) port: Port,
+    pub(super) armed: bool,
+}
+
+impl Port {
+    const fn new() -> Self {
+        Self {
+            epoch: 0,
+            is_open: false,
+            timer: Timer::IDLE,
+        }
+    }
+
+    fn open(&mut self, actor: Actor) -> ConnId {
+        self.epoch += 1;
+        self.is_open = true;
+        self.conn(actor)
+    }
+
+    /// The connection to tell of it, if there is one.
+    fn close(&mut self, actor: Actor) -> Option<ConnId> {
+        let conn = self.is_open.then(|| self.conn(actor));
+        self.is_open = false;
+        self.epoch += 1;
+        conn
+    }
+
+    /// The connection that packets go to.
+    fn current(&self, actor: Actor) -> Option<ConnId> {
+        self.is_open.then(|| self.conn(actor))
+    }
+
+    const fn conn(&self, actor: Actor) -> ConnId {
+        ConnId(((actor as u64) << 32) | self.epoch as u64)
+    }
+}
+
+/// The client that made a connection.
+pub(super) fn client_of(conn: ConnId) -> Actor {
+    Actor::try_from(conn.0 >> 32).expect("the upper half of an id")
+}
+
+impl Client {
+    pub(super) const fn new(device: Device, cohort: usize, node: u16) -> Self {
+        Self {
+            device,
+            port: Port::new(),
+            cohort,
+            node,
+            attempts: 0,
+            attempt_began: Instant::NEVER,
+            recovering: None,
+            power_on: Instant::NEVER,
+        }
+    }
+}
+
+impl Watch {
+    pub(super) const fn new(observer: Observer) -> Self {
+        Self {
+            observer,
+            port: Port::new(),
+            armed: false,
+        }
+    }
+}
+
+impl World {
+    /// Steps a device.
+    pub(super) fn step_device(&mut self, id: DeviceIdx, now: Instant, input: device::Input<'_>) {
+        self.events += 1;
+        let actor = self.actor_of_device(id);
+        let mut outputs = std::mem::take(&mut self.device_outputs);
+        let client = &mut self.devices[id as usize];
+        client.device.handle_input(now, input, &mut outputs);
+        for output in outputs.drain(..) {
+            let client = &mut self.devices[id as usize];
+            let current = client.port.current(actor);
+            match output {
+                device::Output::Open => {
+                    client.attempts += 1;
+                    client.attempt_began = now;
+                    let conn = client.port.open(actor);
+                    self.send_up(now, Some(conn), Up::Opened);
+                }
+                device::Output::Close => {
+                    let conn = client.port.close(actor);
+                    self.send_up(now, conn, Up::Closed);
+                }
+                device::Output::Send(packet) => self.send_up(now, current, Up::Packet(packet)),
+                device::Output::Publish(publish) => {
+                    self.send_up(now, current, Up::Publish(Box::new(publish)));
+                }
+                device::Output::Telemetry(telemetry) => {
+                    self.send_up(now, current, Up::Telemetry(telemetry));
+                }
+                device::Output::Event(event) => self.books.device_event(now, client, &event),
+            }
+        }
+        self.device_outputs = outputs;
+        self.arm_device(id);
+    }
+
+    pub(super) fn arm_device(&mut self, id: DeviceIdx) {
+        let actor = self.actor_of_device(id);
+        let client = &mut self.devices[id as usize];
+        let deadline = client.device.poll_timeout();
+        client.port.timer.arm(deadline, actor, &mut self.queue);
+    }
+
+    /// Steps an observer.
+    pub(super) fn step_observer(&mut self, o: usize, now: Instant, input: observer::Input<'_>) {
+        self.events += 1;
+        let actor = self.actor_of_observer(o);
+        let mut outputs = std::mem::take(&mut self.observer_outputs);
+        let watch = &mut self.observers[o];
+        watch.observer.handle_input(now, input, &mut outputs);
+        for output in outputs.drain(..) {
+            let watch = &mut self.observers[o];
+            match output {
+                observer::Output::Open => {
+                    let conn = watch.port.open(actor);
+                    self.send_up(now, Some(conn), Up::Opened);
+                }
+                observer::Output::Close => {
+                    let conn = watch.port.close(actor);
+                    self.send_up(now, conn, Up::Closed);
+                }
+                observer::Output::Send(packet) => {
+                    let conn = watch.port.current(actor);
+                    self.send_up(now, conn, Up::Packet(packet));
+                }
+                observer::Output::Event(event) => self.books.observer_event(now, watch, event),
+            }
+        }
+        self.observer_outputs = outputs;
+        self.arm_observer(o);
+    }
+
+    pub(super) fn arm_observer(&mut self, o: usize) {
+        let actor = self.actor_of_observer(o);
+        let watch = &mut self.observers[o];
+        let deadline = watch.observer.poll_timeout();
+        watch.port.timer.arm(deadline, actor, &mut self.queue);
+    }
+
+    /// What is written to no connection is gone, as on a socket that has ended.
+    fn send_up(&mut self, now: Instant, conn: Option<ConnId>, up: Up) {
+        if let Some(conn) = conn {
+            let at = now.after(LINK_DELAY);
+            self.queue.push(at, client_of(conn), Event::Up(conn, up));
+        }
+    }
+
+    /// Something reaches a client; what belongs to an earlier connection is dropped.
+    pub(super) fn reach_client(&mut self, now: Instant, conn: ConnId, down: Down) {
+        let actor = client_of(conn);
+        match self.who(actor) {
+            Who::Device(id) => {
+                let Some(client) = self.devices.get(id as usize) else {
+                    return;
+                };
+                if client.port.current(actor) != Some(conn) {
+                    return;
+                }
+                match down {
+                    Down::Opened => self.step_device(id, now, device::Input::Opened),
+                    Down::Packet(packet) => {
+                        self.step_device(id, now, device::Input::Received(packet));
+                    }
+                    Down::Deliver(delivery) => {
+                        let packet = as_packet(&delivery);
+                        self.step_device(id, now, device::Input::Received(packet));
+                    }
+                    Down::Closed(cause) => self.device_closed(now, conn, id, cause),
+                }
+            }
+            Who::Observer(o) => {
+                if self.observers[o].port.current(actor) != Some(conn) {
+                    return;
+                }
+                match down {
+                    Down::Opened => self.step_observer(o, now, observer::Input::Opened),
+                    Down::Packet(packet) => {
+                        self.step_observer(o, now, observer::Input::Received(packet));
+                    }
+                    Down::Deliver(delivery) => {
+                        let packet = as_packet(&delivery);
+                        self.step_observer(o, now, observer::Input::Received(packet));
+                    }
+                    Down::Closed(cause) => {
+                        self.observers[o].port.is_open = false;
+                        self.step_observer(o, now, observer::Input::Closed(cause));
+                    }
+                }
+            }
+            Who::Run | Who::Node(_) => {}
+        }
+    }
+
+    /// The device is told now, or, if that fails an attempt, when the attempt has cost its time.
+    fn device_closed(&mut self, now: Instant, conn: ConnId, id: DeviceIdx, cause: Cause) {
+        let client = &mut self.devices[id as usize];
+        client.port.is_open = false;
+        if client.device.is_connected() {
+            self.step_device(id, now, device::Input::Closed(cause));
+            return;
+        }
+        let attempt = client.attempts.saturating_sub(1);
+        let cost = backoff::attempt_cost(self.plan.seed, id, attempt);
+        let at = client.attempt_began.after(cost).max(now);
+        let told = Event::Told(conn, cause);
+        self.queue.push(at, client_of(conn), told);
+    }
+
+    /// A failed attempt has cost its time. The device may have given it up by itself.
+    pub(super) fn tell(&mut self, now: Instant, conn: ConnId, cause: Cause) {
+        let actor = client_of(conn);
+        if let Who::Device(id) = self.who(actor)
+            && self.devices[id as usize].port.conn(actor) == conn
+        {
+            self.step_device(id, now, device::Input::Closed(cause));
+        }
+    }
+}
+
+fn as_packet(delivery: &crate::backend::Delivery) -> Packet<'_> {
+    Packet::Publish(Publish {
+        dup: delivery.dup,
+        qos: delivery.qos,
+        retain: delivery.retain,
+        packet_id: delivery.packet_id,
+        topic: &delivery.message.topic,
+        payload: &delivery.message.payload,
+    })
+}

@@ -1,0 +1,173 @@
+//! Nodes in the simulation: the backend, and the listener in front of it.
+
+use super::LINK_DELAY;
+use super::clients::client_of;
+use super::queue::{Down, Event, Up};
+use super::world::{Timer, Who, World};
+use crate::backend::{Backend, ConnId, Input, Output};
+use crate::device::payload;
+use crate::mqtt::packet::{Packet, Publish};
+use crate::stats::event::Cause;
+use crate::time::Instant;
+use std::collections::BTreeMap;
+
+/// Connections that the kernel completes for a listener that does not accept: the listen backlog.
+const LISTEN_BACKLOG: usize = 4_096;
+
+/// A node with its listener.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) backend: Backend,
+    pub(super) timer: Timer,
+    is_paused: bool,
+    /// Connections that wait to be accepted, by arrival, with what came on them.
+    unaccepted: Vec<(ConnId, Vec<Up>)>,
+    /// Connections beyond the listen backlog.
+    refused_by_listener: u64,
+}
+
+impl Node {
+    pub(super) const fn new(backend: Backend) -> Self {
+        Self {
+            backend,
+            timer: Timer::IDLE,
+            is_paused: false,
+            unaccepted: Vec::new(),
+            refused_by_listener: 0,
+        }
+    }
+
+    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
+        let mut counts = self.backend.counts();
+        if self.refused_by_listener > 0 {
+            counts.insert("listen_backlog_full".into(), self.refused_by_listener);
+        }
+        counts
+    }
+}
+
+impl World {
+    /// A connection to `node` that is nobody's: what comes down on it is dropped.
+    #[cfg(test)]
+    pub(super) fn stray_connection(&self, node: usize) -> ConnId {
+        ConnId((u64::from(self.actor_of_node(node)) << 32) | 1)
+    }
+
+    /// Something reaches a node.
+    pub(super) fn reach_node(&mut self, now: Instant, conn: ConnId, up: Up) {
+        let actor = client_of(conn);
+        let node = match self.who(actor) {
+            Who::Device(id) => match self.devices.get(id as usize) {
+                Some(client) => usize::from(client.node),
+                None => return,
+            },
+            Who::Observer(o) => usize::from(self.observers[o].observer.node()),
+            Who::Node(node) => node,
+            Who::Run => return,
+        };
+        let listener = &mut self.nodes[node];
+        if let Some((_, waiting)) = listener.unaccepted.iter_mut().find(|(c, _)| *c == conn) {
+            waiting.push(up);
+            return;
+        }
+        if matches!(up, Up::Opened) {
+            if listener.is_paused && listener.unaccepted.len() >= LISTEN_BACKLOG {
+                listener.refused_by_listener += 1;
+                return;
+            }
+            // The kernel completes the handshake whether or not anyone accepts.
+            let from = self.actor_of_node(node);
+            let opened = Event::Down(conn, Down::Opened);
+            self.queue.push(now.after(LINK_DELAY), from, opened);
+            let listener = &mut self.nodes[node];
+            if listener.is_paused {
+                listener.unaccepted.push((conn, vec![Up::Opened]));
+                return;
+            }
+        }
+        self.take_up(node, now, conn, &up);
+    }
+
+    fn take_up(&mut self, node: usize, now: Instant, conn: ConnId, up: &Up) {
+        match up {
+            Up::Opened => self.step_node(node, now, Input::Opened(conn)),
+            Up::Closed => self.step_node(node, now, Input::Closed(conn)),
+            Up::Packet(packet) => self.step_node(node, now, Input::Received(conn, packet.clone())),
+            Up::Publish(own) => {
+                let publish = Packet::Publish(Publish {
+                    dup: own.dup,
+                    qos: own.qos,
+                    retain: own.retain,
+                    packet_id: own.packet_id,
+                    topic: &own.topic,
+                    payload: &own.payload,
+                });
+                self.step_node(node, now, Input::Received(conn, publish));
+            }
+            Up::Telemetry(message) => {
+                let Who::Device(id) = self.who(client_of(conn)) else {
+                    return;
+                };
+                let mut scratch = std::mem::take(&mut self.scratch);
+                let profile = &self.profiles[self.devices[id as usize].cohort];
+                payload::render(profile, id, message, &mut scratch);
+                let stream = &self.plan.streams[usize::from(message.op.stream)];
+                let publish = Packet::Publish(Publish {
+                    dup: message.dup,
+                    qos: stream.qos,
+                    retain: stream.retain,
+                    packet_id: message.packet_id,
+                    topic: &scratch.topic,
+                    payload: &scratch.payload,
+                });
+                self.step_node(node, now, Input::Received(conn, publish));
+                self.scratch = scratch;
+            }
+        }
+    }
+
+    /// Steps a node.
+    pub(super) fn step_node(&mut self, node: usize, now: Instant, input: Input<'_>) {
+        self.events += 1;
+        let from = self.actor_of_node(node);
+        let at = now.after(LINK_DELAY);
+        let mut outputs = std::mem::take(&mut self.node_outputs);
+        let backend = &mut self.nodes[node].backend;
+        backend.handle_input(now, input, &mut outputs);
+        let mut resumes = false;
+        for output in outputs.drain(..) {
+            let (conn, down) = match output {
+                Output::Send(conn, packet) => (conn, Down::Packet(packet)),
+                Output::Deliver(conn, delivery) => (conn, Down::Deliver(delivery)),
+                Output::Close { conn, reset: true } => (conn, Down::Closed(Cause::Reset)),
+                Output::Close { conn, reset: false } => (conn, Down::Closed(Cause::ClosedByPeer)),
+                Output::PauseAccepting => {
+                    self.nodes[node].is_paused = true;
+                    continue;
+                }
+                Output::ResumeAccepting => {
+                    self.nodes[node].is_paused = false;
+                    resumes = true;
+                    continue;
+                }
+            };
+            self.queue.push(at, from, Event::Down(conn, down));
+        }
+        self.node_outputs = outputs;
+        self.arm_node(node);
+        if resumes {
+            for (conn, ups) in std::mem::take(&mut self.nodes[node].unaccepted) {
+                for up in ups {
+                    self.take_up(node, now, conn, &up);
+                }
+            }
+        }
+    }
+
+    pub(super) fn arm_node(&mut self, node: usize) {
+        let actor = self.actor_of_node(node);
+        let node = &mut self.nodes[node];
+        let deadline = node.backend.poll_timeout();
+        node.timer.arm(deadline, actor, &mut self.queue);
+    }
+}

@@ -1,0 +1,384 @@
+//! All actors of a simulated run, and the loop that gives them time.
+
+use super::books::Books;
+use super::clients::{Client, Watch};
+use super::nodes::Node;
+use super::queue::{Actor, Event, Queue, RUN};
+use super::{ARM_TIMEOUT, DRAIN_IDLE, DRAIN_LOOK, Outcome, SimError};
+use crate::backend::Backend;
+use crate::cloud::observer::{self, Observer};
+use crate::device::{self, Device, Profile, payload};
+use crate::scenario::plan::{DeviceIdx, Embedded, Plan};
+use crate::scenario::timeline::{self, Action, Entry};
+use crate::time::{Duration, Instant};
+use std::sync::Arc;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// See the module. Actors are numbered: the run, nodes, observers, devices.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) plan: Arc<Plan>,
+    run: u32,
+    /// All devices, in the order in which they are made and told of the end: no outcome depends on it.
+    everyone: Vec<DeviceIdx>,
+    pub(super) queue: Queue,
+    pub(super) nodes: Vec<Node>,
+    pub(super) observers: Vec<Watch>,
+    /// By index in the fleet; empty until T0 is known.
+    pub(super) devices: Vec<Client>,
+    pub(super) profiles: Vec<Arc<Profile>>,
+    pub(super) books: Books,
+    pub(super) scratch: payload::Scratch,
+    pub(super) node_outputs: Vec<crate::backend::Output>,
+    pub(super) device_outputs: Vec<device::Output>,
+    pub(super) observer_outputs: Vec<observer::Output>,
+    /// What still lies ahead.
+    timeline: std::vec::IntoIter<Entry>,
+    next_entry: Option<Entry>,
+    start: Instant,
+    drained_since: Option<Instant>,
+    pub(super) events: u64,
+    /// Set once the drain is over: whether it came to its end.
+    over: Option<bool>,
+}
+
+impl World {
+    /// The nodes and observers of a run, before T0.
+    pub(super) fn new(plan: &Arc<Plan>, shape: &Embedded, run: u32) -> Self {
+        let everyone: Vec<DeviceIdx> = (0..plan.devices()).collect();
+        let nodes: Vec<Node> = (0..shape.nodes)
+            .map(|node| Node::new(Backend::new(shape, node, plan.seed)))
+            .collect();
+        let observers: Vec<Watch> = Observer::plan_all(plan, run, 0, &everyone)
+            .into_iter()
+            .map(Watch::new)
+            .collect();
+        let actors = 1 + nodes.len() + observers.len() + everyone.len();
+        Self {
+            plan: Arc::clone(plan),
+            run,
+            queue: Queue::new(actors),
+            nodes,
+            observers,
+            devices: Vec::new(),
+            profiles: Vec::new(),
+            books: Books::new(plan, &everyone),
+            everyone,
+            scratch: payload::Scratch::default(),
+            node_outputs: Vec::new(),
+            device_outputs: Vec::new(),
+            observer_outputs: Vec::new(),
+            timeline: Vec::new().into_iter(),
+            next_entry: None,
+            start: Instant::NEVER,
+            drained_since: None,
+            events: 0,
+            over: None,
+        }
+    }
+
+    /// Makes the devices in another order.
+    #[cfg(test)]
+    pub(super) fn made_in_order(mut self, everyone: Vec<DeviceIdx>) -> Self {
+        self.everyone = everyone;
+        self
+    }
+
+    /// From the first observer's CONNECT to the end of the drain.
+    pub(super) fn run(mut self) -> Result<Outcome, SimError> {
+        let armed = self.arm()?;
+        self.begin(armed);
+        Ok(self.run_on())
+    }
+
+    /// From T0 to the end of the drain.
+    pub(super) fn run_on(mut self) -> Outcome {
+        let mut now = self.start;
+        while let Some((at, event)) = self.queue.pop() {
+            now = at;
+            self.handle(at, event);
+            if self.over.is_some() {
+                break;
+            }
+        }
+        self.finish(now)
+    }
+
+    /// Arms all observers; when that was done.
+    pub(super) fn arm(&mut self) -> Result<Instant, SimError> {
+        for o in 0..self.observers.len() {
+            self.step_observer(o, Instant::ZERO, observer::Input::Start);
+        }
+        let mut now = Instant::ZERO;
+        loop {
+            let missing = self.observers.iter().filter(|w| !w.armed).count();
+            if missing == 0 {
+                return Ok(now);
+            }
+            match self.queue.pop() {
+                Some((at, event)) if at.since(Instant::ZERO) <= ARM_TIMEOUT => {
+                    now = at;
+                    self.handle(at, event);
+                }
+                Some(_) | None => return Err(SimError::NotArmed { missing }),
+            }
+        }
+    }
+
+    /// T0 is the next whole second after `armed`.
+    pub(super) fn begin(&mut self, armed: Instant) {
+        let seconds = armed.since(Instant::ZERO).as_secs() + 1;
+        let start = Instant::ZERO.after(Duration::from_secs(seconds));
+        self.start = start;
+        self.books.begin(&self.plan, start);
+        self.build_devices(start);
+        self.timeline = timeline::compile(&self.plan, |_| true).into_iter();
+        self.next_entry = self.timeline.next();
+        if let Some(entry) = self.next_entry {
+            self.queue.push(start.after(entry.at), RUN, Event::Timeline);
+        }
+        self.queue.push(start.after(SECOND), RUN, Event::Second);
+    }
+
+    fn build_devices(&mut self, start: Instant) {
+        self.profiles = (0..self.plan.cohorts.len())
+            .map(|cohort| {
+                Arc::new(Profile {
+                    plan: Arc::clone(&self.plan),
+                    cohort,
+                    run: self.run,
+                    start,
+                })
+            })
+            .collect();
+        self.devices = self
+            .everyone
+            .iter()
+            .map(|&id| {
+                let cohort = self.plan.cohort_of(id);
+                let device = Device::new(Arc::clone(&self.profiles[cohort]), id);
+                Client::new(device, cohort, self.plan.home_node(id))
+            })
+            .collect();
+        self.devices.sort_by_key(|client| client.device.id());
+    }
+
+    /// Does what happens at `now`.
+    pub(super) fn handle(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Timeline => self.run_timeline(now),
+            Event::Second => {
+                self.books.end_second(now);
+                self.queue.push(now.after(SECOND), RUN, Event::Second);
+            }
+            Event::DrainLook => self.look_at_drain(now),
+            Event::Timer(actor) => self.fire(now, actor),
+            Event::Up(conn, up) => self.reach_node(now, conn, up),
+            Event::Down(conn, down) => self.reach_client(now, conn, down),
+            Event::Told(conn, cause) => self.tell(now, conn, cause),
+        }
+    }
+
+    fn run_timeline(&mut self, now: Instant) {
+        while let Some(entry) = self.next_entry {
+            let at = self.start.after(entry.at);
+            if at > now {
+                self.queue.push(at, RUN, Event::Timeline);
+                return;
+            }
+            self.next_entry = self.timeline.next();
+            self.act(now, entry.action);
+        }
+    }
+
+    fn act(&mut self, now: Instant, action: Action) {
+        match action {
+            Action::PhaseStart(_) => {}
+            Action::PowerOn(id) => {
+                let client = &mut self.devices[id as usize];
+                client.power_on = client.power_on.min(now);
+                self.step_device(id, now, device::Input::PowerOn);
+            }
+            Action::FaultStart(fault) => {
+                for client in &mut self.devices {
+                    client.recovering = None;
+                }
+                let kind = self.plan.faults[fault].kind;
+                self.step_faulty(now, fault, |fault| {
+                    crate::backend::Input::FaultStart(fault, kind)
+                });
+            }
+            Action::FaultClear(fault) => {
+                self.mark_affected(fault);
+                self.step_faulty(now, fault, crate::backend::Input::FaultClear);
+            }
+            Action::End => {
+                for i in 0..self.everyone.len() {
+                    self.step_device(self.everyone[i], now, device::Input::StopArrivals);
+                }
+                let look = now.after(DRAIN_LOOK);
+                self.queue.push(look, RUN, Event::DrainLook);
+            }
+        }
+    }
+
+    /// Steps the nodes that a fault acts on.
+    fn step_faulty(
+        &mut self,
+        now: Instant,
+        fault: usize,
+        input: impl Fn(usize) -> crate::backend::Input<'static>,
+    ) {
+        let on = self.plan.faults[fault].node;
+        for node in 0..self.nodes.len() {
+            if on.is_none_or(|only| usize::from(only) == node) {
+                self.step_node(node, now, input(fault));
+            }
+        }
+    }
+
+    fn mark_affected(&mut self, fault: usize) {
+        for client in &mut self.devices {
+            if client.device.is_powered() && !client.device.is_connected() {
+                client.recovering = Some(fault);
+                self.books.affected(fault);
+            }
+        }
+    }
+
+    fn look_at_drain(&mut self, now: Instant) {
+        let is_drained =
+            self.books.is_settled() && self.devices.iter().all(|client| client.device.is_drained());
+        self.drained_since = match (is_drained, self.drained_since) {
+            (true, Some(since)) => Some(since),
+            (true, None) => Some(now),
+            (false, _) => None,
+        };
+        let end = self.start.after(self.plan.length());
+        if self
+            .drained_since
+            .is_some_and(|since| now.since(since) >= DRAIN_IDLE)
+        {
+            self.over = Some(true);
+        } else if now.since(end) >= self.plan.drain {
+            self.over = Some(is_drained);
+        } else {
+            let look = now.after(DRAIN_LOOK);
+            self.queue.push(look, RUN, Event::DrainLook);
+        }
+    }
+
+    fn finish(mut self, now: Instant) -> Outcome {
+        let end = self.start.after(self.plan.length());
+        let (totals, snapshots) = self.books.close(&self.plan, &self.devices, end, now);
+        Outcome {
+            start: self.start,
+            end,
+            drained: now,
+            drain_complete: self.over == Some(true),
+            totals,
+            snapshots,
+            backends: self.nodes.iter().map(Node::counts).collect(),
+            events: self.events,
+        }
+    }
+
+    /// An actor's deadline may have come: deadlines move, so it is asked.
+    fn fire(&mut self, now: Instant, actor: Actor) {
+        match self.who(actor) {
+            Who::Run => {}
+            Who::Node(node) => {
+                if self.nodes[node].timer.take(now) {
+                    if self.nodes[node].backend.poll_timeout() <= now {
+                        self.step_node(node, now, crate::backend::Input::Timeout);
+                    }
+                    self.arm_node(node);
+                }
+            }
+            Who::Observer(o) => {
+                if self.observers[o].port.timer.take(now) {
+                    if self.observers[o].observer.poll_timeout() <= now {
+                        self.step_observer(o, now, observer::Input::Timeout);
+                    }
+                    self.arm_observer(o);
+                }
+            }
+            Who::Device(id) => {
+                if self.devices[id as usize].port.timer.take(now) {
+                    if self.devices[id as usize].device.poll_timeout() <= now {
+                        self.step_device(id, now, device::Input::Timeout);
+                    }
+                    self.arm_device(id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn who(&self, actor: Actor) -> Who {
+        let mut index = actor as usize;
+        if index == RUN as usize {
+            return Who::Run;
+        }
+        index -= 1;
+        if index < self.nodes.len() {
+            return Who::Node(index);
+        }
+        index -= self.nodes.len();
+        if index < self.observers.len() {
+            return Who::Observer(index);
+        }
+        index -= self.observers.len();
+        Who::Device(DeviceIdx::try_from(index).expect("actors are numbered in 32 bits"))
+    }
+
+    pub(super) fn actor_of_node(&self, node: usize) -> Actor {
+        Actor::try_from(1 + node).expect("nodes are numbered in 16 bits")
+    }
+
+    pub(super) fn actor_of_observer(&self, o: usize) -> Actor {
+        Actor::try_from(1 + self.nodes.len() + o).expect("actors are numbered in 32 bits")
+    }
+
+    pub(super) fn actor_of_device(&self, id: DeviceIdx) -> Actor {
+        self.actor_of_observer(self.observers.len()) + id
+    }
+}
+
+/// What an actor's number stands for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    Run,
+    Node(usize),
+    Observer(usize),
+    Device(DeviceIdx),
+}
+
+/// The one valid entry of an actor's deadline in the queue; others are stale.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Timer {
+    armed: Instant,
+}
+
+impl Timer {
+    pub(super) const IDLE: Self = Self {
+        armed: Instant::NEVER,
+    };
+
+    /// The actor wants to be called at `deadline`: makes an entry, unless one is early enough.
+    pub(super) fn arm(&mut self, deadline: Instant, actor: Actor, queue: &mut Queue) {
+        if deadline < self.armed {
+            self.armed = deadline;
+            queue.push(deadline, actor, Event::Timer(actor));
+        }
+    }
+
+    /// An entry for `now` has come; whether it is the valid one.
+    fn take(&mut self, now: Instant) -> bool {
+        if self.armed != now {
+            return false;
+        }
+        self.armed = Instant::NEVER;
+        true
+    }
+}
