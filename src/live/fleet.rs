@@ -9,7 +9,7 @@ use super::process::{self, Meter};
 use super::run_state::RunState;
 use super::timer::{Alarm, Deadlines};
 use crate::cloud::ledger::Ledger;
-use crate::cloud::observer::Observer;
+use crate::cloud::observer::{self, Observer};
 use crate::device::{self, Device, Profile, payload};
 use crate::mqtt::codec::{self, CodecError};
 use crate::mqtt::packet::Publish;
@@ -29,8 +29,8 @@ pub(super) const OUTPUT_MAX: usize = 256 * 1024;
 /// Reads of one connection before the others get their turn.
 const READS_PER_TURN: usize = 4;
 
-/// Deadlines handled before the connections get their turn.
-const FIRES_PER_TURN: usize = 256;
+/// Deadlines handled before the connections get their turn: some 2 ms of steps that connect.
+const FIRES_PER_TURN: usize = 64;
 
 /// Due deadlines handled after a connection's turn, so that they do not wait for the other
 /// connections that are ready.
@@ -98,10 +98,13 @@ pub(super) struct Fleet {
     /// The timer's batch is running and arms the alarm at its end.
     in_batch: bool,
     read_buffer: Vec<u8>,
-    write_buffer: Vec<u8>,
+    pub(super) write_buffer: Vec<u8>,
+    /// While the packets of one read are worked off: whose they are, and its answers so far.
+    answering: Option<u32>,
+    answers: Vec<u8>,
     scratch: payload::Scratch,
     device_outputs: Vec<device::Output>,
-    pub(super) observer_outputs: Vec<crate::cloud::observer::Output>,
+    pub(super) observer_outputs: Vec<observer::Output>,
     me: Weak<RefCell<Self>>,
 }
 
@@ -171,6 +174,8 @@ impl Fleet {
                 in_batch: false,
                 read_buffer: vec![0; READ_BUFFER],
                 write_buffer: Vec::new(),
+                answering: None,
+                answers: Vec::new(),
                 scratch: payload::Scratch::default(),
                 device_outputs: Vec::new(),
                 observer_outputs: Vec::new(),
@@ -245,7 +250,7 @@ impl Fleet {
             device::Output::Open => self.open_device(i, at, now),
             device::Output::Close => {
                 self.write_device(i, now, bytes);
-                self.devices[i].port.close(&mut self.routes);
+                self.close(self.device_key(i));
             }
             device::Output::Send(packet) => {
                 let encoded = codec::encode(&packet, bytes);
@@ -279,17 +284,44 @@ impl Fleet {
     }
 
     fn write_device(&mut self, i: usize, now: Instant, bytes: &mut Vec<u8>) {
-        let slot = &mut self.devices[i];
-        let Some(link) = slot.port.current() else {
-            bytes.clear();
-            return;
-        };
-        let written = link.write(bytes, OUTPUT_MAX);
-        bytes.clear();
-        if let Err(Overflow) = written {
+        if let Err(Overflow) = self.write(self.device_key(i), bytes) {
+            let slot = &mut self.devices[i];
             slot.port.fail(&mut self.routes, now, Cause::OutputOverflow);
             self.on_device_event(i, now, &Event::LimitReached(Limit::OutputBytes));
         }
+    }
+
+    /// Writes `bytes` to the link of `key` and empties it. The answers to all packets of one read
+    /// are written at once.
+    pub(super) fn write(&mut self, key: u32, bytes: &mut Vec<u8>) -> Result<(), Overflow> {
+        if self.answering == Some(key) {
+            self.answers.append(bytes);
+            return Ok(());
+        }
+        let written = match self.port(key).current() {
+            Some(link) => link.write(bytes, OUTPUT_MAX),
+            None => Ok(()),
+        };
+        bytes.clear();
+        written
+    }
+
+    /// Closes the link of `key` after what was written to it.
+    pub(super) fn close(&mut self, key: u32) {
+        if self.answering == Some(key) {
+            self.answering = None;
+            let mut answers = std::mem::take(&mut self.answers);
+            // What does not fit is lost with the connection either way.
+            let _ = self.write(key, &mut answers);
+            self.answers = answers;
+        }
+        let (observers, devices) = (&mut self.observers, &mut self.devices);
+        let rest = (key - KEYS_OF_RUN) as usize;
+        let port = match rest.checked_sub(observers.len()) {
+            None => &mut observers[rest].port,
+            Some(i) => &mut devices[i].port,
+        };
+        port.close(&mut self.routes);
     }
 
     fn open_device(&mut self, i: usize, at: Instant, now: Instant) {
@@ -390,16 +422,17 @@ impl Fleet {
             return;
         };
         let mut inbox = std::mem::take(link.inbox());
+        self.answering = Some(key);
+        self.answers.clear();
         let outcome = link::each_packet(&mut inbox, bytes, |packet| {
             match who {
                 Who::Run(_) => return false,
-                Who::Observer(o) => {
-                    self.step_observer(o, now, crate::cloud::observer::Input::Received(packet))
-                }
+                Who::Observer(o) => self.step_observer(o, now, observer::Input::Received(packet)),
                 Who::Device(i) => self.step_device(i, now, now, device::Input::Received(packet)),
             }
             self.port(key).link(epoch).is_some()
         });
+        self.answered(who, now);
         if let Some(link) = self.port(key).link(epoch) {
             *link.inbox() = inbox;
         }
@@ -413,11 +446,25 @@ impl Fleet {
         }
     }
 
+    /// Writes the answers to the packets of one read.
+    fn answered(&mut self, who: Who, now: Instant) {
+        if self.answering.take().is_none() {
+            return;
+        }
+        let mut answers = std::mem::take(&mut self.answers);
+        match who {
+            Who::Run(_) => {}
+            Who::Observer(o) => self.write_observer(o, now, &mut answers),
+            Who::Device(i) => self.write_device(i, now, &mut answers),
+        }
+        self.answers = answers;
+    }
+
     fn opened(&mut self, key: u32, now: Instant) {
         match self.who(key) {
             Who::Run(_) => {}
             Who::Observer(o) => {
-                self.step_observer(o, now, crate::cloud::observer::Input::Opened);
+                self.step_observer(o, now, observer::Input::Opened);
             }
             Who::Device(i) => self.step_device(i, now, now, device::Input::Opened),
         }
@@ -460,7 +507,7 @@ impl Fleet {
 
     fn fire(&mut self, key: u32, now: Instant) {
         match self.who(key) {
-            Who::Run(KEY_TIMELINE) => self.run_timeline(now, FIRES_PER_TURN),
+            Who::Run(KEY_TIMELINE) => self.run_timeline(now, 1),
             Who::Run(KEY_SECOND) => self.end_second(now),
             Who::Run(_) => self.watch(now),
             Who::Observer(o) => self.fire_observer(o, now),

@@ -132,6 +132,43 @@ impl Link {
         Ok(())
     }
 
+    /// Keeps what `encode` appends until [`Link::flush`], which takes many messages in one write;
+    /// whether nothing was kept before. On error nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Link::write`], or as `encode` says.
+    pub(super) fn keep(
+        &mut self,
+        limit: usize,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+    ) -> Result<bool, NotKept> {
+        if self.broken.is_some() {
+            return Ok(false);
+        }
+        if self.outbox.len() > limit {
+            return Err(NotKept::Overflow);
+        }
+        let was_empty = self.outbox.is_empty();
+        encode(&mut self.outbox).map_err(|_| NotKept::Unencodable)?;
+        Ok(was_empty)
+    }
+
+    /// Writes what was kept, as far as the socket takes it now; the task sees to the rest.
+    pub(super) fn flush(&mut self) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        let mut outbox = std::mem::take(&mut self.outbox);
+        let taken = self.try_write(&outbox);
+        if taken < outbox.len() && self.broken.is_none() {
+            outbox.drain(..taken);
+            self.outbox = outbox;
+            if let Some(waker) = &self.waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
     /// Writes what was kept; resolves when nothing is kept any more.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.outbox.is_empty() && self.broken.is_none() {
@@ -184,6 +221,15 @@ impl Drop for Link {
 /// More bytes wait for a connection than its limit allows.
 #[derive(Debug, Copy, Clone, PartialEq, Eq)]
 pub(super) struct Overflow;
+
+/// Why a message was not kept for a connection.
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+pub(super) enum NotKept {
+    /// More bytes wait than the limit allows.
+    Overflow,
+    /// MQTT 3.1.1 cannot carry it.
+    Unencodable,
+}
 
 /// Hands each complete packet of `inbox` followed by `read` to `step` until that returns false;
 /// what is left is the new `inbox`.

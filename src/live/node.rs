@@ -2,7 +2,7 @@
 //! end without waiting; tasks and the timer call in.
 
 use super::clock::Clock;
-use super::link::{self, Link, Overflow, READ_BUFFER};
+use super::link::{self, Link, NotKept, Overflow, READ_BUFFER};
 use super::timer::Alarm;
 use crate::backend::{Backend, ConnId, Delivery, Input, Output};
 use crate::mqtt::codec::{self, CodecError};
@@ -29,7 +29,7 @@ const OUTPUT_MAX: usize = 1024 * 1024;
 const READS_PER_TURN: usize = 4;
 
 /// Timeouts of the backend before the connections get their turn.
-const FIRES_PER_TURN: usize = 256;
+const FIRES_PER_TURN: usize = 64;
 
 /// How long nothing is accepted after the process ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -49,6 +49,11 @@ pub(super) struct Node {
     alarm: Rc<Alarm>,
     accepting: bool,
     acceptor: Option<Waker>,
+    /// Connections with deliveries that the flusher is to write.
+    unflushed: Vec<ConnId>,
+    flusher: Option<Waker>,
+    /// Whose packets of one read are worked off; the answers lie in `write_buffer`.
+    answering: Option<ConnId>,
     outputs: Vec<Output>,
     /// Connections that the driver closed and the backend was not told of yet.
     untold: Vec<ConnId>,
@@ -95,6 +100,9 @@ impl Node {
                 alarm: Rc::clone(&alarm),
                 accepting: true,
                 acceptor: None,
+                unflushed: Vec::new(),
+                flusher: None,
+                answering: None,
                 outputs: Vec::new(),
                 untold: Vec::new(),
                 read_buffer: vec![0; READ_BUFFER],
@@ -108,6 +116,7 @@ impl Node {
             tasks: [
                 task::spawn_local(accept_all(Rc::clone(&node), listener)),
                 task::spawn_local(drive_deadlines(Rc::clone(&node), alarm)),
+                task::spawn_local(flush_deliveries(Rc::clone(&node))),
             ],
             node,
         })
@@ -131,21 +140,25 @@ impl Node {
         self.alarm.arm(next, now);
     }
 
-    /// Packets for one connection that follow each other are written at once.
+    /// Packets for one connection that follow each other are written at once, so are the answers
+    /// to all packets of one read. Deliveries wait for the flusher, whose turn comes after the
+    /// connections that are ready now, so that one write takes what all of them publish.
     fn carry_out(&mut self, now: Instant, outputs: &mut Vec<Output>) {
         let mut bytes = std::mem::take(&mut self.write_buffer);
-        let mut to = None;
+        let mut to = self.answering;
         for output in outputs.drain(..) {
             match output {
                 Output::Send(conn, packet) => {
                     self.turn_to(&mut to, conn, now, &mut bytes);
-                    let encoded = codec::encode(&packet, &mut bytes);
-                    self.expect_encoded(conn, now, encoded);
+                    if codec::encode(&packet, &mut bytes).is_err() {
+                        self.drop_unencodable(conn, now);
+                    }
                 }
                 Output::Deliver(conn, delivery) => {
-                    self.turn_to(&mut to, conn, now, &mut bytes);
-                    let encoded = codec::encode_publish(&as_packet(&delivery), &mut bytes);
-                    self.expect_encoded(conn, now, encoded);
+                    if to == Some(conn) {
+                        self.write(conn, now, &mut bytes);
+                    }
+                    self.deliver(conn, now, &delivery);
                 }
                 Output::Close { conn, reset } => {
                     self.turn_to(&mut to, conn, now, &mut bytes);
@@ -161,7 +174,7 @@ impl Node {
                 }
             }
         }
-        if let Some(conn) = to {
+        if let Some(conn) = to.filter(|_| to != self.answering) {
             self.write(conn, now, &mut bytes);
         }
         self.write_buffer = bytes;
@@ -194,12 +207,48 @@ impl Node {
         }
     }
 
-    /// What came in as MQTT can be sent on as MQTT; if it cannot all the same, the connection ends.
-    fn expect_encoded(&mut self, conn: ConnId, now: Instant, encoded: Result<(), CodecError>) {
-        if encoded.is_err() {
-            self.count(ErrorKind::Connection(Cause::ProtocolError), now);
-            self.end(conn);
+    fn deliver(&mut self, conn: ConnId, now: Instant, delivery: &Delivery) {
+        let Some(link) = self.link(conn) else { return };
+        let kept = link.keep(OUTPUT_MAX, |bytes| {
+            codec::encode_publish(&as_packet(delivery), bytes)
+        });
+        match kept {
+            Ok(false) => {}
+            Ok(true) => {
+                self.unflushed.push(conn);
+                if let Some(flusher) = self.flusher.take() {
+                    flusher.wake();
+                }
+            }
+            Err(NotKept::Overflow) => {
+                self.count(ErrorKind::Limit(Limit::OutputBytes), now);
+                self.end(conn);
+            }
+            Err(NotKept::Unencodable) => self.drop_unencodable(conn, now),
         }
+    }
+
+    /// What came in as MQTT can be sent on as MQTT; if it cannot all the same, the connection ends.
+    fn drop_unencodable(&mut self, conn: ConnId, now: Instant) {
+        self.count(ErrorKind::Connection(Cause::ProtocolError), now);
+        self.end(conn);
+    }
+
+    /// Tells the backend of connections that the driver closed outside of a step.
+    fn tell_closed(&mut self, now: Instant) {
+        while let Some(conn) = self.untold.pop() {
+            self.step(now, Input::Closed(conn));
+        }
+    }
+
+    fn flush_all(&mut self) {
+        let mut unflushed = std::mem::take(&mut self.unflushed);
+        for conn in unflushed.drain(..) {
+            if let Some(link) = self.link(conn) {
+                link.flush();
+            }
+        }
+        self.unflushed = unflushed;
     }
 
     fn accepted(&mut self, stream: TcpStream) {
@@ -287,10 +336,17 @@ impl Node {
         let now = self.clock.now();
         let Some(link) = self.link(conn) else { return };
         let mut inbox = std::mem::take(link.inbox());
+        self.answering = Some(conn);
+        self.write_buffer.clear();
         let outcome = link::each_packet(&mut inbox, bytes, |packet| {
             self.step(now, Input::Received(conn, packet));
             self.link(conn).is_some()
         });
+        self.answering = None;
+        let mut answers = std::mem::take(&mut self.write_buffer);
+        self.write(conn, now, &mut answers);
+        self.write_buffer = answers;
+        self.tell_closed(now);
         if let Some(link) = self.link(conn) {
             *link.inbox() = inbox;
         }
@@ -356,7 +412,7 @@ impl Node {
 #[derive(Debug)]
 pub(super) struct Serving {
     node: Shared,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Serving {
@@ -473,6 +529,16 @@ async fn accept_all(node: Shared, listener: TcpListener) {
             }
         }
     }
+}
+
+async fn flush_deliveries(node: Shared) {
+    poll_fn(|cx| {
+        let mut node = node.borrow_mut();
+        node.flush_all();
+        node.flusher = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await
 }
 
 async fn drive_deadlines(node: Shared, alarm: Rc<Alarm>) {

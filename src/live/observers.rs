@@ -1,7 +1,7 @@
 //! The observers of a worker: their connections, and where what they report goes.
 
 use super::control::Report;
-use super::fleet::{Fleet, KEY_WATCH, OUTPUT_MAX};
+use super::fleet::{Fleet, KEY_WATCH};
 use super::link::Overflow;
 use super::run_state::{ARM_TIMEOUT, Stage};
 use crate::cloud::ledger::Sighting;
@@ -58,10 +58,11 @@ impl Fleet {
         self.give_up(text);
     }
 
-    /// Steps observer `o`.
+    /// Steps observer `o`. `write_buffer` is free: a step calls no other.
     pub(super) fn step_observer(&mut self, o: usize, now: Instant, input: Input<'_>) {
         let mut outputs = std::mem::take(&mut self.observer_outputs);
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.write_buffer);
+        bytes.clear();
         self.observers[o]
             .observer
             .handle_input(now, input, &mut outputs);
@@ -70,7 +71,7 @@ impl Fleet {
                 Output::Open => self.open_observer(o, now),
                 Output::Close => {
                     self.write_observer(o, now, &mut bytes);
-                    self.observers[o].port.close(&mut self.routes);
+                    self.close(self.observer_key(o));
                 }
                 Output::Send(packet) => {
                     if codec::encode(&packet, &mut bytes).is_err() {
@@ -82,6 +83,7 @@ impl Fleet {
         }
         self.write_observer(o, now, &mut bytes);
         self.observer_outputs = outputs;
+        self.write_buffer = bytes;
         let watch = &self.observers[o];
         let next = watch.observer.poll_timeout().min(watch.port.told_at());
         self.wake_at(self.observer_key(o), next, now);
@@ -94,14 +96,8 @@ impl Fleet {
         }
     }
 
-    fn write_observer(&mut self, o: usize, now: Instant, bytes: &mut Vec<u8>) {
-        let watch = &mut self.observers[o];
-        let written = match watch.port.current() {
-            Some(link) => link.write(bytes, OUTPUT_MAX),
-            None => Ok(()),
-        };
-        bytes.clear();
-        if let Err(Overflow) = written {
+    pub(super) fn write_observer(&mut self, o: usize, now: Instant, bytes: &mut Vec<u8>) {
+        if let Err(Overflow) = self.write(self.observer_key(o), bytes) {
             self.record_observer_error(o, now, ErrorKind::Limit(Limit::OutputBytes));
             self.fail_observer(o, now, Cause::OutputOverflow);
         }
