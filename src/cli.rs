@@ -1,1 +1,295 @@
-//! The command line: clap types and one function per command.
+//! The command line: clap types and one function per command. The only place that names clap.
+
+use crate::error::ExitCode;
+use crate::report::{self, text::Color};
+use crate::run::backend_command;
+use crate::run::check;
+use crate::run::host::Limits;
+use crate::run::live_run::{self, RunError};
+use crate::run::progress::Ui;
+use crate::run::{child, preflight};
+use crate::scenario::file::{self, Overrides, Secrets};
+use crate::scenario::schema;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Fleet simulator and load-testing harness for IoT backends.
+#[derive(Debug, Parser)]
+#[command(name = "fleetstorm", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 PASS, 1 internal error, 2 usage or scenario error, 3 preflight refused or target \
+unreachable, 4 INVALID or evidence cannot be written, 5 INCONCLUSIVE or NO_DATA, 99 SLO failed, 130/143 interrupted";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a scenario live, over real MQTT connections, and judge it
+    Run(RunArgs),
+    /// Validate a scenario and print its plan; sends no packet
+    Check(CheckArgs),
+    /// Judge and render a run directory again
+    Report {
+        /// The run directory
+        dir: PathBuf,
+    },
+    /// Serve the reference backend until Ctrl-C, then print its counts
+    Backend(BackendArgs),
+    /// Print the JSON Schema of scenario files
+    Schema,
+    /// A child process of `run`
+    #[command(hide = true)]
+    Child,
+}
+
+#[derive(Debug, Args)]
+struct ScenarioArgs {
+    /// The scenario file
+    scenario: PathBuf,
+    /// Broker to use instead of the scenario's target, as mqtt://host:port; repeat for several
+    #[arg(long = "target", value_name = "URL")]
+    targets: Vec<String>,
+    /// Scale all cohorts together to this many devices
+    #[arg(long, value_name = "N")]
+    devices: Option<u32>,
+    /// Seed of all draws
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Worker processes (default: one per core, or as many as the limit of open files demands)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    workers: Option<u32>,
+    /// A host off this machine that may get more than 1000 devices; repeat for several
+    #[arg(long = "allow-target", value_name = "HOST")]
+    allow_targets: Vec<String>,
+}
+
+impl ScenarioArgs {
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            targets: self.targets.clone(),
+            devices: self.devices,
+            seed: self.seed,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// Run directory (default: reports/<name>-<time>)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Source address of connections; repeat for several (default on loopback: spread over 127.0.0.0/8)
+    #[arg(long = "source-ip", value_name = "IP")]
+    source_ips: Vec<IpAddr>,
+    /// Leave persistent sessions and retained messages on the target
+    #[arg(long)]
+    keep_sessions: bool,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t = UiArg::Auto)]
+    ui: UiArg,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+}
+
+/// What the reference backend does when served by itself.
+#[derive(Debug, Args)]
+struct BackendArgs {
+    /// Address to listen on; port 0 picks a free one, which is printed
+    #[arg(long, default_value = "127.0.0.1:1883")]
+    listen: SocketAddr,
+    /// CONNECTs admitted per second (default: at once)
+    #[arg(long, value_name = "N")]
+    accept_rate: Option<f64>,
+    /// CONNECTs that may wait for admission; beyond it they get CONNACK 3
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    accept_queue: u32,
+    /// Hold each PUBACK back by this many milliseconds
+    #[arg(long, value_name = "MS")]
+    ack_delay_ms: Option<u64>,
+    /// Drop this share of PUBACKs, 0 to 1
+    #[arg(long, value_name = "SHARE")]
+    drop_ack: Option<f64>,
+    /// Seed of its draws
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Copy, Clone, Debug, ValueEnum)]
+enum UiArg {
+    /// A live line on a terminal, else plain
+    Auto,
+    /// A line per ten seconds
+    Plain,
+    /// Nothing
+    Off,
+}
+
+/// Runs the command line and gives the exit code. Errors are printed to standard error.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version also come this way, and end well.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::Pass
+            };
+        }
+    };
+    match cli.command {
+        Command::Run(args) => run(&args, &arguments),
+        Command::Check(args) => check(&args),
+        Command::Report { dir } => judge(&dir),
+        Command::Backend(args) => backend(&args),
+        Command::Schema => {
+            print(&schema::json());
+            ExitCode::Pass
+        }
+        Command::Child => match child::run() {
+            Ok(()) => ExitCode::Pass,
+            Err(error) => fail(ExitCode::Internal, &error.to_string()),
+        },
+    }
+}
+
+fn run(args: &RunArgs, arguments: &[OsString]) -> ExitCode {
+    let options = live_run::Options {
+        scenario: args.scenario.scenario.clone(),
+        overrides: args.scenario.overrides(),
+        out: args.out.clone(),
+        workers: args.scenario.workers,
+        source_ips: args.source_ips.clone(),
+        allow_targets: args.scenario.allow_targets.clone(),
+        keep_sessions: args.keep_sessions,
+        ui: match args.ui {
+            UiArg::Auto => Ui::Auto,
+            UiArg::Plain => Ui::Plain,
+            UiArg::Off => Ui::Off,
+        },
+        command: command_line(arguments),
+    };
+    match live_run::run(&options) {
+        Ok(dir) => judge(&dir),
+        Err(error) => {
+            let code = match &error {
+                RunError::Scenario(_) => ExitCode::Usage,
+                RunError::Preflight(_) | RunError::NotStarted(_) => ExitCode::Preflight,
+                RunError::Evidence(_) => ExitCode::Invalid,
+                RunError::Stopped(signal) => ExitCode::of_signal(*signal),
+                RunError::Internal(_) => ExitCode::Internal,
+            };
+            fail(code, &error.to_string())
+        }
+    }
+}
+
+/// The command line for provenance: the program's path and broker user names are nobody's business.
+fn command_line(arguments: &[OsString]) -> Vec<String> {
+    std::iter::once("fleetstorm".to_owned())
+        .chain(
+            arguments
+                .iter()
+                .skip(1)
+                .map(|a| a.to_string_lossy().into_owned()),
+        )
+        .collect()
+}
+
+/// Judges a run directory, writes its pages, prints the verdict.
+fn judge(dir: &Path) -> ExitCode {
+    let report = match report::build(dir) {
+        Ok(report) => report,
+        Err(error) => {
+            return fail(
+                ExitCode::Invalid,
+                &format!("cannot judge {}: {error}", dir.display()),
+            );
+        }
+    };
+    let step_summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from);
+    let color = if std::io::stdout().is_terminal() {
+        Color::On
+    } else {
+        Color::Off
+    };
+    print(&report::text::render(&report, dir, color));
+    if let Err(error) = report::write_all(&report, dir, step_summary.as_deref()) {
+        return fail(
+            ExitCode::Invalid,
+            &format!("evidence cannot be written: {error}"),
+        );
+    }
+    ExitCode::ALL
+        .into_iter()
+        .find(|code| code.code() == report.exit_code)
+        .expect("a report's exit code is from the table")
+}
+
+fn check(args: &CheckArgs) -> ExitCode {
+    let loaded = match file::load(
+        &args.scenario.scenario,
+        &args.scenario.overrides(),
+        Secrets::Resolve,
+    ) {
+        Ok(loaded) => loaded,
+        Err(errors) => return fail(ExitCode::Usage, &errors.to_string()),
+    };
+    let (text, layout) = check::text(
+        &loaded.plan,
+        &Limits::of_this_machine(),
+        args.scenario.workers,
+    );
+    print(&text);
+    // Names are not resolved here, since that would send packets; only literal addresses can be judged.
+    let literal: Option<Vec<SocketAddr>> = check::literal_targets(&loaded.plan);
+    let allowed = literal.map_or(Ok(()), |targets| {
+        preflight::check_allowed(&loaded.plan, &targets, &args.scenario.allow_targets)
+    });
+    match (layout, allowed) {
+        (Ok(_), Ok(())) => ExitCode::Pass,
+        // The text has said why already.
+        (Err(_), _) => ExitCode::Preflight,
+        (Ok(_), Err(error)) => fail(ExitCode::Preflight, &error.to_string()),
+    }
+}
+
+fn backend(args: &BackendArgs) -> ExitCode {
+    let options = backend_command::Options {
+        listen: args.listen,
+        accept_rate_per_s: args.accept_rate,
+        accept_queue: args.accept_queue,
+        ack_delay: args.ack_delay_ms.map(Duration::from_millis),
+        drop_ack_share: args.drop_ack,
+        seed: args.seed,
+    };
+    match backend_command::run(&options, print) {
+        Ok(()) => ExitCode::Pass,
+        Err(error) => fail(ExitCode::Preflight, &error.to_string()),
+    }
+}
+
+/// Prints to standard output; a closed pipe (`| head`) is no error of ours.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn fail(code: ExitCode, text: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "fleetstorm: {}", text.trim_end());
+    code
+}

@@ -1,3 +1,7 @@
-//! Parses arguments, calls the command, maps its outcome to an exit code.
+//! Hands the arguments to the command line and its outcome to the system as an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fleetstorm::cli::main(std::env::args_os()).into()
+}

@@ -1,1 +1,14 @@
-//! Processes and the run directory: preflight, coordinator, worker processes.
+//! Processes and the run directory: preflight, the coordinator, its child processes and the
+//! transport between them. The top of the live world; holds no measurement decision.
+
+pub mod backend_command;
+pub mod check;
+pub mod child;
+pub mod children;
+pub mod coordinator;
+pub mod directory;
+pub mod host;
+pub mod live_run;
+pub mod preflight;
+pub mod progress;
+pub mod transport;

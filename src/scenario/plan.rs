@@ -433,6 +433,20 @@ pub enum BackendFault {
     PauseAccepting,
 }
 
+impl BackendFault {
+    /// The word used in scenarios.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Restart { .. } => "restart",
+            Self::Refuse => "refuse",
+            Self::Stall => "stall",
+            Self::AckDelay(_) => "ack_delay",
+            Self::DropAck(_) => "drop_ack",
+            Self::PauseAccepting => "pause_accepting",
+        }
+    }
+}
+
 /// Which PUBACKs are dropped.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub enum DropAck {

@@ -1,0 +1,298 @@
+//! `fleetstorm check`: prints what a scenario would do, with no packet sent.
+
+use super::host::Limits;
+use super::preflight::{self, Layout, PreflightError};
+use super::progress::grouped;
+use crate::scenario::plan::{Cohort, Fault, Plan, Schedule, Stream, Target};
+use crate::scenario::slo::{Bound, Limit, Objective, Statistic, Window};
+use std::fmt::Write as _;
+
+/// The plan and what it takes on this machine, for people; `Err` in the layout is part of the text.
+pub fn text(
+    plan: &Plan,
+    limits: &Limits,
+    workers: Option<u32>,
+) -> (String, Result<Layout, PreflightError>) {
+    let layout = preflight::layout(plan, limits, workers);
+    let mut out = String::new();
+    write_text(&mut out, plan, limits, &layout).expect("a String accepts every write");
+    (out, layout)
+}
+
+fn write_text(
+    out: &mut String,
+    plan: &Plan,
+    limits: &Limits,
+    layout: &Result<Layout, PreflightError>,
+) -> std::fmt::Result {
+    writeln!(out, "{}  {}", plan.name, plan.about)?;
+    writeln!(
+        out,
+        "seed {}  plan {}\n",
+        plan.seed,
+        &plan.hash[..plan.hash.len().min(12)]
+    )?;
+    writeln!(out, "target     {}", target(plan))?;
+    writeln!(
+        out,
+        "fleet      {} devices",
+        grouped(u64::from(plan.devices()))
+    )?;
+    for cohort in &plan.cohorts {
+        write_cohort(out, plan, cohort)?;
+    }
+    writeln!(
+        out,
+        "observed   {} devices",
+        grouped(u64::from(if plan.observe.ledger {
+            plan.observe.devices
+        } else {
+            0
+        }))
+    )?;
+    writeln!(
+        out,
+        "\nphases     {:.0} s in all, then at most {:.0} s drain",
+        plan.length().as_secs_f64(),
+        plan.drain.as_secs_f64()
+    )?;
+    for (index, phase) in plan.phases.iter().enumerate() {
+        write!(
+            out,
+            "  {:>7.1} s  {:<16} {:>7.1} s",
+            phase.start.as_secs_f64(),
+            phase.name,
+            phase.length.as_secs_f64()
+        )?;
+        if let Some(power_on) = &phase.power_on {
+            write!(out, "  power on {:.0}/s", power_on.rate_per_s)?;
+        }
+        for fault in plan.faults.iter().filter(|fault| fault.phase == index) {
+            write!(out, "  {}", fault_text(fault))?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "\nobjectives")?;
+    for objective in &plan.objectives {
+        writeln!(
+            out,
+            "  {:<34} {}",
+            objective.name,
+            objective_text(plan, objective)
+        )?;
+    }
+    writeln!(
+        out,
+        "\npeak       {} connections, {:.0} connects/s, {:.1} messages/s",
+        grouped(u64::from(plan.devices())),
+        peak_connects_per_s(plan),
+        rate_per_s(plan)
+    )?;
+    match layout {
+        Ok(layout) => write_layout(out, plan, layout, limits)?,
+        Err(error) => writeln!(out, "\nthis machine cannot run it:\n{error}")?,
+    }
+    for warning in warnings(plan) {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+fn target(plan: &Plan) -> String {
+    match &plan.target {
+        Target::Embedded(embedded) => {
+            let rate = embedded.accept_rate_per_s.map_or_else(
+                || "admits at once".to_owned(),
+                |rate| format!("admits {rate:.0} connects/s"),
+            );
+            format!(
+                "embedded reference backend, {} node(s), {rate}",
+                embedded.nodes
+            )
+        }
+        Target::Brokers(brokers) => {
+            let urls: Vec<String> = brokers
+                .urls
+                .iter()
+                .map(|url| format!("mqtt://{}:{}", url.host, url.port))
+                .collect();
+            format!("{} ({:?})", urls.join(", "), brokers.topology)
+        }
+    }
+}
+
+fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Result {
+    writeln!(
+        out,
+        "  {:<10} {:>9} devices",
+        cohort.name,
+        grouped(u64::from(cohort.devices))
+    )?;
+    for stream in &plan.streams[cohort.streams.clone()] {
+        writeln!(
+            out,
+            "    {:<10} QoS {} {}  {:.1} messages/s",
+            stream.name,
+            stream.qos as u8,
+            schedule(stream),
+            f64::from(cohort.devices) * stream_rate_per_s(stream)
+        )?;
+    }
+    Ok(())
+}
+
+fn schedule(stream: &Stream) -> String {
+    match stream.schedule {
+        Schedule::Every { period, .. } => format!("every {period:?}"),
+        Schedule::Poisson { mean_gap } => format!("Poisson, {mean_gap:?} on average"),
+    }
+}
+
+fn stream_rate_per_s(stream: &Stream) -> f64 {
+    match stream.schedule {
+        Schedule::Every { period, .. } => 1.0 / period.as_secs_f64(),
+        Schedule::Poisson { mean_gap } => 1.0 / mean_gap.as_secs_f64(),
+    }
+}
+
+/// Messages per second of the whole fleet when all devices have power.
+pub fn rate_per_s(plan: &Plan) -> f64 {
+    plan.streams
+        .iter()
+        .map(|stream| f64::from(plan.cohorts[stream.cohort].devices) * stream_rate_per_s(stream))
+        .sum()
+}
+
+fn peak_connects_per_s(plan: &Plan) -> f64 {
+    plan.phases
+        .iter()
+        .filter_map(|phase| phase.power_on.as_ref())
+        .map(|power_on| power_on.rate_per_s)
+        .fold(0.0, f64::max)
+}
+
+fn fault_text(fault: &Fault) -> String {
+    let node = fault
+        .node
+        .map_or_else(|| "all nodes".to_owned(), |node| format!("node {node}"));
+    format!(
+        "fault {} on {node} from {:.1} s to {:.1} s",
+        fault.kind.name(),
+        fault.start.as_secs_f64(),
+        fault.clear.as_secs_f64()
+    )
+}
+
+/// One objective in words.
+fn objective_text(plan: &Plan, objective: &Objective) -> String {
+    let statistic = match objective.statistic {
+        Statistic::Percentile(p) => format!(" p{p}"),
+        Statistic::Share(share) => format!(" of {:.4} %", share * 100.0),
+        Statistic::Value => String::new(),
+    };
+    let bound = match objective.bound {
+        Bound::AtMost(limit) => format!("<= {}", limit_text(limit)),
+        Bound::AtLeast(limit) => format!(">= {}", limit_text(limit)),
+    };
+    let window = match &objective.window {
+        Window::Run => String::new(),
+        Window::During(phases) => format!(
+            " during {}",
+            phases
+                .iter()
+                .map(|i| plan.phases[*i].name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+        Window::After(phase) => format!(" after {}", plan.phases[*phase].name),
+    };
+    format!("{}{statistic} {bound}{window}", objective.indicator.name())
+}
+
+fn limit_text(limit: Limit) -> String {
+    match limit {
+        Limit::Time(time) => format!("{time:?}"),
+        Limit::Ratio(ratio) => format!("{} %", ratio * 100.0),
+        Limit::Count(count) => grouped(count),
+    }
+}
+
+fn write_layout(
+    out: &mut String,
+    plan: &Plan,
+    layout: &Layout,
+    limits: &Limits,
+) -> std::fmt::Result {
+    writeln!(out, "\nthis machine")?;
+    writeln!(
+        out,
+        "  processes  {} workers of up to {} devices, {} embedded nodes, 1 coordinator",
+        layout.workers,
+        grouped(u64::from(layout.devices_per_worker)),
+        layout.embedded_nodes
+    )?;
+    writeln!(
+        out,
+        "  observers  up to {}",
+        grouped(u64::from(layout.observers))
+    )?;
+    writeln!(
+        out,
+        "  files      {} per worker, {} per node; {} allowed per process",
+        grouped(layout.worker_fds),
+        grouped(layout.node_fds),
+        grouped(limits.nofile_hard)
+    )?;
+    writeln!(
+        out,
+        "  ports      {} per source and target address",
+        grouped(u64::from(limits.ports))
+    )?;
+    writeln!(
+        out,
+        "  memory     about {} MiB; {} MiB available",
+        grouped(layout.memory_bytes >> 20),
+        grouped(limits.memory_available_bytes >> 20)
+    )?;
+    let _ = plan;
+    Ok(())
+}
+
+/// What will not fail the check but may disappoint.
+fn warnings(plan: &Plan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for objective in &plan.objectives {
+        let Statistic::Percentile(p) = objective.statistic else {
+            continue;
+        };
+        let Window::During(phases) = &objective.window else {
+            continue;
+        };
+        let seconds: f64 = phases
+            .iter()
+            .map(|i| plan.phases[*i].length.as_secs_f64())
+            .sum();
+        let expected = seconds * rate_per_s(plan);
+        // Below this many samples the largest one does not bound the percentile with 95 % confidence:
+        // n >= ln(0.05) / ln(p).
+        let needed = (0.05f64.ln() / (p / 100.0).ln()).ceil();
+        let of_messages = objective.indicator.name().starts_with("publish")
+            || objective.indicator.name().starts_with("e2e");
+        if of_messages && expected < needed {
+            warnings.push(format!("{:?}: about {expected:.0} messages are expected, p{p} needs {needed:.0}: it will be INCONCLUSIVE", objective.name));
+        }
+    }
+    warnings
+}
+
+/// The target's addresses if all are literals, which need no resolver.
+pub fn literal_targets(plan: &Plan) -> Option<Vec<std::net::SocketAddr>> {
+    match &plan.target {
+        Target::Embedded(_) => Some(Vec::new()),
+        Target::Brokers(brokers) => brokers
+            .urls
+            .iter()
+            .map(|url| Some(std::net::SocketAddr::new(url.host.parse().ok()?, url.port)))
+            .collect(),
+    }
+}

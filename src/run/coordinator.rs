@@ -1,0 +1,738 @@
+//! The coordinator: decides when a run starts, stops and ends from what its children say. Sans-IO
+//! like the actors: `run::live_run` gives it messages and time, and carries out what it wants.
+
+use crate::live::control::{Command, Report};
+use crate::scenario::plan::Plan;
+use crate::scenario::timeline::{self, Action, Entry};
+use crate::stats::evidence::{Line, Outcome};
+use crate::stats::recorder::{Snapshot, Totals};
+use crate::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Longest wait for the workers to compile the plan.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+/// Longest wait for the observers to arm.
+const ARM_LIMIT: Duration = Duration::from_secs(60);
+/// From the decision to start to T0: time for the message to reach every child.
+const START_LEAD: Duration = Duration::from_millis(500);
+/// A worker that says nothing for this long is lost.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// The drain ends when nothing has been in flight for this long.
+const DRAIN_IDLE: Duration = Duration::from_secs(5);
+/// Longest wait for the teardown (clearing sessions on the target takes its time).
+const FINISH_LIMIT: Duration = Duration::from_secs(180);
+/// Longest wait for totals after an abort: the partial report is due within 10 s.
+const ABORT_LIMIT: Duration = Duration::from_secs(6);
+/// Longest wait for the backend nodes' own counts.
+const NODES_LIMIT: Duration = Duration::from_secs(3);
+
+/// What a coordinator hears.
+#[derive(Debug)]
+pub enum Input {
+    /// A worker says something.
+    Worker(u32, Report),
+    /// A backend node says something.
+    Node(u16, Report),
+    /// A worker process ended; how, for people.
+    WorkerExited(u32, String),
+    /// A backend node's process ended; how, for people.
+    NodeExited(u16, String),
+    /// The operator wants to stop (signal number).
+    Signal(i32),
+    /// Time passes; at least ten times a second.
+    Tick,
+}
+
+/// What a coordinator wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Tell a worker.
+    ToWorker(u32, Command),
+    /// Tell a backend node.
+    ToNode(u16, Command),
+    /// Append to the evidence.
+    Evidence(Line),
+    /// A second is complete: the snapshots of all workers that live, by worker.
+    Second(u32, Vec<(u32, Snapshot)>),
+    /// The run is over.
+    Finished(Ending),
+}
+
+/// How a run ended, before it is judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It began: the run directory holds what it takes to judge it.
+    Ran,
+    /// It could not begin: the target or this machine would not do. Sentence for people.
+    NotStarted(String),
+    /// The operator stopped it before T0 (signal number).
+    StoppedBeforeStart(i32),
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Workers compile the plan.
+    Preparing,
+    /// Observers connect and subscribe.
+    Arming,
+    /// From T0 to the end of the last phase.
+    Running,
+    /// Nothing new; what waits or is in flight may end.
+    Draining,
+    /// Workers account and tear down.
+    Finishing,
+    /// A run that is cut short: workers account at once.
+    Aborting,
+    /// Backend nodes give their counts.
+    AskingNodes,
+    /// All is said.
+    Over,
+}
+
+#[derive(Debug)]
+struct WorkerState {
+    alive: bool,
+    ready: bool,
+    armed: bool,
+    drained: bool,
+    done: bool,
+    heard: Instant,
+}
+
+/// Decides the course of one live run.
+#[derive(Debug)]
+pub struct Coordinator {
+    plan: Arc<Plan>,
+    state: State,
+    since: Instant,
+    start: Instant,
+    end: Option<Instant>,
+    drained_since: Option<Instant>,
+    drained_at: Option<Instant>,
+    drain_complete: bool,
+    workers: Vec<WorkerState>,
+    nodes: Vec<bool>,
+    marks: Vec<Entry>,
+    next_mark: usize,
+    seconds: BTreeMap<u32, Vec<(u32, Snapshot)>>,
+    totals: Totals,
+    wall_clock: fn() -> String,
+}
+
+impl Coordinator {
+    /// A coordinator of `workers` workers and `nodes` embedded nodes, all just started. `wall_clock`
+    /// names the moment of T0 for people.
+    pub fn new(
+        plan: Arc<Plan>,
+        workers: u32,
+        nodes: u16,
+        now: Instant,
+        wall_clock: fn() -> String,
+    ) -> Self {
+        let marks = timeline::compile(&plan, |_| false);
+        let worker = || WorkerState {
+            alive: true,
+            ready: false,
+            armed: false,
+            drained: false,
+            done: false,
+            heard: now,
+        };
+        Self {
+            plan,
+            state: State::Preparing,
+            since: now,
+            start: Instant::NEVER,
+            end: None,
+            drained_since: None,
+            drained_at: None,
+            drain_complete: false,
+            workers: (0..workers).map(|_| worker()).collect(),
+            nodes: vec![true; usize::from(nodes)],
+            marks,
+            next_mark: 0,
+            seconds: BTreeMap::new(),
+            totals: Totals::default(),
+            wall_clock,
+        }
+    }
+
+    /// T0, once it is known.
+    pub fn start(&self) -> Option<Instant> {
+        (!self.start.is_never()).then_some(self.start)
+    }
+
+    /// Takes one input at `now`; what it wants done is appended to `out`.
+    pub fn handle_input(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Worker(index, report) => self.on_worker(now, index, report, out),
+            Input::Node(node, report) => self.on_node(now, node, report, out),
+            Input::WorkerExited(index, how) => self.on_worker_exited(now, index, how, out),
+            Input::NodeExited(node, how) => self.on_node_exited(now, node, how, out),
+            Input::Signal(signal) => self.on_signal(now, signal, out),
+            Input::Tick => {}
+        }
+        self.emit_marks(now, out);
+        self.advance(now, out);
+    }
+
+    fn on_worker(&mut self, now: Instant, index: u32, report: Report, out: &mut Vec<Output>) {
+        let worker = &mut self.workers[index as usize];
+        worker.heard = now;
+        match report {
+            Report::Ready => worker.ready = true,
+            Report::Armed => worker.armed = true,
+            Report::Drained(drained) => worker.drained = drained,
+            Report::Snapshot(frame) => {
+                self.seconds
+                    .entry(frame.0.second)
+                    .or_default()
+                    .push((index, frame.0));
+                self.emit_seconds(false, out);
+            }
+            Report::Done(totals) => {
+                worker.done = true;
+                self.totals.merge(&totals);
+            }
+            Report::Warning(text) => out.push(Output::Evidence(Line::Warning {
+                at: now,
+                text: format!("worker {index}: {text}"),
+            })),
+            Report::Failed(text) => match self.state {
+                State::Preparing | State::Arming => {
+                    self.not_started(format!("worker {index}: {text}"), out)
+                }
+                State::Running | State::Draining | State::Finishing | State::Aborting => {
+                    self.lose_worker(now, index, text, out)
+                }
+                State::AskingNodes | State::Over => {}
+            },
+            Report::Listening(_) | Report::BackendDone { .. } => {}
+        }
+    }
+
+    fn on_node(&mut self, now: Instant, node: u16, report: Report, out: &mut Vec<Output>) {
+        match report {
+            Report::BackendDone { counts, errors } => {
+                self.nodes[usize::from(node)] = false;
+                out.push(Output::Evidence(Line::Backend {
+                    node,
+                    counts,
+                    errors,
+                }));
+            }
+            Report::Warning(text) => out.push(Output::Evidence(Line::Warning {
+                at: now,
+                text: format!("backend node {node}: {text}"),
+            })),
+            Report::Failed(text) => self.on_node_exited(now, node, text, out),
+            Report::Listening(_)
+            | Report::Ready
+            | Report::Armed
+            | Report::Snapshot(_)
+            | Report::Drained(_)
+            | Report::Done(_) => {}
+        }
+    }
+
+    fn on_worker_exited(&mut self, now: Instant, index: u32, how: String, out: &mut Vec<Output>) {
+        let worker = &self.workers[index as usize];
+        if worker.done || !worker.alive {
+            return;
+        }
+        match self.state {
+            State::Preparing | State::Arming => {
+                self.not_started(format!("worker {index} ended before the start: {how}"), out)
+            }
+            State::Running | State::Draining | State::Finishing | State::Aborting => {
+                self.lose_worker(now, index, how, out)
+            }
+            State::AskingNodes | State::Over => {}
+        }
+    }
+
+    fn on_node_exited(&mut self, now: Instant, node: u16, how: String, out: &mut Vec<Output>) {
+        if !std::mem::replace(&mut self.nodes[usize::from(node)], false) {
+            return;
+        }
+        match self.state {
+            State::Preparing | State::Arming => self.not_started(
+                format!("backend node {node} ended before the start: {how}"),
+                out,
+            ),
+            State::Running | State::Draining | State::Finishing | State::Aborting => {
+                out.push(Output::Evidence(Line::Lost {
+                    process: format!("backend node {node}"),
+                    at: now,
+                    how,
+                }));
+                self.abort(now, out);
+            }
+            State::AskingNodes | State::Over => {}
+        }
+    }
+
+    fn on_signal(&mut self, now: Instant, signal: i32, out: &mut Vec<Output>) {
+        match self.state {
+            State::Preparing | State::Arming => {
+                self.state = State::Over;
+                out.push(Output::Finished(Ending::StoppedBeforeStart(signal)));
+            }
+            State::Running | State::Draining | State::Finishing => {
+                out.push(Output::Evidence(Line::Interrupted { at: now, signal }));
+                self.abort(now, out);
+            }
+            State::Aborting | State::AskingNodes | State::Over => {}
+        }
+    }
+
+    /// A worker is gone: its devices' share of every number is missing, so the run stops.
+    fn lose_worker(&mut self, now: Instant, index: u32, how: String, out: &mut Vec<Output>) {
+        let worker = &mut self.workers[index as usize];
+        if !std::mem::replace(&mut worker.alive, false) {
+            return;
+        }
+        out.push(Output::Evidence(Line::Lost {
+            process: format!("worker {index}"),
+            at: now,
+            how,
+        }));
+        self.abort(now, out);
+    }
+
+    fn abort(&mut self, now: Instant, out: &mut Vec<Output>) {
+        match self.state {
+            State::Running | State::Draining | State::Finishing => {
+                self.end.get_or_insert(now);
+                self.enter(State::Aborting, now);
+                self.tell_workers(Command::Abort, out);
+            }
+            State::Preparing
+            | State::Arming
+            | State::Aborting
+            | State::AskingNodes
+            | State::Over => {}
+        }
+    }
+
+    fn not_started(&mut self, why: String, out: &mut Vec<Output>) {
+        self.state = State::Over;
+        out.push(Output::Finished(Ending::NotStarted(why)));
+    }
+
+    /// Moves on when the present state has what it waits for, or has waited too long.
+    fn advance(&mut self, now: Instant, out: &mut Vec<Output>) {
+        match self.state {
+            State::Preparing => {
+                if self.workers.iter().all(|w| w.ready) {
+                    self.enter(State::Arming, now);
+                    self.tell_workers(Command::Arm, out);
+                } else if now.since(self.since) > READY_LIMIT {
+                    self.not_started(
+                        format!(
+                            "the workers were not ready within {} s",
+                            READY_LIMIT.as_secs()
+                        ),
+                        out,
+                    );
+                }
+            }
+            State::Arming => {
+                if self.workers.iter().all(|w| w.armed) {
+                    self.begin(now, out);
+                } else if now.since(self.since) > ARM_LIMIT {
+                    self.not_started(
+                        format!(
+                            "the observers could not subscribe within {} s",
+                            ARM_LIMIT.as_secs()
+                        ),
+                        out,
+                    );
+                }
+            }
+            State::Running => {
+                self.watch(now, out);
+                let end = self.start.after(self.plan.length());
+                if now >= end && self.state == State::Running {
+                    self.end = Some(end);
+                    self.enter(State::Draining, now);
+                }
+            }
+            State::Draining => {
+                self.watch(now, out);
+                if self.state == State::Draining {
+                    self.drain(now, out);
+                }
+            }
+            State::Finishing => self.collect(now, FINISH_LIMIT, out),
+            State::Aborting => self.collect(now, ABORT_LIMIT, out),
+            State::AskingNodes => {
+                if now.since(self.since) > NODES_LIMIT || !self.nodes.contains(&true) {
+                    self.finish(now, out);
+                }
+            }
+            State::Over => {}
+        }
+    }
+
+    fn begin(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.start = now.after(START_LEAD);
+        out.push(Output::Evidence(Line::Started {
+            start: self.start,
+            wall_clock: (self.wall_clock)(),
+        }));
+        self.tell_workers(Command::Start(self.start), out);
+        for node in 0..self.nodes.len() {
+            let node = u16::try_from(node).expect("as many nodes as a u16 counts");
+            out.push(Output::ToNode(node, Command::Start(self.start)));
+        }
+        self.enter(State::Running, now);
+        for worker in &mut self.workers {
+            // Nothing was due from the workers that armed first.
+            worker.heard = self.start;
+        }
+    }
+
+    fn watch(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let silent = self
+            .workers
+            .iter()
+            .position(|w| w.alive && !w.done && now.since(w.heard) > SILENCE_MAX);
+        if let Some(index) = silent {
+            let how = format!("silent for {} s", SILENCE_MAX.as_secs());
+            self.lose_worker(
+                now,
+                u32::try_from(index).expect("a u32 of workers"),
+                how,
+                out,
+            );
+        }
+    }
+
+    fn drain(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.workers.iter().all(|w| w.drained) {
+            self.drained_since.get_or_insert(now);
+        } else {
+            self.drained_since = None;
+        }
+        let idle = self
+            .drained_since
+            .is_some_and(|since| now.since(since) >= DRAIN_IDLE);
+        if idle || now.since(self.since) >= self.plan.drain {
+            self.drain_complete = idle;
+            self.drained_at = Some(now);
+            self.enter(State::Finishing, now);
+            self.tell_workers(Command::Finish, out);
+        }
+    }
+
+    /// Waits for the totals of all workers that live.
+    fn collect(&mut self, now: Instant, limit: Duration, out: &mut Vec<Output>) {
+        if self.workers.iter().all(|w| w.done || !w.alive) {
+            self.ask_nodes(now, out);
+        } else if now.since(self.since) > limit {
+            let how = format!("no totals within {} s", limit.as_secs());
+            for index in 0..self.workers.len() {
+                let worker = &mut self.workers[index];
+                if worker.alive && !worker.done {
+                    worker.alive = false;
+                    out.push(Output::Evidence(Line::Lost {
+                        process: format!("worker {index}"),
+                        at: now,
+                        how: how.clone(),
+                    }));
+                }
+            }
+            self.ask_nodes(now, out);
+        }
+    }
+
+    fn ask_nodes(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.emit_seconds(true, out);
+        self.enter(State::AskingNodes, now);
+        for (node, alive) in self.nodes.iter().enumerate() {
+            if *alive {
+                out.push(Output::ToNode(
+                    u16::try_from(node).expect("as many nodes as a u16 counts"),
+                    Command::Exit,
+                ));
+            }
+        }
+    }
+
+    fn finish(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.state = State::Over;
+        let outcome = Outcome {
+            end: self.end.unwrap_or(now),
+            drained: self.drained_at.unwrap_or(now),
+            drain_complete: self.drain_complete,
+            totals: std::mem::take(&mut self.totals),
+        };
+        out.push(Output::Evidence(Line::Outcome(Box::new(outcome))));
+        out.push(Output::Finished(Ending::Ran));
+    }
+
+    /// Hands out the seconds that all living workers have reported, in order; with `all`, also the
+    /// incomplete ones.
+    fn emit_seconds(&mut self, all: bool, out: &mut Vec<Output>) {
+        let living = self.workers.iter().filter(|w| w.alive && !w.done).count();
+        while let Some((&second, snapshots)) = self.seconds.first_key_value() {
+            if !all && snapshots.len() < living.max(1) {
+                return;
+            }
+            let mut snapshots = self
+                .seconds
+                .remove(&second)
+                .expect("the first key is there");
+            snapshots.sort_by_key(|(worker, _)| *worker);
+            out.push(Output::Second(second, snapshots));
+        }
+    }
+
+    /// Writes down phases and faults as their instants come.
+    fn emit_marks(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let Some(start) = self.start() else { return };
+        while let Some(mark) = self.marks.get(self.next_mark) {
+            let at = start.after(mark.at);
+            if at > now || self.state == State::Aborting || self.state == State::Over {
+                return;
+            }
+            self.next_mark += 1;
+            match mark.action {
+                Action::PhaseStart(index) => out.push(Output::Evidence(Line::Phase { index, at })),
+                Action::FaultStart(index) => out.push(Output::Evidence(Line::Fault {
+                    index,
+                    cleared: false,
+                    at,
+                })),
+                Action::FaultClear(index) => out.push(Output::Evidence(Line::Fault {
+                    index,
+                    cleared: true,
+                    at,
+                })),
+                Action::PowerOn(_) | Action::End => {}
+            }
+        }
+    }
+
+    fn tell_workers(&self, command: Command, out: &mut Vec<Output>) {
+        for (index, worker) in self.workers.iter().enumerate() {
+            if worker.alive && !worker.done {
+                out.push(Output::ToWorker(
+                    u32::try_from(index).expect("a u32 of workers"),
+                    command,
+                ));
+            }
+        }
+    }
+
+    fn enter(&mut self, state: State, now: Instant) {
+        self.state = state;
+        self.since = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::fixture;
+    use crate::stats::recorder::Totals;
+
+    struct Bench {
+        coordinator: Coordinator,
+        now: Instant,
+        out: Vec<Output>,
+    }
+
+    impl Bench {
+        fn new(workers: u32, nodes: u16) -> Self {
+            let plan = Arc::new(fixture::plan(10));
+            let coordinator =
+                Coordinator::new(plan, workers, nodes, Instant::ZERO, || "then".to_owned());
+            Self {
+                coordinator,
+                now: Instant::ZERO,
+                out: Vec::new(),
+            }
+        }
+
+        fn feed(&mut self, input: Input) -> Vec<String> {
+            self.out.clear();
+            self.coordinator
+                .handle_input(self.now, input, &mut self.out);
+            self.out
+                .iter()
+                .map(|output| format!("{output:?}"))
+                .collect()
+        }
+
+        fn wait(&mut self, span: Duration) -> Vec<String> {
+            self.now = self.now.after(span);
+            self.feed(Input::Tick)
+        }
+
+        fn started(workers: u32, nodes: u16) -> Self {
+            let mut bench = Self::new(workers, nodes);
+            for index in 0..workers {
+                bench.feed(Input::Worker(index, Report::Ready));
+            }
+            for index in 0..workers {
+                bench.feed(Input::Worker(index, Report::Armed));
+            }
+            assert!(bench.coordinator.start().is_some());
+            bench
+        }
+
+        /// Lets time pass in half seconds, every worker speaking, until `state`.
+        fn run_until(&mut self, state: State) {
+            for _ in 0..10_000 {
+                if self.coordinator.state == state {
+                    return;
+                }
+                for index in 0..self.coordinator.workers.len() {
+                    self.feed(Input::Worker(
+                        u32::try_from(index).expect("few"),
+                        Report::Drained(true),
+                    ));
+                }
+                self.wait(Duration::from_millis(500));
+            }
+            panic!("never reached {state:?}");
+        }
+    }
+
+    fn done() -> Report {
+        Report::Done(Box::default())
+    }
+
+    fn mentions(said: &[String], text: &str) -> bool {
+        said.iter().any(|line| line.contains(text))
+    }
+
+    #[test]
+    fn a_run_goes_its_whole_course() {
+        let mut bench = Bench::new(2, 1);
+        assert!(bench.feed(Input::Worker(0, Report::Ready)).is_empty());
+        let said = bench.feed(Input::Worker(1, Report::Ready));
+        assert!(mentions(&said, "ToWorker(0, Arm)") && mentions(&said, "ToWorker(1, Arm)"));
+        bench.feed(Input::Worker(0, Report::Armed));
+        let said = bench.feed(Input::Worker(1, Report::Armed));
+        assert!(mentions(&said, "Started") && mentions(&said, "ToNode(0, Start"));
+        bench.run_until(State::Finishing);
+        bench.feed(Input::Worker(0, done()));
+        let said = bench.feed(Input::Worker(1, done()));
+        assert!(mentions(&said, "ToNode(0, Exit)"));
+        let said = bench.feed(Input::Node(
+            0,
+            Report::BackendDone {
+                counts: BTreeMap::new(),
+                errors: vec![],
+            },
+        ));
+        assert!(mentions(&said, "Outcome") && mentions(&said, "Finished(Ran)"));
+        assert!(mentions(&said, "drain_complete: true"));
+    }
+
+    #[test]
+    fn a_killed_worker_is_named_and_stops_the_run() {
+        let mut bench = Bench::started(2, 0);
+        bench.wait(Duration::from_secs(1));
+        let said = bench.feed(Input::WorkerExited(1, "killed by signal 9".into()));
+        assert!(
+            mentions(&said, "Lost { process: \"worker 1\"")
+                && mentions(&said, "killed by signal 9")
+        );
+        assert!(mentions(&said, "ToWorker(0, Abort)") && !mentions(&said, "ToWorker(1"));
+        let said = bench.feed(Input::Worker(0, done()));
+        assert!(mentions(&said, "Finished(Ran)"));
+    }
+
+    #[test]
+    fn a_silent_worker_is_lost_after_three_seconds() {
+        let mut bench = Bench::started(2, 0);
+        let start = bench.coordinator.start().expect("started");
+        bench.now = start.after(Duration::from_millis(2_900));
+        bench.feed(Input::Worker(0, Report::Drained(false)));
+        assert!(!mentions(&bench.feed(Input::Tick), "Lost"));
+        let said = bench.wait(Duration::from_millis(200));
+        assert!(
+            mentions(&said, "Lost { process: \"worker 1\"") && mentions(&said, "silent for 3 s")
+        );
+    }
+
+    #[test]
+    fn an_interrupt_ends_in_a_partial_outcome() {
+        let mut bench = Bench::started(1, 0);
+        bench.wait(Duration::from_secs(1));
+        let said = bench.feed(Input::Signal(2));
+        assert!(mentions(&said, "Interrupted") && mentions(&said, "Abort"));
+        // A worker that never answers does not keep the report.
+        let said = bench.wait(ABORT_LIMIT + Duration::from_millis(1));
+        assert!(mentions(&said, "no totals within"));
+        assert!(
+            mentions(&said, "Finished(Ran)") || mentions(&bench.feed(Input::Tick), "Finished(Ran)")
+        );
+    }
+
+    #[test]
+    fn what_fails_before_the_start_is_not_a_run() {
+        for (input, why) in [
+            (
+                Input::Worker(0, Report::Failed("cannot arm".into())),
+                "cannot arm",
+            ),
+            (
+                Input::WorkerExited(1, "exit status 1".into()),
+                "ended before the start",
+            ),
+            (
+                Input::NodeExited(0, "exit status 1".into()),
+                "backend node 0",
+            ),
+        ] {
+            let mut bench = Bench::new(2, 1);
+            let said = bench.feed(input);
+            assert!(
+                mentions(&said, "NotStarted") && mentions(&said, why),
+                "{said:?}"
+            );
+        }
+        let mut bench = Bench::new(1, 0);
+        assert!(mentions(
+            &bench.feed(Input::Signal(15)),
+            "StoppedBeforeStart(15)"
+        ));
+        let mut bench = Bench::new(1, 0);
+        assert!(mentions(
+            &bench.wait(READY_LIMIT + Duration::from_secs(1)),
+            "not ready within"
+        ));
+    }
+
+    #[test]
+    fn a_lost_node_stops_the_run() {
+        let mut bench = Bench::started(1, 2);
+        let said = bench.feed(Input::NodeExited(1, "killed by signal 9".into()));
+        assert!(
+            mentions(&said, "Lost { process: \"backend node 1\"")
+                && mentions(&said, "ToWorker(0, Abort)")
+        );
+        let said = bench.feed(Input::Worker(0, done()));
+        assert!(mentions(&said, "ToNode(0, Exit)") && !mentions(&said, "ToNode(1, Exit)"));
+    }
+
+    #[test]
+    fn the_drain_has_a_limit() {
+        let mut bench = Bench::started(1, 0);
+        for _ in 0..100_000 {
+            if bench.coordinator.state == State::Finishing {
+                break;
+            }
+            bench.feed(Input::Worker(0, Report::Drained(false)));
+            bench.wait(Duration::from_millis(500));
+        }
+        let said = bench.feed(Input::Worker(0, Report::Done(Box::new(Totals::default()))));
+        assert!(mentions(&said, "drain_complete: false"));
+    }
+}

@@ -1,0 +1,409 @@
+//! One live run from scenario file to run directory: starts the children, carries messages between
+//! them and the coordinator, and appends evidence as the run goes. Decides nothing itself.
+
+use super::children::{self, Handle, INBOX, Who};
+use super::coordinator::{Coordinator, Ending, Input, Output};
+use super::directory::{self, DirectoryError};
+use super::host::{self, Limits};
+use super::preflight::{self, Layout, PreflightError};
+use super::progress::{Progress, Ui};
+use crate::live::clock::{self, Clock};
+use crate::live::control::{PROTOCOL, Report, Role, Setup};
+use crate::scenario::file::{self, Loaded, Overrides, ScenarioErrors, Secrets};
+use crate::scenario::plan::{Plan, Target};
+use crate::stats::evidence::{self, FORMAT, Header, Line};
+use crate::stats::recorder::Snapshot;
+use crate::stats::series::{self, PhaseMark, Second};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// How often the coordinator is told that time passes.
+const TICK: Duration = Duration::from_millis(50);
+/// Longest wait for the embedded nodes to listen.
+const LISTEN_LIMIT: Duration = Duration::from_secs(20);
+
+/// What the command line asks of a live run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The scenario file.
+    pub scenario: PathBuf,
+    /// What the command line changes of it.
+    pub overrides: Overrides,
+    /// Run directory; `None` = `reports/<name>-<time>`.
+    pub out: Option<PathBuf>,
+    /// Worker processes; `None` = as many as it takes.
+    pub workers: Option<u32>,
+    /// Source addresses; empty = spread on loopback, else the kernel's choice.
+    pub source_ips: Vec<IpAddr>,
+    /// Hosts that may get a large fleet.
+    pub allow_targets: Vec<String>,
+    /// Leave sessions and retained messages on the target.
+    pub keep_sessions: bool,
+    /// How progress is shown.
+    pub ui: Ui,
+    /// The command line as given, for provenance.
+    pub command: Vec<String>,
+}
+
+/// Why there is nothing to judge.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The scenario is wrong.
+    #[error("{0}")]
+    Scenario(ScenarioErrors),
+    /// This machine or the target will not do.
+    #[error("{0}")]
+    Preflight(#[from] PreflightError),
+    /// The run directory cannot be written.
+    #[error("evidence cannot be written: {0}")]
+    Evidence(String),
+    /// The run could not begin.
+    #[error("the run did not start: {0}")]
+    NotStarted(String),
+    /// The operator stopped it before T0, or pressed Ctrl-C a second time (signal number).
+    #[error("stopped by signal {0}")]
+    Stopped(i32),
+    /// The system failed us.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<DirectoryError> for RunError {
+    fn from(error: DirectoryError) -> Self {
+        Self::Evidence(error.to_string())
+    }
+}
+
+/// Runs the scenario; gives the run directory, ready to be judged.
+///
+/// # Errors
+/// If the run could not begin, or its evidence could not be written.
+pub fn run(options: &Options) -> Result<PathBuf, RunError> {
+    let clock = Clock::starting_now();
+    let loaded = file::load(&options.scenario, &options.overrides, Secrets::Resolve)
+        .map_err(RunError::Scenario)?;
+    let limits = Limits::of_this_machine();
+    let layout = preflight::layout(&loaded.plan, &limits, options.workers)?;
+    let targets = preflight::resolve(&loaded.plan)?;
+    preflight::check_allowed(&loaded.plan, &targets, &options.allow_targets)?;
+    let run_id = run_id(clock);
+    preflight::probe(&loaded.plan, &targets, run_id)?;
+    let dir = directory::create(
+        options.out.as_deref(),
+        &loaded.plan.name,
+        &clock::wall_clock(),
+        &loaded.text,
+    )?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| RunError::Internal(error.to_string()))?;
+    let local = tokio::task::LocalSet::new();
+    let session = Session {
+        options,
+        clock,
+        limits,
+        layout,
+        run_id,
+        plan: Arc::new(loaded.plan.clone()),
+        loaded: &loaded,
+        dir: &dir,
+    };
+    let result = local.block_on(&runtime, session.drive(targets));
+    runtime.shutdown_background();
+    result.map(|()| dir)
+}
+
+/// Distinguishes this run from every other on the same target: process id and monotonic time, mixed.
+fn run_id(clock: Clock) -> u32 {
+    let word = crate::rng::hash(
+        clock.origin_ns(),
+        u64::from(std::process::id()),
+        crate::rng::Purpose::Home,
+        0,
+    );
+    u32::try_from(word >> 32).expect("32 bits remain")
+}
+
+struct Session<'a> {
+    options: &'a Options,
+    clock: Clock,
+    limits: Limits,
+    layout: Layout,
+    run_id: u32,
+    plan: Arc<Plan>,
+    loaded: &'a Loaded,
+    dir: &'a Path,
+}
+
+/// What is appended to as the run goes.
+struct Books {
+    events: evidence::Writer,
+    series: series::Writer,
+}
+
+impl Session<'_> {
+    async fn drive(&self, resolved: Vec<SocketAddr>) -> Result<(), RunError> {
+        let evidence = |error: io::Error| RunError::Evidence(error.to_string());
+        let mut books = Books {
+            events: evidence::Writer::create(self.dir).map_err(evidence)?,
+            series: series::Writer::create(self.dir, &phase_marks(&self.plan)).map_err(evidence)?,
+        };
+        let mut signals = Signals::listen()?;
+        let (inbox_tx, mut inbox) = mpsc::channel(INBOX);
+        let (nodes, targets) = match &self.plan.target {
+            Target::Embedded(embedded) => {
+                self.start_nodes(embedded.nodes, &inbox_tx, &mut inbox, &mut signals)
+                    .await?
+            }
+            Target::Brokers(_) => (Vec::new(), resolved),
+        };
+        books
+            .events
+            .append(&Line::Header(Box::new(self.header(&targets))))
+            .map_err(evidence)?;
+        let mut workers = Vec::new();
+        for index in 0..self.layout.workers {
+            let sources = preflight::sources(
+                &self.plan,
+                &targets,
+                &self.layout,
+                &self.limits,
+                &self.options.source_ips,
+                index,
+            )?;
+            let role = Role::Worker {
+                index,
+                workers: self.layout.workers,
+                targets: targets.clone(),
+                sources,
+                keep_sessions: self.options.keep_sessions,
+            };
+            workers.push(self.start_child(Who::Worker(index), role, &inbox_tx)?);
+        }
+        let overflows = host::listen_overflows();
+        let mut progress = Progress::new(self.options.ui, &self.plan);
+        let mut coordinator = Coordinator::new(
+            Arc::clone(&self.plan),
+            self.layout.workers,
+            self.layout.embedded_nodes,
+            self.clock.now(),
+            clock::wall_clock,
+        );
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut out = Vec::new();
+        let mut signalled = None;
+        loop {
+            let input = tokio::select! {
+                input = inbox.recv() => input.expect("this function holds a sender"),
+                number = signals.next() => {
+                    if signalled.replace(number).is_some() {
+                        return Err(RunError::Stopped(number));
+                    }
+                    progress.say("stopping: no new packets; press Ctrl-C again to leave at once");
+                    Input::Signal(number)
+                }
+                _ = tick.tick() => Input::Tick,
+            };
+            let now = self.clock.now();
+            coordinator.handle_input(now, input, &mut out);
+            self.warn_of_overflows(overflows, now, &mut out);
+            for output in out.drain(..) {
+                match output {
+                    Output::ToWorker(index, command) => workers[index as usize].tell(command),
+                    Output::ToNode(node, command) => nodes[usize::from(node)].tell(command),
+                    Output::Evidence(line) => {
+                        books.events.append(&line).map_err(evidence)?;
+                        progress.evidence(&self.plan, &line);
+                    }
+                    Output::Second(second, snapshots) => {
+                        let second = merged(second, &snapshots)?;
+                        books.series.append(&second).map_err(evidence)?;
+                        progress.second(&self.plan, &second);
+                    }
+                    Output::Finished(ending) => {
+                        progress.finish();
+                        books
+                            .events
+                            .finish()
+                            .and_then(|()| books.series.finish())
+                            .map_err(evidence)?;
+                        return finish(ending);
+                    }
+                }
+            }
+            progress.tick(&self.plan, coordinator.start(), now);
+        }
+    }
+
+    /// Starts the embedded nodes and waits until each listens.
+    async fn start_nodes(
+        &self,
+        count: u16,
+        inbox_tx: &mpsc::Sender<Input>,
+        inbox: &mut mpsc::Receiver<Input>,
+        signals: &mut Signals,
+    ) -> Result<(Vec<Handle>, Vec<SocketAddr>), RunError> {
+        let mut nodes = Vec::new();
+        for node in 0..count {
+            nodes.push(self.start_child(Who::Node(node), Role::BackendNode { node }, inbox_tx)?);
+        }
+        let mut addresses: Vec<Option<SocketAddr>> = vec![None; usize::from(count)];
+        let deadline = tokio::time::Instant::now() + LISTEN_LIMIT;
+        while addresses.contains(&None) {
+            let input = tokio::select! {
+                input = inbox.recv() => input.expect("the caller holds a sender"),
+                number = signals.next() => return Err(RunError::Stopped(number)),
+                () = tokio::time::sleep_until(deadline) => {
+                    return Err(RunError::NotStarted(format!("the embedded target did not listen within {} s", LISTEN_LIMIT.as_secs())));
+                }
+            };
+            match input {
+                Input::Node(node, Report::Listening(address)) => {
+                    addresses[usize::from(node)] = Some(address)
+                }
+                Input::Node(node, Report::Failed(why)) | Input::NodeExited(node, why) => {
+                    return Err(RunError::NotStarted(format!("backend node {node}: {why}")));
+                }
+                Input::Node(..)
+                | Input::Worker(..)
+                | Input::WorkerExited(..)
+                | Input::Signal(_)
+                | Input::Tick => {}
+            }
+        }
+        Ok((nodes, addresses.into_iter().flatten().collect()))
+    }
+
+    fn start_child(
+        &self,
+        who: Who,
+        role: Role,
+        inbox: &mpsc::Sender<Input>,
+    ) -> Result<Handle, RunError> {
+        let base = self
+            .options
+            .scenario
+            .parent()
+            .unwrap_or(Path::new(""))
+            .to_string_lossy()
+            .into_owned();
+        let setup = Setup {
+            protocol: PROTOCOL,
+            origin_ns: self.clock.origin_ns(),
+            scenario_name: self.options.scenario.to_string_lossy().into_owned(),
+            scenario_text: self.loaded.text.clone(),
+            base_dir: base,
+            overrides: self.options.overrides.clone(),
+            plan_hash: self.plan.hash.clone(),
+            run: self.run_id,
+            role,
+        };
+        children::start(who, setup, inbox.clone())
+            .map_err(|error| RunError::Internal(format!("cannot start {who:?}: {error}")))
+    }
+
+    fn header(&self, targets: &[SocketAddr]) -> Header {
+        let (workers, devices) = (self.layout.workers, self.plan.devices());
+        Header {
+            format: FORMAT,
+            mode: "live".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: self.options.command.clone(),
+            overrides: self.options.overrides.clone(),
+            plan_hash: self.plan.hash.clone(),
+            run_id: format!("{:08x}", self.run_id),
+            seed: self.plan.seed,
+            targets: targets.iter().map(ToString::to_string).collect(),
+            workers: (0..workers)
+                .map(|index| (devices + workers - 1 - index) / workers)
+                .collect(),
+            host: host::facts(&self.limits),
+        }
+    }
+
+    /// Adds a warning before the outcome if this kernel dropped connections while the run went.
+    fn warn_of_overflows(
+        &self,
+        before: Option<u64>,
+        now: crate::time::Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(at) = out
+            .iter()
+            .position(|output| matches!(output, Output::Evidence(Line::Outcome(_))))
+        else {
+            return;
+        };
+        let (Some(before), Some(after)) = (before, host::listen_overflows()) else {
+            return;
+        };
+        if after > before {
+            let text = format!(
+                "this kernel dropped {} connection attempts because a listen queue was full (ListenOverflows): the target, on this machine, accepts more slowly than devices connect",
+                after - before,
+            );
+            out.insert(at, Output::Evidence(Line::Warning { at: now, text }));
+        }
+    }
+}
+
+fn phase_marks(plan: &Plan) -> Vec<PhaseMark> {
+    plan.phases
+        .iter()
+        .map(|phase| PhaseMark {
+            name: phase.name.clone(),
+            end: phase.start + phase.length,
+        })
+        .collect()
+}
+
+fn merged(second: u32, snapshots: &[(u32, Snapshot)]) -> Result<Second, RunError> {
+    let mut merged = Second::new(second);
+    for (worker, snapshot) in snapshots {
+        merged.add(*worker, snapshot).map_err(|error| {
+            RunError::Internal(format!("second {second} of worker {worker}: {error}"))
+        })?;
+    }
+    Ok(merged)
+}
+
+fn finish(ending: Ending) -> Result<(), RunError> {
+    match ending {
+        Ending::Ran => Ok(()),
+        Ending::NotStarted(why) => Err(RunError::NotStarted(why)),
+        Ending::StoppedBeforeStart(number) => Err(RunError::Stopped(number)),
+    }
+}
+
+/// SIGINT and SIGTERM as a stream.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, RunError> {
+        let on = |kind| {
+            signal(kind)
+                .map_err(|error| RunError::Internal(format!("cannot listen to signals: {error}")))
+        };
+        Ok(Self {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+        }
+    }
+}
