@@ -1,6 +1,7 @@
 //! The live driver over real sockets: books, ledger, latencies, faults, a dead target.
 
 mod live_arm;
+mod live_target;
 
 use fleetstorm::live::control::{Command, Report};
 use fleetstorm::live::runtime;

@@ -20,6 +20,9 @@ use tokio::time::timeout;
 /// From the start order to T0.
 const LEAD: Duration = Duration::from_millis(100);
 
+/// Id of every run.
+pub(crate) const RUN: u32 = 0x00c0_ffee;
+
 /// Longest wait for anything a child should say within a second or so.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -118,19 +121,30 @@ impl Scenario {
             base_dir: ".".into(),
             overrides: self.overrides.clone(),
             plan_hash: self.plan.hash.clone(),
-            run: 0x00c0_ffee,
+            run: RUN,
             role,
         }
     }
 
     /// Starts worker `index` of `workers`.
     pub(crate) fn worker(&self, index: u32, workers: u32, targets: &[SocketAddr]) -> Child {
+        self.worker_that(index, workers, targets, false)
+    }
+
+    /// Starts worker `index` of `workers`, which may leave what it made on the target.
+    pub(crate) fn worker_that(
+        &self,
+        index: u32,
+        workers: u32,
+        targets: &[SocketAddr],
+        keep_sessions: bool,
+    ) -> Child {
         let setup = self.setup(Role::Worker {
             index,
             workers,
             targets: targets.to_vec(),
             sources: sources(index, workers),
-            keep_sessions: false,
+            keep_sessions,
         });
         let (commands, inbox) = mpsc::channel(worker::CONTROL_QUEUE);
         let (outbox, reports) = mpsc::channel(worker::CONTROL_QUEUE);
