@@ -8,14 +8,14 @@ use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
 /// Reads a scalar's text with `parse` and hands it to `visit`.
 macro_rules! scalar {
-    ($method:ident, $visit:ident, $type:ty, $what:literal) => {
+    ($method:ident, $visit:ident, $type:ty, $what:literal, $help:literal) => {
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
             let result = match &self.kind {
                 Kind::Scalar { text, .. } => match text.parse::<$type>() {
                     Ok(value) => visitor.$visit(value),
                     Err(_) => Err(DecodeError::new(
                         format!(concat!("expected ", $what, ", found `{}`"), text),
-                        None,
+                        Some($help.into()),
                     )),
                 },
                 Kind::Null | Kind::Seq(_) | Kind::Map(_) => {
@@ -74,26 +74,41 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         self.deserialize_str(visitor)
     }
 
-    scalar!(deserialize_bool, visit_bool, bool, "true or false");
+    scalar!(
+        deserialize_bool,
+        visit_bool,
+        bool,
+        "true or false",
+        "write `true` or `false`"
+    );
     scalar!(
         deserialize_u16,
         visit_u16,
         u16,
-        "a whole number from 0 to 65535"
+        "a whole number from 0 to 65535",
+        "write digits only, such as 10"
     );
     scalar!(
         deserialize_u32,
         visit_u32,
         u32,
-        "a whole number from 0 to 4294967295"
+        "a whole number from 0 to 4294967295",
+        "write digits only, such as 1000"
     );
     scalar!(
         deserialize_u64,
         visit_u64,
         u64,
-        "a whole number from 0 to 18446744073709551615"
+        "a whole number from 0 to 18446744073709551615",
+        "write digits only, such as 42"
     );
-    scalar!(deserialize_f64, visit_f64, f64, "a number");
+    scalar!(
+        deserialize_f64,
+        visit_f64,
+        f64,
+        "a number",
+        "write for example 1.5"
+    );
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match &self.kind {
@@ -181,10 +196,11 @@ impl<'de> de::Deserializer<'de> for &'de Node {
                 (&entries[0].0.text, entries[0].0.span, Some(&entries[0].1))
             }
             Kind::Null | Kind::Seq(_) | Kind::Map(_) => {
-                let error = DecodeError::new(
+                let mut error = DecodeError::new(
                     format!("expected one of: {}", variants.join(", ")),
                     Some("write one word, or one `word: { … }`".into()),
                 );
+                error.missing = matches!(&self.kind, Kind::Map(entries) if entries.is_empty());
                 return Err(error.at(self.head(), self.span));
             }
         };
@@ -208,6 +224,12 @@ impl<'de> de::Deserializer<'de> for &'de Node {
     }
 }
 
+/// Reads a value; an error that its type raised itself gets the value's place.
+fn read<'de, S: DeserializeSeed<'de>>(node: &'de Node, seed: S) -> Result<S::Value, DecodeError> {
+    seed.deserialize(node)
+        .map_err(|e| e.at(node.head(), node.span))
+}
+
 /// Elements of a list.
 struct Items<'de>(std::slice::Iter<'de, Node>);
 
@@ -218,7 +240,7 @@ impl<'de> de::SeqAccess<'de> for Items<'de> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, DecodeError> {
-        self.0.next().map(|node| seed.deserialize(node)).transpose()
+        self.0.next().map(|node| read(node, seed)).transpose()
     }
 }
 
@@ -256,7 +278,7 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
         seed: S,
     ) -> Result<S::Value, DecodeError> {
         let node = self.value.take().expect("serde asks for a key first");
-        seed.deserialize(node)
+        read(node, seed)
     }
 }
 
@@ -334,7 +356,7 @@ impl<'de> de::SeqAccess<'de> for Placed<'de> {
         match part {
             0 => seed.deserialize(start.into_deserializer()).map(Some),
             1 => seed.deserialize(end.into_deserializer()).map(Some),
-            2 => seed.deserialize(self.node).map(Some),
+            2 => read(self.node, seed).map(Some),
             _ => Ok(None),
         }
     }
@@ -412,7 +434,7 @@ impl<'de> de::VariantAccess<'de> for Choice<'de> {
         seed: S,
     ) -> Result<S::Value, DecodeError> {
         match self.value {
-            Some(value) => seed.deserialize(value),
+            Some(value) => read(value, seed),
             None => seed
                 .deserialize(Bare(self.word))
                 .map_err(|e| e.at(self.span, self.node.span)),

@@ -20,18 +20,35 @@ impl Problem {
     pub(super) fn new(span: Span, message: impl Into<String>, help: Option<String>) -> Self {
         Self {
             span: Some(span),
-            message: message.into(),
-            help,
+            ..Self::without_place(message, help)
         }
     }
 
     pub(super) fn without_place(message: impl Into<String>, help: Option<String>) -> Self {
         Self {
             span: None,
-            message: message.into(),
-            help,
+            message: tame(&message.into()),
+            help: help.as_deref().map(tame),
         }
     }
+}
+
+/// Longest message or fix, in characters: both may repeat text of the file.
+const MAX_MESSAGE: usize = 600;
+/// Longest line that is shown.
+const MAX_LINE_BYTES: usize = 1_000;
+
+/// Text for a terminal: one line of bounded length without control characters.
+fn tame(text: &str) -> String {
+    let mut tame: String = text
+        .chars()
+        .take(MAX_MESSAGE)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if text.chars().nth(MAX_MESSAGE).is_some() {
+        tame.push('…');
+    }
+    tame
 }
 
 /// All that is wrong with a scenario, at once. `Display` gives one plain
@@ -81,21 +98,38 @@ impl ScenarioErrors {
             .without_cause_chain();
         let source = NamedSource::new(&self.name, Arc::clone(&self.shown));
         let mut out = String::new();
+        let longest = self.shown.lines().map(str::len).max().unwrap_or(0);
         for problem in &self.problems {
+            let show = problem.span.is_some() && (1..=MAX_LINE_BYTES).contains(&longest);
             let shown = Shown {
                 problem,
                 source: &source,
-                show: !self.shown.is_empty(),
-                title: match problem.span {
-                    Some(_) if !self.shown.is_empty() => problem.message.clone(),
-                    Some(_) | None => format!("{}: {}", self.name, problem.message),
+                show,
+                title: if show {
+                    problem.message.clone()
+                } else {
+                    format!("{}: {}", self.head(problem), problem.message)
                 },
             };
+            if !out.is_empty() {
+                out.push('\n');
+            }
             handler
                 .render_report(&mut out, &shown)
                 .expect("a String accepts every write");
         }
         out
+    }
+
+    /// `file:line:column`, or the file alone.
+    fn head(&self, problem: &Problem) -> String {
+        match problem.span {
+            Some(span) if !self.shown.is_empty() => {
+                let (line, column) = self.place(span.start);
+                format!("{}:{line}:{column}", self.name)
+            }
+            Some(_) | None => self.name.clone(),
+        }
     }
 
     /// Line and column, both from 1, columns in characters.
@@ -113,12 +147,7 @@ impl fmt::Display for ScenarioErrors {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            f.write_str(&self.name)?;
-            if let Some(span) = problem.span.filter(|_| !self.shown.is_empty()) {
-                let (line, column) = self.place(span.start);
-                write!(f, ":{line}:{column}")?;
-            }
-            write!(f, ": {}", problem.message)?;
+            write!(f, "{}: {}", self.head(problem), problem.message)?;
             if let Some(help) = &problem.help {
                 write!(f, "\n  help: {help}")?;
             }
@@ -189,12 +218,12 @@ pub(super) fn nearest_help<'a>(word: &str, words: impl Iterator<Item = &'a str>)
 }
 
 /// The word closest to `word`, if it is close enough to be what was meant: a third of its length
-/// in edits, at least two, or one is the beginning of the other.
+/// in edits (from one to four), or `word` is its beginning.
 pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     words
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(edits, candidate)| {
-            let limit = (candidate.chars().count() / 3).clamp(1, 3);
+            let limit = (candidate.chars().count() / 3).clamp(1, 4);
             let begins = word.len() >= 3 && candidate.starts_with(word);
             *edits <= limit || begins
         })

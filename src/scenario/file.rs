@@ -9,7 +9,7 @@ use super::redact;
 use super::tree::{Key, Kind, Node, Span};
 pub use crate::stats::evidence::Overrides;
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span as YamlSpan};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -19,6 +19,8 @@ pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 const MAX_DEPTH: usize = 32;
 /// Most values in a file, each use of an alias counted with all that it stands for.
 const MAX_NODES: usize = 100_000;
+/// Most bytes of keys and values, counted likewise.
+const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Whether `${env:…}`, `${file:…}` and the credentials CSV are read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -129,6 +131,7 @@ struct Builder {
     /// Finished values of anchors.
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
+    text_bytes: usize,
     root: Option<Node>,
     documents: usize,
 }
@@ -142,7 +145,11 @@ struct Open {
 
 enum Content {
     Seq(Vec<Node>),
-    Map(Vec<(Key, Node)>, Option<Key>),
+    Map {
+        entries: Vec<(Key, Node)>,
+        names: BTreeSet<String>,
+        key: Option<Key>,
+    },
 }
 
 impl Builder {
@@ -151,6 +158,7 @@ impl Builder {
             open: Vec::new(),
             anchors: BTreeMap::new(),
             nodes: 0,
+            text_bytes: 0,
             root: None,
             documents: 0,
         };
@@ -165,7 +173,7 @@ impl Builder {
                 Problem::new(
                     Span { start, end },
                     format!("not valid YAML: {}", error.info()),
-                    None,
+                    Some("look here and at the line before: an open bracket or quote, a missing `:`, or the indentation".into()),
                 )
             })?;
             builder.event(event, span(&place))?;
@@ -208,19 +216,30 @@ impl Builder {
             }
             Event::MappingStart(_, anchor, tag) => {
                 no_tag(tag.is_some(), place)?;
-                self.open(place, anchor, Content::Map(Vec::new(), None))
+                self.open(
+                    place,
+                    anchor,
+                    Content::Map {
+                        entries: Vec::new(),
+                        names: BTreeSet::new(),
+                        key: None,
+                    },
+                )
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(place),
             Event::Alias(id) => {
-                let Some(node) = self.anchors.get(&id).cloned() else {
+                let Some(node) = self.anchors.get(&id) else {
                     return Err(Problem::new(
                         place,
                         "this alias stands inside of what it names",
                         Some("write the value out".into()),
                     ));
                 };
-                self.nodes += count(&node);
-                self.value(0, node)
+                let (nodes, text_bytes) = weigh(node);
+                // Weighed before it is copied.
+                self.count(nodes, text_bytes, place)?;
+                let node = self.anchors[&id].clone();
+                self.put(node)
             }
             // These are only sent if asked for, and so would be any that are added later.
             Event::Anchor(..) | Event::UnresolvedAlias(_) | _ => Ok(()),
@@ -250,7 +269,7 @@ impl Builder {
                 let last = items.last().map(|item| item.span.end);
                 (Kind::Seq(items), last)
             }
-            Content::Map(entries, _) => {
+            Content::Map { entries, .. } => {
                 let last = entries.last().map(|(_, value)| value.span.end);
                 (Kind::Map(entries), last)
             }
@@ -273,30 +292,50 @@ impl Builder {
 
     /// Puts a finished value where it belongs.
     fn value(&mut self, anchor: usize, node: Node) -> Result<(), Problem> {
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return Err(Problem::new(
-                node.span,
-                format!("more than {MAX_NODES} values"),
-                Some("a scenario describes groups of devices; aliases count with all that they stand for".into()),
-            ));
-        }
+        let text_bytes = match &node.kind {
+            Kind::Scalar { text, .. } => text.len(),
+            Kind::Null | Kind::Seq(_) | Kind::Map(_) => 0,
+        };
+        self.count(1, text_bytes, node.span)?;
         if anchor != 0 {
+            let (nodes, text_bytes) = weigh(&node);
+            self.count(nodes, text_bytes, node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
+        self.put(node)
+    }
+
+    fn count(&mut self, nodes: usize, text_bytes: usize, span: Span) -> Result<(), Problem> {
+        self.nodes += nodes;
+        self.text_bytes += text_bytes;
+        if self.nodes > MAX_NODES || self.text_bytes > MAX_TEXT_BYTES {
+            return Err(Problem::new(
+                span,
+                format!("more than {MAX_NODES} values or {MAX_TEXT_BYTES} bytes of text"),
+                Some("a scenario describes groups of devices; each use of an alias counts with all that it stands for".into()),
+            ));
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, node: Node) -> Result<(), Problem> {
         match self.open.last_mut().map(|open| &mut open.content) {
             None => self.root = Some(node),
             Some(Content::Seq(items)) => items.push(node),
-            Some(Content::Map(entries, slot)) => match slot.take() {
+            Some(Content::Map {
+                entries,
+                names,
+                key: waiting,
+            }) => match waiting.take() {
                 Some(key) => entries.push((key, node)),
-                None => *slot = Some(key(node, entries)?),
+                None => *waiting = Some(key(node, names)?),
             },
         }
         Ok(())
     }
 }
 
-fn key(node: Node, entries: &[(Key, Node)]) -> Result<Key, Problem> {
+fn key(node: Node, names: &mut BTreeSet<String>) -> Result<Key, Problem> {
     let text = match node.kind {
         Kind::Scalar { text, .. } => text,
         Kind::Null => {
@@ -321,7 +360,7 @@ fn key(node: Node, entries: &[(Key, Node)]) -> Result<Key, Problem> {
             Some("write the keys out".into()),
         ));
     }
-    if entries.iter().any(|(other, _)| other.text == text) {
+    if !names.insert(text.clone()) {
         return Err(Problem::new(
             node.span,
             format!("`{text}` stands here twice"),
@@ -345,11 +384,17 @@ fn no_tag(tagged: bool, place: Span) -> Result<(), Problem> {
     Ok(())
 }
 
-fn count(node: &Node) -> usize {
+/// Number of values in `node`, and bytes of text.
+fn weigh(node: &Node) -> (usize, usize) {
+    let sum = |(n, b): (usize, usize), (m, c): (usize, usize)| (n + m, b + c);
     match &node.kind {
-        Kind::Null | Kind::Scalar { .. } => 1,
-        Kind::Seq(items) => 1 + items.iter().map(count).sum::<usize>(),
-        Kind::Map(entries) => 1 + entries.iter().map(|(_, value)| count(value)).sum::<usize>(),
+        Kind::Null => (1, 0),
+        Kind::Scalar { text, .. } => (1, text.len()),
+        Kind::Seq(items) => items.iter().map(weigh).fold((1, 0), sum),
+        Kind::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| sum((1, key.text.len()), weigh(value)))
+            .fold((1, 0), sum),
     }
 }
 

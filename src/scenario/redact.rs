@@ -18,7 +18,20 @@ pub(super) fn with_tree(text: &str, root: &Node) -> String {
         }
     }
     // Whole scalars were replaced byte by byte, so what is left is UTF-8 as before.
-    String::from_utf8(bytes).unwrap_or_default()
+    without_controls(&String::from_utf8(bytes).unwrap_or_default())
+}
+
+/// Control characters replaced, byte by byte, so that showing the text does nothing to a terminal.
+fn without_controls(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && !matches!(c, '\n' | '\t' | '\r') {
+            clean.extend(std::iter::repeat_n('?', c.len_utf8()));
+        } else {
+            clean.push(c);
+        }
+    }
+    clean
 }
 
 /// `text` that could not be read as YAML: shown only if nothing in it looks like a secret.
@@ -34,7 +47,7 @@ pub(super) fn without_tree(text: &str) -> String {
             .map(|byte| if byte == b'\n' { '\n' } else { '*' })
             .collect();
     }
-    text.to_owned()
+    without_controls(text)
 }
 
 fn collect(node: &Node, secret: bool, spans: &mut Vec<Span>) {

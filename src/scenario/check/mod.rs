@@ -20,6 +20,7 @@ use super::selector::part_of;
 use super::tree::{self, Kind, MAX_PROBLEMS, Node, Pruned, Span};
 use crate::stats::evidence::Overrides;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -130,16 +131,15 @@ impl Checker<'_> {
 
     /// Reports every name that stands in the list before.
     fn unique<'n>(&mut self, what: &str, names: impl Iterator<Item = &'n At<String>>) {
-        let mut before: Vec<&str> = Vec::new();
+        let mut before = BTreeSet::new();
         for name in names {
-            if before.contains(&name.value.as_str()) {
+            if !before.insert(name.value.as_str()) {
                 self.error(
                     name.span,
                     format!("there is already a {what} `{}`", name.value),
                     "give it a name of its own",
                 );
             }
-            before.push(&name.value);
         }
     }
 

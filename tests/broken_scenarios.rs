@@ -1,0 +1,170 @@
+//! Broken scenario files: each error names line and column, shows the offending text and says what
+//! to write instead.
+
+use fleetstorm::scenario::file::{self, Overrides, ScenarioErrors, Secrets};
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken")
+}
+
+fn errors_of(name: &str) -> ScenarioErrors {
+    let path = folder().join(format!("{name}.yaml"));
+    let text = std::fs::read_to_string(&path).expect("the file is there");
+    let found = file::parse(
+        &format!("{name}.yaml"),
+        &text,
+        &folder(),
+        &Overrides::default(),
+        Secrets::Resolve,
+    );
+    match found {
+        Ok(_) => panic!("{name}.yaml was accepted"),
+        Err(errors) => errors,
+    }
+}
+
+/// File, then for each mistake line, column and a part of the fix.
+const TABLE: &[(&str, &[(usize, usize, &str)])] = &[
+    (
+        "after-no-fault",
+        &[(11, 79, "no phase has one: add `faults` to it")],
+    ),
+    ("backend-word", &[(9, 53, "did you mean `restart`")]),
+    ("duplicate-key", &[(5, 5, "keep one of the two")]),
+    (
+        "fault-without-embedded",
+        &[(9, 51, "remove the fault, or use `target: { embedded: {}")],
+    ),
+    (
+        "five-mistakes",
+        &[
+            (1, 7, "lower-case letters, digits and `-`, at most 64:"),
+            (5, 15, "did you mean `backoff`"),
+            (7, 60, "write 60s, 60ms or 60min"),
+            (9, 37, "write 100/s or 100/min"),
+            (12, 89, "did you mean `steady`"),
+        ],
+    ),
+    (
+        "literal-password",
+        &[(12, 43, "write `\"${env:NAME}\"` and put it into that envir")],
+    ),
+    ("merge-key", &[(5, 5, "write the keys out")]),
+    ("missing-key", &[(3, 5, "add `devices: …`")]),
+    (
+        "network-fault",
+        &[(9, 42, "network faults come with a later version; `backe")],
+    ),
+    (
+        "no-room-for-stamp",
+        &[(6, 74, "write `bytes: 32` or more, or turn it off: `obse")],
+    ),
+    ("no-such-node", &[(9, 70, "there is one node: write 0")]),
+    ("no-unit", &[(6, 60, "write 60s, 60ms or 60min")]),
+    (
+        "not-a-number",
+        &[
+            (6, 105, "write for example 0, 15 or -2.5"),
+            (6, 116, "write for example 0, 15 or -2.5"),
+        ],
+    ),
+    ("percentile-of-a-count", &[(11, 60, "remove `percentile`")]),
+    ("placeholder", &[(6, 36, "did you mean `device`")]),
+    (
+        "power-on-too-long",
+        &[(8, 24, "make the phase at least `for: 10s`, remove `for`")],
+    ),
+    (
+        "preset",
+        &[(5, 15, "write the client's behaviour out: connect_timeou")],
+    ),
+    (
+        "public-broker",
+        &[(11, 21, "it is not there to be loaded: use a broker of yo")],
+    ),
+    ("qos-2", &[(6, 58, "write `qos: 0` or `qos: 1`")]),
+    (
+        "same-topic",
+        &[(6, 33, "put `{device}` into it: an observer follows sing")],
+    ),
+    (
+        "second-document",
+        &[(10, 1, "a scenario is one document: remove `---` and wha")],
+    ),
+    ("shares", &[(5, 27, "make them add up to 100%")]),
+    ("strict-boolean", &[(5, 23, "write `true` or `false`")]),
+    (
+        "syntax",
+        &[(8, 3, "look here and at the line before: an open bracke")],
+    ),
+    (
+        "tls",
+        &[(11, 21, "use mqtt:// on a trusted network, or wait for th")],
+    ),
+    (
+        "unit-misfit",
+        &[
+            (11, 57, "delivery.lost is a count: write for example `at_"),
+            (12, 76, "write 250s, 250ms or 250min"),
+            (13, 57, "write for example `at_least: 99.9%`"),
+        ],
+    ),
+    (
+        "unknown-indicator",
+        &[(11, 30, "did you mean `publish.ack_latency`")],
+    ),
+    ("unknown-key", &[(5, 15, "did you mean `keep_alive`")]),
+    ("unknown-phase", &[(11, 89, "did you mean `steady`")]),
+    ("where-cohort", &[(8, 61, "did you mean `meters`")]),
+    (
+        "where-nobody",
+        &[(8, 51, "make the conditions wider, or the share larger")],
+    ),
+    (
+        "wildcard-topic",
+        &[(6, 45, "wildcards are for subscriptions; name the topic")],
+    ),
+    (
+        "zero-rate",
+        &[(8, 37, "write a rate above 0/s and up to 10000000/s")],
+    ),
+];
+
+#[test]
+fn each_error_names_line_column_and_fix() {
+    for (name, mistakes) in TABLE {
+        let errors = errors_of(name);
+        let plain = errors.to_string();
+        let heads: Vec<&str> = plain
+            .lines()
+            .filter(|line| !line.starts_with(' '))
+            .collect();
+        let fixes: Vec<&str> = plain.lines().filter(|line| line.starts_with(' ')).collect();
+        assert_eq!(heads.len(), mistakes.len(), "{plain}");
+        assert_eq!(errors.len(), mistakes.len(), "{plain}");
+        for (index, (line, column, fix)) in mistakes.iter().enumerate() {
+            let place = format!("{name}.yaml:{line}:{column}: ");
+            assert!(
+                heads[index].starts_with(&place),
+                "{place} is not in\n{plain}"
+            );
+            assert!(fixes[index].contains(fix), "{fix} is not in\n{plain}");
+        }
+    }
+}
+
+#[test]
+fn every_broken_file_has_its_picture() {
+    let mut names: Vec<String> = std::fs::read_dir(folder())
+        .expect("the folder is there")
+        .map(|entry| entry.expect("readable").path())
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    for name in names {
+        let errors = errors_of(&name);
+        let picture = format!("{errors}\n\n{}", errors.render(false));
+        insta::assert_snapshot!(name.as_str(), picture);
+    }
+}

@@ -1,0 +1,243 @@
+//! Hostile scenario files are refused in less than a second and less than 200 MB, and secrets never
+//! reach an error or a plan's debug text.
+
+use fleetstorm::scenario::file::{self, Overrides, Secrets};
+use fleetstorm::scenario::plan::{Plan, Target};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// An unoptimised build on a busy machine is slower by about a digit.
+const LIMIT: Duration = if cfg!(debug_assertions) {
+    Duration::from_secs(10)
+} else {
+    Duration::from_secs(1)
+};
+
+fn parse(text: &str, base: &Path) -> Result<Plan, String> {
+    let overrides = Overrides::default();
+    file::parse("hostile.yaml", text, base, &overrides, Secrets::Resolve)
+        .map_err(|errors| format!("{errors}\n{errors:?}\n{}", errors.render(true)))
+}
+
+/// Highest resident memory of this process so far.
+#[cfg(target_os = "linux")]
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .expect("a line of it");
+    let kib: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .expect("a number")
+        .parse()
+        .expect("a number");
+    kib * 1024
+}
+
+fn repeated(head: &str, part: &str, bytes: usize) -> String {
+    let mut text = head.to_owned();
+    while text.len() + part.len() < bytes {
+        text.push_str(part);
+    }
+    text
+}
+
+fn alias_bomb() -> String {
+    let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..30 {
+        let uses = vec![format!("*a{}", level - 1); 10].join(", ");
+        writeln!(text, "a{level}: &a{level} [{uses}]").expect("a String");
+    }
+    text
+}
+
+fn hostile() -> Vec<(&'static str, String)> {
+    const MIB: usize = 1024 * 1024;
+    let long = "x".repeat(500_000);
+    vec![
+        ("flow nesting", "[".repeat(MIB)),
+        ("flow mappings", "{a: ".repeat(MIB / 4)),
+        ("block nesting", "- ".repeat(MIB / 2)),
+        ("alias bomb", alias_bomb()),
+        ("one long value, many aliases", {
+            let aliases = "*a, ".repeat(50_000);
+            format!("a: &a {long}\nb: [{aliases}]\n")
+        }),
+        ("many values", repeated("fleet:\n", " - {}\n", MIB)),
+        ("many keys", {
+            let mut text = String::new();
+            for key in 0..60_000 {
+                writeln!(text, "k{key}: 1").expect("a String");
+            }
+            text
+        }),
+        (
+            "many broken cohorts",
+            repeated("name: a\nfleet:\n", " - {c: 1}\n", MIB),
+        ),
+        (
+            "many equal names",
+            repeated(
+                "name: a\nphases: []\nslos:\n",
+                "- {name: a, indicator: x}\n",
+                MIB,
+            ),
+        ),
+        ("one long line", format!("name: {long}")),
+        ("too large by one", " ".repeat(MIB + 1)),
+        ("zero bytes", "\0".repeat(1000)),
+        (
+            "escapes of a terminal",
+            "name: \"\\e[2J\\e]0;x\\a\"\nfleet: 1\n".into(),
+        ),
+        ("an anchor of itself", "a: &a [*a]\n".into()),
+        ("tags", "name: !!binary aGk=\n".into()),
+    ]
+}
+
+#[test]
+fn hostile_files_are_refused_quickly_and_in_little_memory() {
+    for (what, text) in hostile() {
+        let begin = Instant::now();
+        let errors = parse(&text, Path::new(".")).expect_err(what);
+        let took = begin.elapsed();
+        assert!(took < LIMIT, "{what} took {took:?}");
+        // Two plain and two drawn lists of at most 50 errors, none of which repeats the file.
+        assert!(errors.len() < 400_000, "{what}: {} bytes", errors.len());
+        assert!(
+            !errors.contains("\u{1b}[2J") && !errors.contains('\u{7}'),
+            "{what}: {errors}"
+        );
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let peak = peak_bytes();
+        assert!(peak < 200_000_000, "the peak was {peak} bytes");
+    }
+}
+
+#[test]
+fn a_huge_file_is_not_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("huge.yaml");
+    std::fs::File::create(&path)
+        .and_then(|file| file.set_len(100 * 1024 * 1024))
+        .expect("a sparse file");
+    let begin = Instant::now();
+    let errors = file::load(&path, &Overrides::default(), Secrets::Resolve).expect_err("too large");
+    assert!(begin.elapsed() < LIMIT);
+    assert!(
+        errors.to_string().contains("104857600 bytes long"),
+        "{errors}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_endless_file_is_not_read_to_its_end() {
+    let path = Path::new("/dev/zero");
+    let errors = file::load(path, &Overrides::default(), Secrets::Resolve).expect_err("endless");
+    assert!(
+        errors.to_string().contains("1048577 bytes long"),
+        "{errors}"
+    );
+}
+
+const CANARY: &str = "s3cr3t-c4n4ry";
+
+fn with_target(target: &str) -> String {
+    format!(
+        "name: secrets\nfleet:\n  - cohort: m\n    devices: 2\n    telemetry: []\nphases:\n  - {{ name: ramp, power_on: {{ rate: 1/s }} }}\ntarget:\n{target}"
+    )
+}
+
+#[test]
+fn secrets_never_reach_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("pw"), format!("{CANARY}\n")).expect("writable");
+    std::fs::write(folder.path().join("few.csv"), format!("a,{CANARY}\n")).expect("writable");
+    std::fs::write(
+        folder.path().join("bad.csv"),
+        format!("{CANARY}\n{CANARY}\n"),
+    )
+    .expect("writable");
+    std::fs::write(
+        folder.path().join("twice.csv"),
+        format!("a,{CANARY}\na,{CANARY}\n"),
+    )
+    .expect("writable");
+    let broken = [
+        format!("  brokers: {{ urls: [mqtt://h] }}\n  auth: {{ username: u, password: {CANARY} }}\n"),
+        format!("  brokers: {{ urls: [mqtt://h] }}\n  auth: {{ username: u, password: '{CANARY}{{x}}' }}\n"),
+        format!("  brokers: {{ urls: [mqtt://h] }}\n  auth: {{ usernam: u, password: {CANARY} }}\n"),
+        format!("  brokers: {{ urls: [mqtt://h] }}\n  auth: {{ username: u, passwrd: {CANARY} }}\n"),
+        format!("  brokers: {{ urls: [mqtt://h] }}\n  auth: {{ username: u, password: [{CANARY}] }}\n"),
+        format!("  brokers: {{ urls: [mqtt://h] }}\n  auth: {{ username: u, password: >-\n    {CANARY}\n  }}\n"),
+        format!("  brokers: {{ urls: [mqtt://h] }}\n  auth:\n    username: u\n    password: |\n      {CANARY}\n"),
+        format!("  brokers: {{ urls: ['mqtt://u:{CANARY}@h'] }}\n"),
+        format!("  brokers: {{ urls: ['mqtts://u:{CANARY}@h'] }}\n"),
+        format!("  brokers: {{ urls: [mqtt://h] }}\n  auth: {{ password: {CANARY}\n"),
+        "  brokers: { urls: [mqtt://h, x] }\n  auth: { username: u, password: '${file:pw}' }\n".into(),
+        "  brokers: { urls: [mqtt://h] }\n  auth: { username: u, password: '${file:pw}${env:FLEETSTORM_NOT_SET}' }\n".into(),
+        "  brokers: { urls: [mqtt://h] }\n  auth: { csv: few.csv }\n".into(),
+        "  brokers: { urls: [mqtt://h] }\n  auth: { csv: bad.csv }\n".into(),
+        "  brokers: { urls: [mqtt://h] }\n  auth: { csv: twice.csv }\n".into(),
+    ];
+    for target in broken {
+        let text = with_target(&target);
+        let errors = parse(&text, folder.path()).expect_err(&text);
+        assert!(!errors.contains(CANARY), "{errors}");
+    }
+}
+
+#[test]
+fn secrets_are_read_and_never_printed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("pw"), format!("{CANARY}\n")).expect("writable");
+    std::fs::write(
+        folder.path().join("tokens.csv"),
+        format!("id,token\none,{CANARY}1\ntwo,{CANARY}2\nthree,{CANARY}3\n"),
+    )
+    .expect("writable");
+    let text = with_target(
+        "  brokers: { urls: [mqtt://h] }\n  auth: { username: '{id}', password: '${file:pw}-{token}', csv: tokens.csv }\n",
+    );
+    let plan = parse(&text, folder.path()).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(!format!("{plan:?}").contains(CANARY));
+    let Target::Brokers(brokers) = &plan.target else {
+        panic!("the target is brokers");
+    };
+    assert_eq!(brokers.auth.tokens.len(), 2);
+    assert_eq!(brokers.auth.tokens[1].0, "two");
+    assert_eq!(brokers.auth.tokens[1].1.0, format!("{CANARY}2"));
+    let names = fleetstorm::scenario::template::Names {
+        cohort: "m",
+        index_in_cohort: 1,
+        index: 1,
+        node: 0,
+        run: 0,
+        credentials: Some(("two", "t")),
+    };
+    let password = brokers.auth.password.as_ref().expect("there is one");
+    assert_eq!(password.to_text(&names), format!("{CANARY}-t"));
+}
+
+#[test]
+fn ignored_secrets_need_not_be_there() {
+    let text = with_target(
+        "  brokers: { urls: [mqtt://h] }\n  auth: { username: '{id}', password: '${env:FLEETSTORM_NOT_SET}', csv: none.csv }\n",
+    );
+    let overrides = Overrides::default();
+    file::parse(
+        "s.yaml",
+        &text,
+        Path::new("/nowhere"),
+        &overrides,
+        Secrets::Ignore,
+    )
+    .unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert!(parse(&text, Path::new("/nowhere")).is_err());
+}
