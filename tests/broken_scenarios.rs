@@ -24,8 +24,11 @@ fn errors_of(name: &str) -> ScenarioErrors {
     }
 }
 
+/// Line, column and a part of the fix of each mistake.
+type Mistakes = &'static [(usize, usize, &'static str)];
+
 /// File, then for each mistake line, column and a part of the fix.
-const TABLE: &[(&str, &[(usize, usize, &str)])] = &[
+const TABLE: &[(&str, Mistakes)] = &[
     (
         "after-no-fault",
         &[(11, 79, "no phase has one: add `faults` to it")],

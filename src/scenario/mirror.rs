@@ -136,6 +136,7 @@ pub(super) struct Client {
 /// The wait before attempt k (from 0) after a failure, with v = min(cap, base * 2^k).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(transform = super::schema::bare_words)]
 pub(super) enum Backoff {
     /// Always the same.
     Fixed(At<Time>),

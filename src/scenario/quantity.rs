@@ -129,7 +129,11 @@ pub(super) fn parse_share(text: &str) -> Result<f64, (String, String)> {
             "write a share from 0% to 100%".into(),
         ));
     }
-    Ok(percent / 100.0)
+    // Moving the decimal point in the text gives the number nearest to what was written: dividing
+    // 99.9 by 100 is a hair above 0.999, and an objective would miss its own limit.
+    Ok(format!("{}e-2", number.trim())
+        .parse()
+        .unwrap_or(percent / 100.0))
 }
 
 fn not_a(what: &str, text: &str, example: &str) -> (String, String) {
@@ -289,6 +293,8 @@ mod tests {
         }
         assert_eq!(parse_share("30%"), Ok(0.3));
         assert_eq!(parse_share("100%"), Ok(1.0));
+        assert_eq!(parse_share("99.9%"), Ok(0.999));
+        assert_eq!(parse_share("99.95 %"), Ok(0.9995));
         for text in ["101%", "-1%", "NaN%", "0.3", "30", "%", "inf%"] {
             assert!(parse_share(text).is_err(), "{text}");
         }

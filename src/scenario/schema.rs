@@ -11,9 +11,39 @@ pub fn json() -> String {
     let schema = SchemaSettings::draft07()
         .into_generator()
         .into_root_schema_for::<File>();
+    let mut schema = schema.to_value();
+    without_null(&mut schema);
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema is plain JSON");
     text.push('\n');
     text
+}
+
+/// Whoever leaves a key away leaves it away: `null` in each optional value's schema would only
+/// make an editor's messages and completions worse.
+fn without_null(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            let only = map.get_mut("anyOf").and_then(Value::as_array_mut);
+            if let Some(choices) = only {
+                choices.retain(|choice| *choice != json!({ "type": "null" }));
+                if let [Value::Object(one)] = choices.as_slice() {
+                    let one = one.clone();
+                    map.remove("anyOf");
+                    map.extend(one);
+                }
+            }
+            if let Some(Value::Array(types)) = map.get("type")
+                && let [one, Value::String(null)] = types.as_slice()
+                && null == "null"
+            {
+                let one = one.clone();
+                map.insert("type".into(), one);
+            }
+            map.values_mut().for_each(without_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// A word alone means all its settings at their defaults, so `aligned` stands beside
@@ -31,4 +61,4 @@ pub(super) fn bare_words(schema: &mut Schema) {
 }
 
 /// Words that have no defaults for all settings.
-const NEEDS_SETTINGS: [&str; 2] = ["ack_delay", "drop_ack"];
+const NEEDS_SETTINGS: [&str; 3] = ["ack_delay", "drop_ack", "fixed"];

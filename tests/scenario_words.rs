@@ -1,0 +1,503 @@
+//! Every word of a scenario file, and what it becomes in the plan; defaults; the command line's
+//! overrides.
+
+use fleetstorm::mqtt::packet::QoS;
+use fleetstorm::scenario::file::{self, Overrides, Secrets};
+use fleetstorm::scenario::plan::{
+    BackendFault, Backoff, BackoffShape, BrokerUrl, DropAck, Field, Payload, PhaseShape, Plan,
+    Schedule, Sessions, Step, Target, Topology, WhenLate,
+};
+use fleetstorm::scenario::slo::{Bound, Indicator, Limit, Statistic, Window};
+use std::path::Path;
+use std::time::Duration;
+
+fn with(text: &str, overrides: &Overrides) -> Result<Plan, String> {
+    file::parse(
+        "words.yaml",
+        text,
+        Path::new("."),
+        overrides,
+        Secrets::Resolve,
+    )
+    .map_err(|errors| errors.to_string())
+}
+
+fn plan(text: &str) -> Plan {
+    with(text, &Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A scenario with `client` and `telemetry` of its one cohort.
+fn one(client: &str, telemetry: &str) -> String {
+    format!(
+        "name: one\nfleet:\n  - {{ cohort: m, devices: 10, client: {client}, telemetry: [{telemetry}] }}\nphases: [{{ name: ramp, power_on: {{ rate: 7/s }} }}]\n"
+    )
+}
+
+#[test]
+fn defaults() {
+    let plan = plan(&one("{}", "{ stream: s, topic: \"{device}\", every: 60s }"));
+    assert_eq!((plan.seed, plan.drain), (42, secs(30)));
+    let Target::Embedded(embedded) = &plan.target else {
+        panic!("the default target is embedded");
+    };
+    assert_eq!((embedded.nodes, embedded.accept_queue), (1, 100_000));
+    let client = &plan.cohorts[0].client;
+    assert_eq!(client.connect_timeout, secs(10));
+    assert_eq!(client.ping_timeout, secs(10));
+    assert_eq!((client.keep_alive_s, client.inflight), (60, 16));
+    let shape = BackoffShape::FullJitter {
+        base: secs(1),
+        cap: secs(30),
+    };
+    let give_up_after = None;
+    assert_eq!(
+        client.backoff,
+        Backoff {
+            shape,
+            give_up_after
+        }
+    );
+    assert!(plan.cohorts[0].session.clean);
+    let stream = &plan.streams[0];
+    assert_eq!((stream.qos, stream.retain), (QoS::AtLeastOnce, false));
+    assert_eq!(stream.when_late, WhenLate::Send);
+    assert_eq!(stream.ack_timeout, secs(30));
+    assert_eq!(stream.payload, Payload::Bytes(64));
+    let phase = PhaseShape::Uniform;
+    assert_eq!(
+        stream.schedule,
+        Schedule::Every {
+            period: secs(60),
+            phase
+        }
+    );
+    assert_eq!((plan.observe.devices, plan.observe.ledger), (10, true));
+    assert_eq!(plan.observe.stamp_field, "_fs");
+    // 10 devices at 7/s take 1.43 s.
+    assert_eq!(plan.phases[0].length, secs(2));
+}
+
+#[test]
+fn backoffs() {
+    let (base, cap) = (secs(2), secs(9));
+    let table = [
+        ("{ fixed: 5s }", BackoffShape::Fixed(secs(5))),
+        (
+            "{ no_jitter: { base: 2s, cap: 9s } }",
+            BackoffShape::NoJitter { base, cap },
+        ),
+        (
+            "{ full_jitter: { base: 2s, cap: 9s } }",
+            BackoffShape::FullJitter { base, cap },
+        ),
+        (
+            "{ equal_jitter: { base: 2s, cap: 9s } }",
+            BackoffShape::EqualJitter { base, cap },
+        ),
+        (
+            "{ decorrelated_jitter: { base: 2s, cap: 9s } }",
+            BackoffShape::DecorrelatedJitter { base, cap },
+        ),
+        (
+            "equal_jitter",
+            BackoffShape::EqualJitter {
+                base: secs(1),
+                cap: secs(30),
+            },
+        ),
+    ];
+    for (text, shape) in table {
+        let client = format!("{{ backoff: {text}, give_up_after: 3 }}");
+        let backoff = plan(&one(&client, "")).cohorts[0].client.backoff;
+        let give_up_after = Some(3);
+        assert_eq!(
+            backoff,
+            Backoff {
+                shape,
+                give_up_after
+            },
+            "{text}"
+        );
+    }
+    for text in [
+        "fixed",
+        "{ fixed: 0s }",
+        "{ full_jitter: { base: 9s, cap: 2s } }",
+        "{ a: 1, b: 2 }",
+        "[]",
+    ] {
+        let errors = with(
+            &one(&format!("{{ backoff: {text} }}"), ""),
+            &Overrides::default(),
+        );
+        assert!(errors.is_err(), "{text}");
+    }
+}
+
+#[test]
+fn schedules_and_payloads() {
+    let aligned = |jitter| Schedule::Every {
+        period: secs(60),
+        phase: PhaseShape::Aligned { jitter },
+    };
+    let boot = Schedule::Every {
+        period: secs(60),
+        phase: PhaseShape::Boot,
+    };
+    let table = [
+        ("every: 60s, phase: aligned", aligned(secs(0))),
+        (
+            "every: 60s, phase: { aligned: { jitter: 15s } }",
+            aligned(secs(15)),
+        ),
+        ("every: 60s, phase: boot", boot),
+        ("poisson: 1/min", Schedule::Poisson { mean_gap: secs(60) }),
+    ];
+    for (text, schedule) in table {
+        let stream = format!("{{ stream: s, topic: \"{{device}}\", {text} }}");
+        assert_eq!(
+            plan(&one("{}", &stream)).streams[0].schedule,
+            schedule,
+            "{text}"
+        );
+    }
+    let stream = r#"{ stream: s, topic: "{device}", every: 1s, when_late: latest, payload: { json: {
+        w: { walk: { step: 1.5, min: -2, max: 3 } }, u: { uniform: { min: 0, max: 1 } }, n: counter,
+        c: { constant: { a: [1, true, "x"] } } } } }"#;
+    let stream = plan(&one("{}", stream)).streams[0].clone();
+    assert_eq!(stream.when_late, WhenLate::Latest);
+    let walk = Field::Walk {
+        step: 1.5,
+        min: -2.0,
+        max: 3.0,
+    };
+    let uniform = Field::Uniform { min: 0.0, max: 1.0 };
+    let constant = Field::Constant(r#"{"a":[1,true,"x"]}"#.into());
+    assert_eq!(
+        stream.payload,
+        Payload::Json(vec![
+            ("w".into(), walk),
+            ("u".into(), uniform),
+            ("n".into(), Field::Counter),
+            ("c".into(), constant),
+        ])
+    );
+}
+
+#[test]
+fn sessions_and_steps() {
+    let text = r#"
+name: one
+fleet:
+  - cohort: m
+    devices: 10
+    session: { clean: false, will: { topic: "d/{device}", payload: gone, qos: 1, retain: true } }
+    on_connect:
+      - { subscribe: { topic: "d/{device}/+/#", qos: 1 } }
+      - { publish: { topic: "d/{device}", payload: '{"on":true}', qos: 1, retain: true } }
+phases: [{ name: ramp, power_on: { rate: 7/s } }]
+"#;
+    let plan = plan(text);
+    let cohort = &plan.cohorts[0];
+    assert!(!cohort.session.clean);
+    let will = cohort.session.will.as_ref().expect("it has one");
+    assert_eq!((will.qos, will.retain), (QoS::AtLeastOnce, true));
+    assert!(matches!(
+        &cohort.on_connect[0],
+        Step::Subscribe {
+            qos: QoS::AtLeastOnce,
+            ..
+        }
+    ));
+    let Step::Publish {
+        payload, retain, ..
+    } = &cohort.on_connect[1]
+    else {
+        panic!("the second step is a publish");
+    };
+    assert!(*retain);
+    let names = fleetstorm::scenario::template::Names {
+        cohort: "m",
+        index_in_cohort: 0,
+        index: 0,
+        node: 0,
+        run: 0,
+        credentials: None,
+    };
+    assert_eq!(payload.to_text(&names), r#"{"on":true}"#);
+}
+
+/// Two nodes, a phase of 60 s after a ramp of 2 s, with `faults` in it.
+fn faulty(faults: &str) -> String {
+    format!(
+        "name: one\ntarget: {{ embedded: {{ nodes: 2 }} }}\nfleet: [{{ cohort: m, devices: 10 }}]\nphases:\n  - {{ name: ramp, power_on: {{ rate: 7/s }} }}\n  - {{ name: storm, for: 60s, faults: [{faults}] }}\n"
+    )
+}
+
+#[test]
+fn faults_and_their_windows() {
+    let restart = |sessions| BackendFault::Restart { sessions };
+    let table = [
+        (
+            "{ backend: { restart: { node: 1 } } }",
+            Some(1),
+            2,
+            62,
+            restart(Sessions::Keep),
+        ),
+        ("{ backend: restart }", None, 2, 62, restart(Sessions::Keep)),
+        (
+            "{ at: 5s, backend: { restart: { down: 10s, sessions: forget } } }",
+            None,
+            7,
+            17,
+            restart(Sessions::Forget),
+        ),
+        (
+            "{ at: 5s, for: 3s, backend: { refuse: { node: 0 } } }",
+            Some(0),
+            7,
+            10,
+            BackendFault::Refuse,
+        ),
+        (
+            "{ at: 50s, backend: stall }",
+            None,
+            52,
+            62,
+            BackendFault::Stall,
+        ),
+        (
+            "{ backend: pause_accepting }",
+            None,
+            2,
+            62,
+            BackendFault::PauseAccepting,
+        ),
+        (
+            "{ backend: { ack_delay: { delay: 10ms } } }",
+            None,
+            2,
+            62,
+            BackendFault::AckDelay(Duration::from_millis(10)),
+        ),
+        (
+            "{ backend: { drop_ack: { share: 1% } } }",
+            None,
+            2,
+            62,
+            BackendFault::DropAck(DropAck::Share(0.01)),
+        ),
+        (
+            "{ backend: { drop_ack: { count: 5, node: 1 } } }",
+            Some(1),
+            2,
+            62,
+            BackendFault::DropAck(DropAck::Count(5)),
+        ),
+    ];
+    for (text, node, start, clear, kind) in table {
+        let fault = plan(&faulty(text)).faults[0].clone();
+        assert_eq!((fault.node, fault.phase), (node, 1), "{text}");
+        assert_eq!(
+            (fault.start, fault.clear),
+            (secs(start), secs(clear)),
+            "{text}"
+        );
+        assert_eq!(fault.kind, kind, "{text}");
+    }
+    let wrong = [
+        "{ backend: { ack_delay: {} } }",
+        "{ backend: ack_delay }",
+        "{ backend: { drop_ack: {} } }",
+        "{ backend: { drop_ack: { share: 1%, count: 1 } } }",
+        "{ at: 60s, backend: stall }",
+        "{ at: 50s, for: 11s, backend: stall }",
+        "{ for: 0s, backend: stall }",
+        "{ for: 5s, backend: { restart: { down: 5s } } }",
+        "{ backend: { stall: { node: 2 } } }",
+        "{ at: 5s }",
+        "{ backend: { lose: {} } }",
+    ];
+    for text in wrong {
+        assert!(
+            with(&faulty(text), &Overrides::default()).is_err(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn faults_are_sorted_by_start() {
+    let faults = "{ at: 9s, backend: stall }, { at: 3s, backend: refuse }";
+    let starts: Vec<Duration> = plan(&faulty(faults))
+        .faults
+        .iter()
+        .map(|f| f.start)
+        .collect();
+    assert_eq!(starts, [secs(5), secs(11)]);
+}
+
+#[test]
+fn another_target_excludes_backend_faults_and_names_the_line() {
+    let overrides = Overrides {
+        targets: vec!["mqtt://127.0.0.1".into()],
+        ..Overrides::default()
+    };
+    let errors = with(&faulty("{ backend: stall }"), &overrides).expect_err("not embedded");
+    assert!(errors.starts_with("words.yaml:6:"), "{errors}");
+    assert!(errors.contains("--target"), "{errors}");
+}
+
+#[test]
+fn brokers() {
+    let brokers = |rest: &str| {
+        format!(
+            "name: one\nfleet: [{{ cohort: m, devices: 10 }}]\nphases: [{{ name: ramp, power_on: {{ rate: 7/s }} }}]\ntarget:\n  brokers: {{ urls: [mqtt://a, \"mqtt://[::1]:1884\"]{rest} }}\n  auth: {{ username: \"{{device}}\" }}\n"
+        )
+    };
+    let scenario = brokers(", topology: cluster");
+    let url = |host: &str, port| BrokerUrl {
+        host: host.into(),
+        port,
+    };
+    let Target::Brokers(found) = plan(&scenario).target else {
+        panic!("the target is brokers");
+    };
+    assert_eq!(found.urls, [url("a", 1883), url("::1", 1884)]);
+    assert_eq!(found.topology, Topology::Cluster);
+    assert!(found.auth.username.is_some());
+    let overrides = Overrides {
+        targets: vec!["mqtt://b".into()],
+        ..Overrides::default()
+    };
+    let Ok(Target::Brokers(found)) = with(&scenario, &overrides).map(|plan| plan.target) else {
+        panic!("the target is brokers");
+    };
+    assert_eq!(found.urls, [url("b", 1883)]);
+    assert_eq!(found.topology, Topology::Cluster);
+    assert!(found.auth.username.is_some());
+    assert!(!plan(&brokers("")).target.is_cluster());
+}
+
+#[test]
+fn objectives() {
+    let table = [
+        (
+            "connect.success, at_least: 99.9%",
+            Statistic::Value,
+            Bound::AtLeast(Limit::Ratio(0.999)),
+            Window::Run,
+        ),
+        (
+            "e2e.latency, percentile: 99.9, at_most: 1s, during: [storm, ramp]",
+            Statistic::Percentile(99.9),
+            Bound::AtMost(Limit::Time(secs(1))),
+            Window::During(vec![0, 1]),
+        ),
+        (
+            "reconnect.time, percentile: 50, at_most: 1min, after: storm",
+            Statistic::Percentile(50.0),
+            Bound::AtMost(Limit::Time(secs(60))),
+            Window::After(1),
+        ),
+        (
+            "reconnect.stranded, at_most: 3, after: storm",
+            Statistic::Value,
+            Bound::AtMost(Limit::Count(3)),
+            Window::After(1),
+        ),
+        (
+            "delivery.reordered, at_most: 0",
+            Statistic::Value,
+            Bound::AtMost(Limit::Count(0)),
+            Window::Run,
+        ),
+    ];
+    for (text, statistic, bound, window) in table {
+        let scenario = format!(
+            "{}slos: [{{ name: x, indicator: {text} }}]\n",
+            faulty("{ backend: stall }")
+        );
+        let found = plan(&scenario).objectives[0].clone();
+        assert_eq!((found.statistic, found.bound), (statistic, bound), "{text}");
+        assert_eq!(found.window, window, "{text}");
+        assert!(text.starts_with(found.indicator.name()));
+    }
+    let wrong = [
+        "connect.latency, at_most: 1s",
+        "connect.latency, percentile: 0, at_most: 1s",
+        "connect.latency, percentile: 101, at_most: 1s",
+        "connect.latency, percentile: 99, at_most: 1s, after: storm",
+        "connect.latency, percentile: 99, at_least: 1s",
+        "connect.latency, percentile: 99",
+        "connect.latency, share: 99%, at_most: 1s",
+        "connect.success, at_least: 2",
+        "reconnect.time, share: 99%, at_most: 60s",
+        "reconnect.time, share: 99%, at_most: 60s, during: [storm]",
+        "delivery.lost, at_most: 0, during: [storm]",
+        "delivery.lost, at_most: -1",
+        "delivery.lost, at_most: 0, at_least: 0",
+        "fleet.availability, at_least: 101%",
+    ];
+    for text in wrong {
+        let scenario = format!(
+            "{}slos: [{{ name: x, indicator: {text} }}]\n",
+            faulty("{ backend: stall }")
+        );
+        assert!(with(&scenario, &Overrides::default()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn every_indicator_has_its_word() {
+    for indicator in Indicator::ALL {
+        let scenario = format!(
+            "{}slos: [{{ name: x, indicator: {} }}]\n",
+            faulty("{ backend: stall }"),
+            indicator.name()
+        );
+        let errors = with(&scenario, &Overrides::default()).expect_err("it has no limit");
+        assert!(!errors.contains("unknown"), "{errors}");
+    }
+}
+
+#[test]
+fn devices_are_scaled_or_refused() {
+    let text = "name: one\nfleet: [{ cohort: a, devices: 70 }, { cohort: b, devices: 30 }]\nphases: [{ name: ramp, power_on: { rate: 100/s } }]\nobserve: { share: 25% }\n";
+    let scaled = |devices| {
+        let devices = Some(devices);
+        with(
+            text,
+            &Overrides {
+                devices,
+                ..Overrides::default()
+            },
+        )
+    };
+    let plan = scaled(1_001).unwrap_or_else(|errors| panic!("{errors}"));
+    let sizes: Vec<u32> = plan.cohorts.iter().map(|cohort| cohort.devices).collect();
+    assert_eq!(sizes, [701, 300]);
+    assert_eq!(plan.observe.devices, 250);
+    let observed = (0..plan.devices())
+        .filter(|device| plan.observed(*device))
+        .count();
+    assert_eq!(observed, 250);
+    let errors = scaled(1).expect_err("two cohorts");
+    assert!(errors.contains("--devices 1"), "{errors}");
+}
+
+#[test]
+fn a_second_phase_powers_on_the_rest() {
+    let text = "name: one\nfleet: [{ cohort: a, devices: 100, attributes: { r: { n: 25%, s: 75% } } }]\nphases:\n  - { name: north, power_on: { rate: 10/s, where: { r: n } } }\n  - { name: rest, power_on: { rate: 10/s } }\n";
+    let plan = plan(text);
+    assert_eq!(plan.phases[0].length, secs(3));
+    assert_eq!(plan.phases[1].length, secs(8));
+    let twice = format!("{text}  - {{ name: again, power_on: {{ rate: 10/s }} }}\n");
+    let errors = with(&twice, &Overrides::default()).expect_err("nobody is left");
+    assert!(errors.contains("already have power"), "{errors}");
+}
