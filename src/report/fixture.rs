@@ -15,6 +15,7 @@ use crate::stats::recorder::{
 use crate::stats::series::{Counters, Gauges, GeneratorRow, Metric, Percentiles, Row};
 use crate::time::Instant;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// T0 on the run's axis.
@@ -54,6 +55,11 @@ pub(super) fn at_s(s: u64) -> Instant {
 
 /// A run of 10 000 devices through ramp, steady, restart and recovery that meets everything.
 pub(super) fn quickstart() -> RunData {
+    static RUN: LazyLock<RunData> = LazyLock::new(make_quickstart);
+    RUN.clone()
+}
+
+fn make_quickstart() -> RunData {
     let mut run = RunData::new(SCENARIO.to_owned(), plan(), header());
     run.started = Some((START, "2026-03-14T09:26:53Z".to_owned()));
     run.series.rows = (0..145).map(second).collect();

@@ -3,8 +3,9 @@
 
 use super::data::RunData;
 use super::units;
-use super::value::{Generator, Objective, Rule, RunVerdict, Verdict, Worker};
+use super::value::{Generator, Objective, Rule, RunVerdict, Verdict, Worker, worst_first};
 use super::window;
+use super::words;
 use crate::scenario::slo::{Bound, Indicator, Limit};
 use crate::stats::recorder::ErrorKind;
 use crate::stats::series::{GeneratorRow, Metric};
@@ -20,6 +21,9 @@ pub const LAG_SECONDS_SHARE: f64 = 0.01;
 pub const SILENCE_S: u32 = 3;
 /// CPU of a worker above this (percent of one core) is a warning, no verdict.
 pub const CPU_WARNING_PERCENT: f32 = 80.0;
+
+/// Name of the rule about [`RunData::lost`].
+const LOST: &str = "Lost processes";
 
 /// Reasons listed before "and N more".
 const REASONS_SHOWN: usize = 20;
@@ -61,10 +65,11 @@ pub(super) fn judge(run: &RunData, objectives: &[Objective], generator: &Generat
         ));
     }
     reasons.extend(invalid);
-    for verdict in [Verdict::Fail, Verdict::Inconclusive, Verdict::NoData] {
-        let those = objectives.iter().filter(|o| o.verdict == verdict);
-        reasons.extend(those.map(|o| format!("{} {}: {}", verdict.word(), o.name, o.reason)));
-    }
+    let unmet = worst_first(objectives).into_iter();
+    reasons.extend(unmet.filter(|o| o.verdict != Verdict::Pass).map(|o| {
+        let verdict = o.verdict.word().replace('_', " ");
+        format!("{verdict} “{}”: {}", o.name, o.reason)
+    }));
     if objectives.is_empty() {
         reasons.push("the scenario has no objective".to_owned());
     }
@@ -206,8 +211,8 @@ fn rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
         })
         .collect();
     rules.push(Rule {
-        name: "lost processes",
-        limit: "none".to_owned(),
+        name: LOST,
+        limit: "no worker or backend node ends before its time".to_owned(),
         measured: if lost.is_empty() {
             "none".to_owned()
         } else {
@@ -219,12 +224,19 @@ fn rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
     rules
 }
 
+fn none_or(count: u64) -> String {
+    match count {
+        0 => "none".to_owned(),
+        n => units::count(n),
+    }
+}
+
 fn generator_rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
     let judged = generator.judged_worker_seconds;
     let silent = silences(run);
     vec![
         Rule {
-            name: "driver lag",
+            name: "Driver lag",
             limit: format!(
                 "p99 ≤ {} in at least {} of the judged worker-seconds",
                 units::time_us(generator.lag_limit_us),
@@ -246,13 +258,13 @@ fn generator_rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
             holds: judged > 0 && generator.over_share <= LAG_SECONDS_SHARE,
         },
         Rule {
-            name: "the generator's own errors",
+            name: "The generator's own errors",
             limit: "no lack of descriptors, ports or socket buffers".to_owned(),
-            measured: units::count(generator.own_errors),
+            measured: none_or(generator.own_errors),
             holds: generator.own_errors == 0,
         },
         Rule {
-            name: "silent workers",
+            name: "Silent workers",
             limit: format!("no gap over {SILENCE_S} s in a worker's record"),
             measured: if silent.is_empty() {
                 "none".to_owned()
@@ -296,17 +308,17 @@ fn silences(run: &RunData) -> Vec<String> {
 fn evidence_rules(run: &RunData) -> Vec<Rule> {
     let mut rules = vec![
         Rule {
-            name: "scenario",
+            name: "Scenario",
             limit: "its hash is the one recorded at the start".to_owned(),
             measured: if run.plan.hash == run.header.plan_hash {
-                "same".to_owned()
+                "unchanged".to_owned()
             } else {
                 "scenario.yaml was changed after the run".to_owned()
             },
             holds: run.plan.hash == run.header.plan_hash,
         },
         Rule {
-            name: "outcome",
+            name: "Outcome",
             limit: "the run recorded its end".to_owned(),
             measured: match (&run.outcome, &run.started) {
                 (Some(_), _) => "recorded".to_owned(),
@@ -319,7 +331,7 @@ fn evidence_rules(run: &RunData) -> Vec<Rule> {
             holds: run.outcome.is_some(),
         },
         Rule {
-            name: "series",
+            name: "Series",
             limit: "every file is there and undamaged".to_owned(),
             measured: run.damaged.clone().unwrap_or_else(|| "complete".to_owned()),
             holds: run.damaged.is_none(),
@@ -331,7 +343,7 @@ fn evidence_rules(run: &RunData) -> Vec<Rule> {
             .filter(|b| !b.balance())
             .count();
         rules.push(Rule {
-            name: "books",
+            name: "Books",
             limit: "both equations hold in every stream and phase".to_owned(),
             measured: if off == 0 {
                 "balanced".to_owned()
@@ -344,7 +356,7 @@ fn evidence_rules(run: &RunData) -> Vec<Rule> {
             holds: off == 0,
         });
         rules.push(Rule {
-            name: "schedule",
+            name: "Schedule",
             limit: "planned by events = planned by arithmetic".to_owned(),
             measured: if totals.schedule_agrees {
                 "agrees"
@@ -355,9 +367,9 @@ fn evidence_rules(run: &RunData) -> Vec<Rule> {
             holds: totals.schedule_agrees,
         });
         rules.push(Rule {
-            name: "histogram range",
+            name: "Histogram range",
             limit: "no value outside 1 µs to 1 h".to_owned(),
-            measured: units::count(totals.out_of_range),
+            measured: none_or(totals.out_of_range),
             holds: totals.out_of_range == 0,
         });
     }
@@ -369,12 +381,15 @@ fn invalid_reasons(run: &RunData, generator: &Generator) -> Vec<String> {
     // A lost process explains what else is off, so it comes first.
     for (process, at, how) in &run.lost {
         let at = units::clock_tenths_s(run.seconds_of(*at));
-        reasons.push(format!("{process} was lost at {at}: {how}"));
+        reasons.push(format!(
+            "{} was lost at {at}: {how}",
+            words::capitalized(process)
+        ));
     }
     for rule in generator.rules.iter().filter(|r| !r.holds) {
-        if rule.name != "lost processes" {
+        if rule.name != LOST {
             reasons.push(format!(
-                "{}: {} (wanted: {})",
+                "{}: {} (must hold: {})",
                 rule.name, rule.measured, rule.limit
             ));
         }
@@ -447,55 +462,36 @@ fn sentence(
     objectives: &[Objective],
     reasons: &[String],
 ) -> String {
-    let with = |verdict: Verdict| -> Vec<&Objective> {
-        objectives.iter().filter(|o| o.verdict == verdict).collect()
-    };
-    let used = |o: &&&Objective| o.limit_used.unwrap_or(f64::INFINITY);
-    let worst = |those: &[&Objective]| -> String {
-        let worst = those.iter().max_by(|a, b| used(a).total_cmp(&used(b)));
-        worst.map_or_else(String::new, |o| {
-            format!("{} ({}): {}", o.name, o.window, o.reason)
-        })
-    };
     let all = objectives.len();
+    let sorted = worst_first(objectives);
+    let count = |verdict| objectives.iter().filter(|o| o.verdict == verdict).count();
+    let worst = sorted.first().map_or_else(String::new, |o| {
+        format!("“{}” ({}): {}", o.name, o.window, o.reason)
+    });
     match verdict {
         RunVerdict::Interrupted => format!(
-            "{}; what follows covers only the part that ran.",
+            "The run was {}; what follows covers only the part that ran.",
             reasons.first().map_or("stopped", String::as_str)
         ),
         RunVerdict::Invalid => format!(
-            "The run proves nothing: {}.",
+            "The run proves nothing. {}.",
             reasons
                 .first()
-                .map_or("the evidence is incomplete", String::as_str)
+                .map_or("The evidence is incomplete", String::as_str)
         ),
-        RunVerdict::Fail => {
-            let failed = with(Verdict::Fail);
-            let which = if failed.len() == 1 {
-                "It is"
-            } else {
-                "The worst is"
-            };
-            format!(
-                "{} of {all} objectives failed. {which} {}.",
-                failed.len(),
-                worst(&failed)
-            )
+        RunVerdict::Fail => format!(
+            "{} of {} failed; the worst is {worst}.",
+            count(Verdict::Fail),
+            units::counted(all as u64, "objective")
+        ),
+        RunVerdict::Inconclusive | RunVerdict::NoData if all == 0 => {
+            "Nothing was judged: the scenario has no objective.".to_owned()
         }
-        RunVerdict::Inconclusive | RunVerdict::NoData => {
-            let mut open = with(Verdict::Inconclusive);
-            open.extend(with(Verdict::NoData));
-            match open.first() {
-                None => "Nothing was judged: the scenario has no objective.".to_owned(),
-                Some(first) => format!(
-                    "{} of {all} objectives could not be decided, for example {} ({}): {}.",
-                    open.len(),
-                    first.name,
-                    first.window,
-                    first.reason
-                ),
-            }
-        }
+        RunVerdict::Inconclusive | RunVerdict::NoData => format!(
+            "{} of {} could not be decided, none failed; the first is {worst}.",
+            count(Verdict::Inconclusive) + count(Verdict::NoData),
+            units::counted(all as u64, "objective")
+        ),
         RunVerdict::Pass => {
             let closest = objectives
                 .iter()
@@ -503,7 +499,7 @@ fn sentence(
                 .max_by(|a, b| a.0.total_cmp(&b.0));
             let closest = closest.map_or_else(String::new, |(used, o)| {
                 format!(
-                    " Closest to its limit: {}, {} of it used.",
+                    " Closest to its limit: “{}”, {} of it used.",
                     o.name,
                     units::ratio_digits(used, 0)
                 )
@@ -520,3 +516,6 @@ fn sentence(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

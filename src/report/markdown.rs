@@ -1,7 +1,7 @@
 //! `summary.md`: what a merge request shows. GitHub-flavoured Markdown, every string escaped.
 
 use super::units;
-use super::value::{ALL_PHASES, Report, RunVerdict, Verdict};
+use super::value::{ALL_PHASES, Report, RunVerdict, Verdict, worst_first};
 use super::words::printable;
 use std::fmt::Write as _;
 
@@ -60,7 +60,7 @@ fn lines(report: &Report, out: &mut String) -> std::fmt::Result {
 fn objectives(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "| | objective | measure | target | value | n |")?;
     writeln!(out, "|---|---|---|---:|---:|---:|")?;
-    for objective in report.worst_first() {
+    for objective in worst_first(&report.objectives) {
         writeln!(
             out,
             "| {} {} | {} | `{}` {} {} | {} | {} | {} |",

@@ -17,6 +17,9 @@ use std::cmp::Ordering;
 /// Chance that a sample of the floor's size does not contain one value beyond the percentile.
 const FLOOR_RISK: f64 = 0.05;
 
+/// How an infinite time is printed.
+const NEVER: &str = "never";
+
 /// Events below which a percentile (0 < p <= 100) is neither printed nor judged: the smallest n
 /// with (p / 100)^n <= 5 %, so that with 95 % confidence the largest value bounds the percentile.
 /// p90: 29, p95: 59, p99: 299, p99.9: 2,995, p99.99: 29,956. The 100th is the maximum of what was
@@ -122,19 +125,9 @@ fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
             let incomplete = (!window::reached(run, &objective.window))
                 .then(|| "the run stopped before the end of the window".to_owned());
             let (verdict, why) = decide(meets, &value, incomplete);
-            let relation = match (is_at_most, meets) {
-                (true, true) => "is within",
-                (true, false) => "is above",
-                (false, true) => "reaches",
-                (false, false) => "is below",
-            };
-            let statistic = if result.statistic.is_empty() {
-                String::new()
-            } else {
-                format!("{}: ", result.statistic)
-            };
             result.reason = format!(
-                "{statistic}{value_text} {relation} {limit_text}{}{}",
+                "{}{}{}",
+                comparison(&result, is_at_most, meets, &value_text, &limit_text),
                 value.remark,
                 why.map(|w| format!("; {w}")).unwrap_or_default()
             );
@@ -147,6 +140,32 @@ fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
         }
     }
     result
+}
+
+/// `p99 is 412 ms, above the limit of 250 ms`.
+fn comparison(
+    objective: &Objective,
+    is_at_most: bool,
+    meets: bool,
+    value: &str,
+    limit: &str,
+) -> String {
+    let limit = match (is_at_most, meets) {
+        (true, true) => format!("within the limit of {limit}"),
+        (true, false) => format!("above the limit of {limit}"),
+        (false, true) => format!("at least the wanted {limit}"),
+        (false, false) => format!("below the wanted {limit}"),
+    };
+    match (objective.statistic.as_str(), value) {
+        ("", value) => format!("{value}, {limit}"),
+        (share, NEVER) if share.ends_with("devices") => {
+            format!("fewer than {share} came back at all, {limit}")
+        }
+        (share, value) if share.ends_with("devices") => {
+            format!("{share} were back after {value}, {limit}")
+        }
+        (percentile, value) => format!("{percentile} is {value}, {limit}"),
+    }
 }
 
 /// `incomplete` says why the window is cut short: then only what cannot be made good any more
@@ -178,22 +197,21 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
         Indicator::ConnectSuccess => connect_success(run, objective),
         Indicator::ReconnectTime => reconnect_time(run, objective),
         Indicator::ReconnectStranded => reconnect_stranded(run, objective),
-        Indicator::DeliveryLost => {
-            delivery(run, objective, |d| (d.lost, d.verified_acks, String::new()))
-        }
+        Indicator::DeliveryLost => delivery(run, objective, |d| {
+            let remark = format!(" (of {} verified)", units::count(d.verified_acks));
+            (d.lost, d.verified_acks, remark)
+        }),
         Indicator::DeliveryDuplicated => delivery(run, objective, |d| {
             let all = d.duplicated + d.duplicated_explained;
-            let remark = if d.duplicated_explained > 0 {
-                let explained = units::count(d.duplicated_explained);
-                format!(" ({explained} explained by a retransmission)")
-            } else {
-                String::new()
-            };
+            let explained = units::count(d.duplicated_explained);
+            let seen = units::count(d.seen);
+            let remark = format!(" (of {seen} seen; {explained} explained by a retransmission)");
             (all, d.seen, remark)
         }),
-        Indicator::DeliveryReordered => {
-            delivery(run, objective, |d| (d.reordered, d.seen, String::new()))
-        }
+        Indicator::DeliveryReordered => delivery(run, objective, |d| {
+            let remark = format!(" (of {} seen)", units::count(d.seen));
+            (d.reordered, d.seen, remark)
+        }),
         Indicator::FleetAvailability => availability(run, objective),
     }
 }
@@ -449,3 +467,6 @@ fn statistic_text(statistic: Statistic) -> String {
         Statistic::Value => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

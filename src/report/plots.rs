@@ -124,17 +124,25 @@ struct Line {
 }
 
 impl Line {
-    fn new(
-        ink: Ink,
-        name: &'static str,
-        points: &[Point],
-        of: impl Fn(&Point) -> Option<f64>,
-    ) -> Self {
+    /// A level at the end of each second.
+    fn level(ink: Ink, name: &'static str, points: &[Point], of: fn(&Point) -> u64) -> Self {
+        let of = |p: &Point| (p.at_s, Some(of(p) as f64));
         Self {
             ink,
             name,
             filled: false,
-            points: points.iter().map(|p| (p.at_s, of(p))).collect(),
+            points: points.iter().map(of).collect(),
+        }
+    }
+
+    /// Something counted or measured over each second, so it stands at the second's middle.
+    fn over(ink: Ink, name: &'static str, points: &[Point], of: fn(&Point) -> Option<u64>) -> Self {
+        let of = |p: &Point| (p.at_s - 0.5, of(p).map(|n| n as f64));
+        Self {
+            ink,
+            name,
+            filled: false,
+            points: points.iter().map(of).collect(),
         }
     }
 
@@ -148,37 +156,32 @@ impl Line {
 
 fn devices(points: &[Point]) -> [Line; 2] {
     [
-        Line::new(Ink::Wanted, "powered on", points, |p| {
-            Some(p.powered as f64)
-        }),
-        Line::new(Ink::Main, "connected", points, |p| Some(p.connected as f64)).filled(),
+        Line::level(Ink::Wanted, "powered on", points, |p| p.powered),
+        Line::level(Ink::Main, "connected", points, |p| p.connected).filled(),
     ]
 }
 
 fn connects(points: &[Point]) -> [Line; 2] {
     [
-        Line::new(Ink::Middle, "attempts", points, |p| Some(p.attempts as f64)),
-        Line::new(Ink::Main, "accepted", points, |p| Some(p.connects as f64)).filled(),
+        Line::over(Ink::Middle, "attempts", points, |p| Some(p.attempts)),
+        Line::over(Ink::Main, "accepted", points, |p| Some(p.connects)).filled(),
     ]
 }
 
 fn publishes(points: &[Point]) -> [Line; 3] {
+    let acked = "acknowledged or written";
     [
-        Line::new(Ink::Wanted, "planned", points, |p| Some(p.planned as f64)),
-        Line::new(Ink::Middle, "sent", points, |p| Some(p.sent as f64)),
-        Line::new(Ink::Main, "acknowledged or written", points, |p| {
-            Some(p.acked as f64)
-        })
-        .filled(),
+        Line::over(Ink::Wanted, "planned", points, |p| Some(p.planned)),
+        Line::over(Ink::Middle, "sent", points, |p| Some(p.sent)),
+        Line::over(Ink::Main, acked, points, |p| Some(p.acked)).filled(),
     ]
 }
 
 fn latencies(report: &Report) -> Plot {
-    let us = |v: Option<u64>| v.map(|us| us as f64);
     let lines = [
-        Line::new(Ink::Worst, "p99.9", &report.timeline, |p| us(p.p99_9_us)),
-        Line::new(Ink::Middle, "p99", &report.timeline, |p| us(p.p99_us)),
-        Line::new(Ink::Main, "p50", &report.timeline, |p| us(p.p50_us)),
+        Line::over(Ink::Worst, "p99.9", &report.timeline, |p| p.p99_9_us),
+        Line::over(Ink::Middle, "p99", &report.timeline, |p| p.p99_us),
+        Line::over(Ink::Main, "p50", &report.timeline, |p| p.p50_us),
     ];
     let title = "Time from schedule to acknowledgement (each second, log scale)";
     let mut plot = plot(report, title, false, true, &lines);
@@ -273,7 +276,7 @@ fn draw(report: &Report, is_first: bool, is_log: bool, lines: &[Line], svg: &mut
         let y = frame.y.at(tick);
         path(&area, vec![(LEFT, y), (WIDTH - RIGHT, y)], GRID, FINENESS)?;
         let text = if is_log {
-            units::time_us(tick as u64)
+            axis::decade(tick)
         } else {
             axis::short(tick)
         };

@@ -2,7 +2,7 @@
 //! report is.
 
 use super::units;
-use super::value::{Report, RunVerdict, Verdict};
+use super::value::{Report, RunVerdict, Verdict, worst_first};
 use super::words::printable;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -42,7 +42,7 @@ fn lines(report: &Report, dir: &Path, color: Color, out: &mut String) -> std::fm
     if report.objectives.len() + report.reasons.len() > 0 {
         writeln!(out)?;
     }
-    for objective in report.worst_first() {
+    for objective in worst_first(&report.objectives) {
         let word = format!("{:<12}", objective.verdict.word());
         writeln!(
             out,
@@ -61,7 +61,7 @@ fn lines(report: &Report, dir: &Path, color: Color, out: &mut String) -> std::fm
             let measured = printable(&rule.measured);
             writeln!(
                 out,
-                "  {} {}: {measured} (wanted: {})",
+                "  {} {}: {measured} (must hold: {})",
                 paint("✗", RED, color),
                 rule.name,
                 rule.limit

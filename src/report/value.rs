@@ -61,18 +61,15 @@ pub struct Report {
     pub timeline: Vec<Point>,
 }
 
-impl Report {
-    /// The objectives, worst first: by verdict, then by how much of the limit was used, then in
-    /// the scenario's order.
-    pub fn worst_first(&self) -> Vec<&Objective> {
-        let mut sorted: Vec<&Objective> = self.objectives.iter().collect();
-        sorted.sort_by(|a, b| {
-            let used = |o: &Objective| o.limit_used.unwrap_or(f64::INFINITY);
-            (a.verdict.severity().cmp(&b.verdict.severity()).reverse())
-                .then(used(b).total_cmp(&used(a)))
-        });
-        sorted
-    }
+/// The objectives, worst first: by verdict, then by how much of the limit was used, then in the
+/// scenario's order.
+pub fn worst_first(objectives: &[Objective]) -> Vec<&Objective> {
+    let mut sorted: Vec<&Objective> = objectives.iter().collect();
+    sorted.sort_by(|a, b| {
+        let used = |o: &Objective| o.limit_used.unwrap_or(f64::INFINITY);
+        (b.verdict.severity().cmp(&a.verdict.severity())).then(used(b).total_cmp(&used(a)))
+    });
+    sorted
 }
 
 /// Verdict of a run.

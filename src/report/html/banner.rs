@@ -2,7 +2,7 @@
 
 use super::{class, pill, run_class, spaced};
 use crate::report::units;
-use crate::report::value::{Objective, Report, RunVerdict, Verdict};
+use crate::report::value::{Objective, Report, RunVerdict, Verdict, worst_first};
 use crate::report::words::printable;
 use maud::{Markup, html};
 
@@ -62,10 +62,10 @@ pub(super) fn objectives(report: &Report) -> Markup {
             @if report.objectives.is_empty() { p { "The scenario names no objective." } }
             @else { div.scroll { table {
                 thead { tr {
-                    th { "Verdict" } th { "Objective" } th { "Measured as" }
+                    th { "Verdict" } th { "Objective" }
                     th.num { "Target" } th.num { "Value" } th.num { "Of limit" } th.num { "Evidence" }
                 } }
-                tbody { @for objective in report.worst_first() { (row(objective)) } }
+                tbody { @for objective in worst_first(&report.objectives) { (row(objective)) } }
             } } }
         }
     }
@@ -82,14 +82,14 @@ fn row(objective: &Objective) -> Markup {
             td { (pill(class(objective.verdict), &spaced(objective.verdict.word()))) }
             td.name {
                 strong { (printable(&objective.name)) }
-                @if objective.verdict != Verdict::Pass { span.sub { (printable(&objective.reason)) } }
-            }
-            td {
-                code { (objective.indicator) }
                 span.sub {
+                    code { (objective.indicator) } " "
                     (printable(&objective.statistic))
                     @if !objective.statistic.is_empty() { " " }
                     (printable(&objective.window))
+                }
+                @if objective.verdict != Verdict::Pass {
+                    span class={ "sub" (tone) } { (printable(&objective.reason)) }
                 }
             }
             td.num { (printable(&objective.target_text)) }
@@ -109,7 +109,7 @@ fn used(objective: &Objective) -> Markup {
         None => return html! { span.muted { "–" } },
     };
     let text = if share.is_infinite() {
-        "∞".to_owned()
+        "exceeded".to_owned()
     } else if share >= 100.0 {
         "> 10,000 %".to_owned()
     } else if share > 0.0 && share < 0.01 {

@@ -25,9 +25,9 @@ pub(super) fn recoveries(report: &Report) -> Markup {
                     td.name { (printable(&recovery.fault)) span.sub { (printable(&recovery.phase)) } }
                     td.num { (units::clock_tenths_s(recovery.clear_s)) }
                     (number(recovery.affected)) (number(recovery.recovered))
-                    td class=[(recovery.stranded > 0).then_some("num t-fail")] .num { (units::count(recovery.stranded)) }
+                    td class={ "num" @if recovery.stranded > 0 { " t-fail" } } { (units::count(recovery.stranded)) }
                     @for time in &recovery.times {
-                        td class=[time.us.is_none().then_some("t-fail")] .num { (time.us.map_or_else(|| "never".to_owned(), units::time_us)) }
+                        td class={ "num" @if time.us.is_none() { " t-fail" } } { (time.us.map_or_else(|| "never".to_owned(), units::time_us)) }
                     }
                 } } }
             } }

@@ -17,14 +17,14 @@ pub(super) fn section(report: &Report) -> Markup {
                 @if holds { "Yes: every rule below held. " } @else { "No: at least one rule below is broken. " }
                 "A generator that is late or short of resources measures itself, not the target; then the run is INVALID, whatever its figures say."
             }
-            div.scroll { table {
-                thead { tr { th { "" } th { "Rule" } th { "Must hold" } th { "This run" } } }
-                tbody { @for rule in &report.generator.rules { tr {
-                    td { @if rule.holds { (pill("is-pass", "OK")) } @else { (pill("is-void", "BROKEN")) } }
-                    td.nowrap { (rule.name) }
-                    td.muted { (printable(&rule.limit)) }
-                    td { (printable(&rule.measured)) }
-                } } }
+            ul.rules { @for rule in &report.generator.rules {
+                li class=(if rule.holds { "ok" } else { "broken" }) {
+                    span.mark aria-hidden="true" { (if rule.holds { "✓" } else { "✕" }) }
+                    strong { (rule.name) }
+                    @if !rule.holds { " " (pill("is-void", "BROKEN")) }
+                    div { (printable(&rule.measured)) }
+                    div.limit { "Must hold: " (printable(&rule.limit)) }
+                }
             } }
             h3 { "The books" }
             (books(report))

@@ -87,6 +87,16 @@ pub(super) fn decade_ticks(scale: &Scale) -> Vec<f64> {
     (low..=high).map(|power| 10f64.powi(power)).collect()
 }
 
+/// Label of a decade in microseconds: `100 µs`, `10 ms`, `1,000 s`.
+pub(super) fn decade(us: f64) -> String {
+    let (by, unit) = match us {
+        us if us < 1e3 => (1.0, "µs"),
+        us if us < 1e6 => (1e3, "ms"),
+        _ => (1e6, "s"),
+    };
+    format!("{} {unit}", units::count((us / by).round() as u64))
+}
+
 /// Round times from 0 to `end_s`.
 pub(super) fn clock_ticks(end_s: f64) -> Vec<f64> {
     let step = CLOCK_STEPS_S.iter().find(|s| end_s / **s <= CLOCK_TICKS);

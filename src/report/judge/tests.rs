@@ -1,0 +1,387 @@
+//! The run's verdict: every rule that makes it INVALID, the order of verdicts, and that missing
+//! evidence never passes.
+
+use super::*;
+use crate::report::assemble;
+use crate::report::fixture;
+use crate::report::objective;
+use crate::report::value::Report;
+use crate::stats::event::Cause;
+use crate::stats::recorder::ErrorCount;
+use crate::time::Duration;
+use proptest::prelude::*;
+
+type Change = fn(&mut RunData);
+
+fn report(change: Change) -> Report {
+    let mut run = fixture::quickstart();
+    change(&mut run);
+    assemble::report(&run)
+}
+
+fn totals(run: &mut RunData) -> &mut crate::stats::recorder::Totals {
+    &mut run.outcome.as_mut().expect("the fixture has one").totals
+}
+
+/// Makes the driver late in the first `n` worker-seconds of the judged phases.
+fn late(run: &mut RunData, n: usize) {
+    for row in run.series.generator.iter_mut().take(n) {
+        row.lag_p99_us = Some(12_501);
+    }
+}
+
+fn generator_error(run: &mut RunData) {
+    totals(run).errors.push(ErrorCount {
+        kind: ErrorKind::Attempt(Cause::GeneratorFds),
+        count: 1,
+        first: fixture::at_s(3),
+        last: fixture::at_s(3),
+        example_device: 0,
+    });
+}
+
+#[test]
+fn a_run_without_blemish_passes() {
+    let report = report(|_| {});
+    assert_eq!((report.verdict, report.exit_code), (RunVerdict::Pass, 0));
+    assert_eq!(report.reasons, Vec::<String>::new());
+    assert_eq!(report.warnings, Vec::<String>::new());
+    assert_eq!(
+        report.reason,
+        "All 5 objectives were met by 10,000 devices in 2 min 20 s. Closest to its limit: “availability”, 59 % of it used."
+    );
+}
+
+#[test]
+fn every_rule_makes_the_run_invalid_on_its_own() {
+    let cases: [(Change, &str); 13] = [
+        (
+            |run| late(run, 3),
+            "Driver lag: 3 of 280 worker-seconds over",
+        ),
+        (generator_error, "The generator's own errors: 1"),
+        (
+            |run| {
+                run.series
+                    .generator
+                    .retain(|row| row.worker != 1 || !(50..54).contains(&row.second))
+            },
+            "Silent workers: worker 1 from 0:50 to 0:54",
+        ),
+        (
+            |run| {
+                run.series
+                    .generator
+                    .retain(|row| row.worker != 1 || row.second < 130)
+            },
+            "Silent workers",
+        ),
+        (
+            |run| run.series.generator.clear(),
+            "no judged second has a record",
+        ),
+        (
+            |run| {
+                run.lost.push((
+                    "worker 1".into(),
+                    fixture::at_s(33),
+                    "killed by signal 9".into(),
+                ))
+            },
+            "Worker 1 was lost at 0:33.0: killed by signal 9",
+        ),
+        (
+            |run| {
+                run.lost.push((
+                    "backend node 0".into(),
+                    fixture::at_s(33),
+                    "exit status 1".into(),
+                ))
+            },
+            "Backend node 0 was lost at 0:33.0",
+        ),
+        (
+            |run| run.header.plan_hash = "f".repeat(64),
+            "scenario.yaml was changed",
+        ),
+        (
+            |run| run.outcome = None,
+            "Outcome: missing: the run was killed or ended abnormally after 2:25",
+        ),
+        (
+            |run| run.damaged = Some("series.csv, line 7: not a line".into()),
+            "Series: series.csv, line 7",
+        ),
+        (
+            |run| totals(run).books[1][2].sent += 1,
+            "Books: 1 of 8 do not balance",
+        ),
+        (
+            |run| totals(run).schedule_agrees = false,
+            "Schedule: differs",
+        ),
+        (|run| totals(run).out_of_range = 1, "Histogram range: 1"),
+    ];
+    for (change, reason) in cases {
+        let report = report(change);
+        assert_eq!(
+            report.verdict,
+            RunVerdict::Invalid,
+            "{reason}: {:?}",
+            report.reasons
+        );
+        assert_eq!(report.exit_code, 4);
+        let first = report.reasons.first().map_or("", String::as_str);
+        assert!(
+            report.reasons.iter().any(|r| r.contains(reason)),
+            "{reason}: {:?}",
+            report.reasons
+        );
+        assert!(report.reason.contains(first), "{}", report.reason);
+        assert!(report.generator.rules.iter().any(|rule| !rule.holds));
+    }
+}
+
+#[test]
+fn a_run_that_never_started_says_so() {
+    let report = report(|run| {
+        *run = RunData::new(
+            run.scenario_text.clone(),
+            run.plan.clone(),
+            run.header.clone(),
+        );
+    });
+    assert_eq!(report.verdict, RunVerdict::Invalid);
+    assert!(
+        report
+            .reasons
+            .iter()
+            .any(|r| r.contains("the run never started"))
+    );
+    assert!(
+        report
+            .objectives
+            .iter()
+            .all(|o| o.verdict == Verdict::NoData)
+    );
+}
+
+#[test]
+fn one_percent_of_late_seconds_is_allowed_and_only_judged_phases_count() {
+    // 280 judged worker-seconds: 2 are below 1 %, 3 above.
+    assert_eq!(report(|run| late(run, 2)).verdict, RunVerdict::Pass);
+    assert_eq!(report(|run| late(run, 3)).verdict, RunVerdict::Invalid);
+    let drain_late = report(|run| {
+        for row in run
+            .series
+            .generator
+            .iter_mut()
+            .filter(|row| row.second >= 140)
+        {
+            row.lag_p99_us = Some(900_000);
+        }
+    });
+    assert_eq!(drain_late.verdict, RunVerdict::Pass);
+    let only_steady = report(|run| {
+        late(run, 20);
+        run.plan
+            .objectives
+            .retain(|o| o.indicator == Indicator::PublishAckLatency);
+    });
+    assert_eq!(only_steady.generator.judged_worker_seconds, 120);
+    assert_eq!(only_steady.verdict, RunVerdict::Pass);
+}
+
+#[test]
+fn the_lag_limit_follows_the_tightest_latency_limit() {
+    assert_eq!(report(|_| {}).generator.lag_limit_us, 12_500);
+    let tight = report(|run| {
+        run.plan.objectives[1].bound = Bound::AtMost(Limit::Time(Duration::from_millis(10)));
+    });
+    assert_eq!(tight.generator.lag_limit_us, LAG_FLOOR_US);
+    // The limit on the recovery is no limit on a latency.
+    let none = report(|run| {
+        run.plan
+            .objectives
+            .retain(|o| o.indicator == Indicator::ReconnectTime)
+    });
+    assert_eq!(none.generator.lag_limit_us, LAG_FLOOR_US);
+}
+
+#[test]
+fn a_simulated_run_has_no_generator_to_doubt() {
+    let report = report(|run| {
+        run.header.mode = "simulated".to_owned();
+        run.series.generator.clear();
+    });
+    assert_eq!(report.verdict, RunVerdict::Pass);
+}
+
+#[test]
+fn verdicts_have_an_order() {
+    let fail: Change = |run| totals(run).delivery.lost = 1;
+    let open: Change = |run| totals(run).delivery.unverified = 1;
+    let nothing: Change = |run| run.plan.observe.devices = 0;
+    let cases: [(&[Change], RunVerdict, u8); 8] = [
+        (&[fail], RunVerdict::Fail, 99),
+        (&[open], RunVerdict::Inconclusive, 5),
+        (&[nothing], RunVerdict::NoData, 5),
+        (
+            &[fail, |run| totals(run).recoveries.clear()],
+            RunVerdict::Fail,
+            99,
+        ),
+        (
+            &[open, |run| totals(run).recoveries.clear()],
+            RunVerdict::Inconclusive,
+            5,
+        ),
+        (
+            &[fail, |run| totals(run).out_of_range = 1],
+            RunVerdict::Invalid,
+            4,
+        ),
+        (
+            &[
+                |run| totals(run).out_of_range = 1,
+                |run| run.interrupted = Some((fixture::at_s(9), 2)),
+            ],
+            RunVerdict::Interrupted,
+            130,
+        ),
+        (
+            &[
+                |run| run.outcome = None,
+                |run| run.interrupted = Some((fixture::at_s(9), 15)),
+            ],
+            RunVerdict::Interrupted,
+            143,
+        ),
+    ];
+    for (changes, verdict, code) in cases {
+        let mut run = fixture::quickstart();
+        changes.iter().for_each(|change| change(&mut run));
+        let report = assemble::report(&run);
+        assert_eq!(
+            (report.verdict, report.exit_code),
+            (verdict, code),
+            "{:?}",
+            report.reasons
+        );
+        assert!(!report.reasons.is_empty());
+    }
+}
+
+#[test]
+fn a_scenario_without_objectives_proves_nothing() {
+    let report = report(|run| run.plan.objectives.clear());
+    assert_eq!((report.verdict, report.exit_code), (RunVerdict::NoData, 5));
+    assert!(report.reason.contains("no objective"));
+}
+
+#[test]
+fn warnings_name_who_is_to_blame() {
+    let hot: Change = |run| {
+        run.series.generator[9].process.cpu_percent = 93.4;
+        run.header.targets = vec!["10.0.0.7:1883".to_owned()];
+    };
+    let remote = report(hot);
+    assert_eq!(remote.verdict, RunVerdict::Pass);
+    assert!(
+        remote.warnings[0]
+            .contains("worker 1 used more than 80 % of a core in 1 of 145 s (most: 93 %)")
+    );
+    assert!(
+        remote.warnings[0].contains("generator's own delay"),
+        "{:?}",
+        remote.warnings
+    );
+    let local = report(|run| run.series.generator[9].process.cpu_percent = 93.4);
+    assert!(
+        local.warnings[0].contains("same machine"),
+        "{:?}",
+        local.warnings
+    );
+    let rest = report(|run| {
+        run.warnings
+            .push((fixture::at_s(61), "listen queue overflowed".to_owned()));
+        run.outcome
+            .as_mut()
+            .expect("the fixture has one")
+            .drain_complete = false;
+        totals(run).delivery.corrupt = 2;
+        run.notes.push("events.jsonl: torn last line".to_owned());
+    });
+    assert_eq!(rest.warnings.len(), 4, "{:?}", rest.warnings);
+    assert!(rest.warnings[0].starts_with("1:01.0: listen queue"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is missing of what the objectives rest on, the run does not pass.
+    #[test]
+    fn no_run_with_missing_evidence_passes(missing in proptest::collection::vec(any::<bool>(), PARTS.len())) {
+        let mut run = fixture::quickstart();
+        for (remove, _) in PARTS.iter().zip(&missing).filter(|(_, missing)| **missing) {
+            remove(&mut run);
+        }
+        let objectives = objective::judge_all(&run);
+        let judged = judge(&run, &objectives, &watch(&run));
+        let is_whole = missing.iter().all(|missing| !missing);
+        prop_assert_eq!(judged.verdict == RunVerdict::Pass, is_whole, "{:?}", judged.reasons);
+        for objective in &objectives {
+            prop_assert!(objective.verdict != Verdict::Pass || objective.events > 0);
+        }
+    }
+
+    /// However few events there are, a percentile below its floor does not pass.
+    #[test]
+    fn no_percentile_below_its_floor_passes(n in 0u64..400, p in prop_oneof![Just(90.0), Just(95.0), Just(99.0), Just(99.9)]) {
+        let mut run = fixture::quickstart();
+        run.series.histograms.insert((Metric::AckResponse, 1), fixture::values(n, |_| 1_000));
+        run.plan.objectives.retain(|o| o.indicator == Indicator::PublishAckLatency);
+        run.plan.objectives[0].statistic = crate::scenario::slo::Statistic::Percentile(p);
+        let objectives = objective::judge_all(&run);
+        let judged = judge(&run, &objectives, &watch(&run));
+        prop_assert_eq!(judged.verdict == RunVerdict::Pass, n >= objective::sample_floor(p));
+        prop_assert_eq!(judged.verdict == RunVerdict::NoData, n == 0);
+    }
+}
+
+/// Removals of one part each of what the fixture's objectives rest on.
+const PARTS: [Change; 9] = [
+    |run| run.outcome = None,
+    |run| {
+        run.series
+            .histograms
+            .retain(|(metric, _), _| *metric != Metric::ConnectLatency)
+    },
+    |run| {
+        run.series
+            .histograms
+            .retain(|(metric, _), _| *metric != Metric::AckResponse)
+    },
+    |run| {
+        run.series
+            .histograms
+            .retain(|(metric, _), _| *metric != Metric::ReconnectTime)
+    },
+    |run| run.series.generator.clear(),
+    |run| run.plan.observe.devices = 0,
+    |run| {
+        if let Some(outcome) = &mut run.outcome {
+            outcome.totals.delivery = crate::stats::books::DeliveryCounts::default();
+        }
+    },
+    |run| {
+        if let Some(outcome) = &mut run.outcome {
+            outcome.totals.availability.clear();
+        }
+    },
+    |run| {
+        if let Some(outcome) = &mut run.outcome {
+            outcome.totals.recoveries.clear();
+        }
+    },
+];
