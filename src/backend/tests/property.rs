@@ -1,0 +1,201 @@
+//! The backend's account is exact whatever happens to it.
+
+use super::super::*;
+use super::{Q0, Q1, connect, publish, shape, with_will};
+use crate::mqtt::packet::Publish;
+use crate::scenario::plan::DropAck;
+use proptest::prelude::*;
+use std::time::Duration;
+
+fn any_fault() -> impl Strategy<Value = BackendFault> {
+    let ms = Duration::from_millis;
+    prop_oneof![
+        Just(BackendFault::Restart {
+            sessions: plan::Sessions::Keep
+        }),
+        Just(BackendFault::Restart {
+            sessions: plan::Sessions::Forget
+        }),
+        Just(BackendFault::Refuse),
+        Just(BackendFault::Stall),
+        (0..3_000u64).prop_map(move |d| BackendFault::AckDelay(ms(d))),
+        (0.0..1.0).prop_map(|p| BackendFault::DropAck(DropAck::Share(p))),
+        (0..5u32).prop_map(|n| BackendFault::DropAck(DropAck::Count(n))),
+        Just(BackendFault::PauseAccepting),
+    ]
+}
+
+fn any_packet() -> impl Strategy<Value = Packet<'static>> {
+    let topic = prop_oneof![Just("a"), Just("a/b"), Just("a/b/c"), Just("a/+")];
+    let filter = prop_oneof![
+        Just("a"),
+        Just("a/b"),
+        Just("a/#"),
+        Just("a/+"),
+        Just("+/x")
+    ];
+    prop_oneof![
+        3 => (0..4u8, any::<bool>(), 0..4u16, any::<bool>()).prop_map(|(id, clean, ka, has_will)| {
+            let id = if id == 0 { String::new() } else { format!("c{id}") };
+            let mut connect = connect(&id, clean, ka);
+            connect.will = has_will.then(|| with_will("", "a/b").will).flatten();
+            Packet::Connect(Box::new(connect))
+        }),
+        8 => (topic, 0..5u16, any::<bool>()).prop_map(|(topic, id, retain)| {
+            Packet::Publish(Publish { retain, ..publish(topic, id) })
+        }),
+        3 => (1..5u16, filter, 0..3u8).prop_map(|(packet_id, filter, qos)| Packet::Subscribe {
+            packet_id,
+            filters: vec![(filter.to_owned(), [Q0, Q1, QoS::ExactlyOnce][usize::from(qos)])],
+        }),
+        1 => (0..300u16).prop_map(Packet::PubAck),
+        1 => Just(Packet::PingReq),
+        1 => Just(Packet::Disconnect),
+        1 => Just(Packet::UnsubAck(1)),
+        1 => Just(Packet::Unsubscribe { packet_id: 1, filters: vec!["a/b".into()] }),
+    ]
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Open,
+    Packet(usize, Packet<'static>),
+    Close(usize),
+    Start(usize, BackendFault),
+    Clear(usize),
+    Wait(u64),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Open),
+        24 => (0..6usize, any_packet()).prop_map(|(c, p)| Step::Packet(c, p)),
+        2 => (0..6usize).prop_map(Step::Close),
+        1 => (0..4usize, any_fault()).prop_map(|(i, f)| Step::Start(i, f)),
+        2 => (0..4usize).prop_map(Step::Clear),
+        4 => (0..4_000u64).prop_map(Step::Wait),
+    ]
+}
+
+/// A driver that does what it is told, and keeps its own account.
+struct Driver {
+    backend: Backend,
+    now: Instant,
+    /// Opened and closed by neither side.
+    open: Vec<ConnId>,
+    /// Closed by the peer while the node was stalled: it answers what came before.
+    hung_up: Vec<ConnId>,
+    opened: u64,
+    pubacks: u64,
+    out: Vec<Output>,
+}
+
+impl Driver {
+    fn do_step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        let pick = |at: usize| self.open.get(at % self.open.len().max(1)).copied();
+        let input = match step {
+            Step::Open => {
+                self.opened += 1;
+                let conn = ConnId(self.opened);
+                self.open.push(conn);
+                Input::Opened(conn)
+            }
+            Step::Packet(at, packet) => match pick(at) {
+                Some(conn) => Input::Received(conn, packet),
+                None => return Ok(()),
+            },
+            Step::Close(at) => {
+                let Some(conn) = pick(at) else {
+                    return Ok(());
+                };
+                self.open.retain(|o| *o != conn);
+                if self.backend.faults.is_stalled() {
+                    self.hung_up.push(conn);
+                }
+                Input::Closed(conn)
+            }
+            Step::Start(index, kind) => Input::FaultStart(index, kind),
+            Step::Clear(index) => Input::FaultClear(index),
+            Step::Wait(wait) => {
+                self.now = self.now.after(Duration::from_millis(wait));
+                Input::Timeout
+            }
+        };
+        let is_timeout = matches!(input, Input::Timeout);
+        self.backend.handle_input(self.now, input, &mut self.out);
+        if is_timeout {
+            prop_assert!(self.backend.poll_timeout() > self.now);
+        }
+        self.carry_out()
+    }
+
+    fn carry_out(&mut self) -> Result<(), TestCaseError> {
+        for output in self.out.drain(..) {
+            let (conn, closes) = match &output {
+                Output::Send(conn, packet) => {
+                    self.pubacks += u64::from(matches!(packet, Packet::PubAck(_)));
+                    (*conn, false)
+                }
+                Output::Deliver(conn, _) => (*conn, false),
+                Output::Close { conn, .. } => (*conn, true),
+                Output::PauseAccepting | Output::ResumeAccepting => continue,
+            };
+            let is_known = self.open.contains(&conn) || self.hung_up.contains(&conn);
+            prop_assert!(is_known, "{output:?} on a closed connection");
+            if closes {
+                self.open.retain(|o| *o != conn);
+            }
+        }
+        Ok(())
+    }
+
+    /// All faults clear, and all that waits has its turn.
+    fn settle(&mut self) -> Result<(), TestCaseError> {
+        for index in (0..4).flat_map(|i| [i; 120]) {
+            self.do_step(Step::Clear(index))?;
+        }
+        self.do_step(Step::Wait(3_600_000))
+    }
+}
+
+proptest! {
+    /// Whatever happens: no panic, nothing is sent on a connection that the node knows to be
+    /// closed, every QoS 1 publish is acknowledged, dropped by a fault or its connection has ended,
+    /// and no deadline lies in the past.
+    #[test]
+    fn the_account_is_exact_whatever_happens(
+        steps in prop::collection::vec(any_step(), 1..120),
+        rate in prop::option::of(0.5..20.0f64),
+        queue in 0..4u32,
+    ) {
+        let mut driver = Driver {
+            backend: Backend::new(&shape(rate, queue), 0, 7),
+            now: Instant::ZERO,
+            open: Vec::new(),
+            hung_up: Vec::new(),
+            opened: 0,
+            pubacks: 0,
+            out: Vec::new(),
+        };
+        for step in steps {
+            driver.do_step(step)?;
+        }
+        driver.settle()?;
+        let counts = driver.backend.counts();
+        prop_assert_eq!(driver.pubacks, counts["pubacks_sent"]);
+        prop_assert_eq!(
+            counts["publishes_received_qos1"],
+            counts["pubacks_sent"]
+                + counts["pubacks_dropped"]
+                + counts["pubacks_undeliverable"]
+                + counts["pubacks_lost"]
+        );
+        prop_assert_eq!(
+            counts["connects_received"],
+            counts["connects_accepted"]
+                + counts["connects_refused"]
+                + counts["connects_abandoned"]
+                + counts["connects_malformed"]
+        );
+    }
+}
