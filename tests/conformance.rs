@@ -1,0 +1,175 @@
+//! The same scenarios, held to the same account in both worlds: in virtual time and over sockets.
+
+mod live_arm;
+
+use fleetstorm::scenario::file::{self, Overrides, Secrets};
+use fleetstorm::sim;
+use fleetstorm::stats::books::Books;
+use fleetstorm::stats::histogram::Histogram;
+use fleetstorm::stats::recorder::Totals;
+use fleetstorm::stats::series::Metric;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// 60 devices on two nodes, two streams, a will and a subscription; about 4 s.
+const SCENARIO: &str = r#"
+name: conformance
+about: One account for both worlds.
+seed: 11
+target: { embedded: { nodes: 2 } }
+fleet:
+  - cohort: meters
+    devices: 60
+    client: { keep_alive: 60s, backoff: { full_jitter: { base: 100ms, cap: 400ms } } }
+    session: { clean: false, will: { topic: "d/{device}/state", payload: offline, qos: 1 } }
+    on_connect: [ { subscribe: { topic: "d/{device}/cmd", qos: 1 } } ]
+    telemetry:
+      - { stream: power, topic: "d/{device}/power", qos: 1, every: 400ms, ack_timeout: 1s, payload: { json: { n: counter } } }
+      - { stream: beat, topic: "d/{device}/beat", qos: 0, every: 1s, payload: { bytes: 40 } }
+phases:
+  - { name: ramp, power_on: { rate: 300/s } }
+  - { name: steady, for: 4s, faults: [ FAULTS ] }
+slos:
+  - { name: nothing is lost, indicator: delivery.lost, at_most: 0 }
+"#;
+
+/// What a run came to, in either world.
+struct Run {
+    world: &'static str,
+    totals: Totals,
+    /// First write to PUBACK.
+    service: Histogram,
+    backend: BTreeMap<String, u64>,
+}
+
+impl Run {
+    fn simulated(text: &str) -> Self {
+        let overrides = Overrides::default();
+        let plan = file::parse(
+            "test.yaml",
+            text,
+            Path::new("."),
+            &overrides,
+            Secrets::Resolve,
+        )
+        .unwrap_or_else(|errors| panic!("{errors:?}"));
+        let outcome = sim::run(&Arc::new(plan), 1).expect("the target is embedded");
+        assert!(outcome.drain_complete);
+        let mut backend = BTreeMap::new();
+        for (name, count) in outcome.backends.iter().flatten() {
+            *backend.entry(name.clone()).or_default() += count;
+        }
+        Self {
+            world: "simulated",
+            service: outcome.histogram(Metric::AckService),
+            totals: outcome.totals,
+            backend,
+        }
+    }
+
+    fn live(text: &str) -> Self {
+        let outcome = live_arm::run(text, Overrides::default(), 2);
+        assert!(outcome.drained, "{:?}", outcome.warnings);
+        Self {
+            world: "live",
+            service: outcome.histogram(Metric::AckService),
+            totals: outcome.totals,
+            backend: outcome.backend,
+        }
+    }
+
+    /// All books in one, each checked.
+    fn books(&self) -> Books {
+        let world = self.world;
+        assert!(self.totals.schedule_agrees, "{world}");
+        let mut all = Books::default();
+        for books in self.totals.books.iter().flatten() {
+            assert!(books.balance(), "{world}: {books:?}");
+            all.add(books);
+        }
+        all
+    }
+}
+
+/// Runs the scenario with these faults in both worlds; `check` holds for each. The schedule is a
+/// pure function of the plan, so both plan the same arrivals.
+fn in_both_worlds(faults: &str, check: impl Fn(&Run)) {
+    let text = SCENARIO.replace("FAULTS", faults);
+    let runs = [Run::simulated(&text), Run::live(&text)];
+    for run in &runs {
+        check(run);
+    }
+    assert_eq!(runs[0].books().planned, runs[1].books().planned);
+}
+
+#[test]
+fn a_steady_fleet_balances_and_loses_nothing() {
+    in_both_worlds("", |run| {
+        let (world, books) = (run.world, run.books());
+        assert_eq!(books.acked + books.written, books.planned, "{world}");
+        let delivery = &run.totals.delivery;
+        assert_eq!(delivery.verified_acks, books.acked, "{world}");
+        assert_eq!(delivery.seen, books.planned, "{world}");
+        assert_eq!(
+            (delivery.lost, delivery.duplicated, delivery.unverified),
+            (0, 0, 0),
+            "{world}"
+        );
+        assert_eq!(run.backend["publishes_received"], books.sent, "{world}");
+        assert_eq!(run.backend["pubacks_sent"], books.acked, "{world}");
+        assert!(
+            run.totals.errors.is_empty(),
+            "{world}: {:?}",
+            run.totals.errors
+        );
+    });
+}
+
+#[test]
+fn all_come_back_from_a_restart() {
+    let restart = "{ backend: { restart: { sessions: keep } }, at: 1s, for: 1s }";
+    in_both_worlds(restart, |run| {
+        let (world, books) = (run.world, run.books());
+        let recovery = run.totals.recoveries[0];
+        assert_eq!(recovery.affected, recovery.recovered, "{world}");
+        assert!(recovery.affected > 0, "{world}");
+        assert_eq!(
+            (books.waiting, books.in_flight),
+            (0, 0),
+            "{world}: {books:?}"
+        );
+        assert_eq!(run.totals.delivery.lost, 0, "{world}");
+        let resets = run.backend["connections_reset"];
+        assert!(resets >= 60, "{world}: {resets}");
+    });
+}
+
+#[test]
+fn dropped_acks_time_out_one_for_one() {
+    let drop = "{ backend: { drop_ack: { count: 20 } } }";
+    in_both_worlds(drop, |run| {
+        let (world, books) = (run.world, run.books());
+        // The first 20 publishes of each node.
+        assert_eq!(run.backend["pubacks_dropped"], 40, "{world}");
+        assert_eq!(books.timed_out, 40, "{world}: {books:?}");
+        assert_eq!(books.acked + books.written + 40, books.planned, "{world}");
+        let failed: u64 = run.totals.attempts.iter().map(|a| a.failed).sum();
+        assert_eq!(failed, 0, "{world}: no connection drops");
+        assert_eq!(
+            run.totals.delivery.recovered, 40,
+            "{world}: routed all the same"
+        );
+    });
+}
+
+#[test]
+fn an_ack_delay_is_measured_as_what_it_is() {
+    let delay = "{ backend: { ack_delay: { delay: 30ms } } }";
+    in_both_worlds(delay, |run| {
+        let p50 = run.service.percentile_us(50.0);
+        let p50 = p50.expect("there are acks");
+        // The lower bound holds on any machine; the upper one leaves room for a busy one.
+        assert!((30_000..60_000).contains(&p50), "{}: {p50} us", run.world);
+    });
+}
