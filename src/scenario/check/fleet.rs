@@ -1,16 +1,13 @@
-//! Cohorts: sizes, attributes, clients, sessions, and the steps after CONNACK.
+//! Cohorts: sizes, attributes, sessions, and the steps after CONNACK.
 
 use super::Checker;
-use super::text::is_per_device;
+use super::apportion::{apportion, scale};
 use crate::mqtt::packet::QoS;
 use crate::scenario::errors::Problem;
 use crate::scenario::located::{At, Pairs};
 use crate::scenario::mirror;
-use crate::scenario::plan::{
-    Attribute, Backoff, BackoffShape, Client, Cohort, Session, Step, Stream, WillPlan,
-};
-use crate::scenario::quantity::{Share, Time};
-use std::time::Duration;
+use crate::scenario::plan::{Attribute, Cohort, Session, Step, Stream, WillPlan};
+use crate::scenario::quantity::Share;
 
 /// Most devices of a fleet.
 const MAX_DEVICES: u32 = 10_000_000;
@@ -18,8 +15,6 @@ const MAX_DEVICES: u32 = 10_000_000;
 const MAX_COHORTS: usize = 1_000;
 /// Most steps after CONNACK.
 const MAX_STEPS: usize = 64;
-/// Largest inflight window.
-const MAX_INFLIGHT: u32 = 256;
 /// Names that a `where` already uses.
 const RESERVED: [&str; 3] = ["cohort", "node", "share"];
 
@@ -202,124 +197,6 @@ impl Checker<'_> {
         checked
     }
 
-    fn client(&mut self, client: Option<&mirror::Client>, csv: bool) -> Client {
-        let default = mirror::Client::default();
-        let client = client.unwrap_or(&default);
-        let client_id = At {
-            span: client.client_id.as_ref().map_or(self.root, |id| id.span),
-            value: client
-                .client_id
-                .as_ref()
-                .map_or("{device}-{run}", |id| &id.value)
-                .to_owned(),
-        };
-        let template = self.template(&client_id, csv);
-        self.mqtt_string("client identifier", &client_id, &template);
-        if !template.0.is_empty() && !is_per_device(&template) {
-            self.error(
-                client_id.span,
-                "all devices would have the same client identifier",
-                "put `{device}` into it: a broker closes a session when another with the same identifier connects",
-            );
-        }
-        Client {
-            connect_timeout: self.positive(client.connect_timeout.as_ref(), secs(10)),
-            keep_alive_s: self.keep_alive(client.keep_alive.as_ref()),
-            ping_timeout: self.positive(client.ping_timeout.as_ref(), secs(10)),
-            backoff: Backoff {
-                shape: self.backoff(client.backoff.as_ref()),
-                give_up_after: self.give_up_after(client.give_up_after.as_ref()),
-            },
-            client_id: template,
-            inflight: self.inflight(client.inflight.as_ref()),
-        }
-    }
-
-    fn keep_alive(&mut self, time: Option<&At<Time>>) -> u16 {
-        let Some(time) = time else {
-            return 60;
-        };
-        let value = time.value.0;
-        match u16::try_from(value.as_secs()) {
-            Ok(whole) if value.subsec_nanos() == 0 => whole,
-            Ok(_) | Err(_) => {
-                self.error(
-                    time.span,
-                    "keep_alive is in whole seconds, at most 65535s",
-                    "write for example 60s, or 0s to turn it off",
-                );
-                60
-            }
-        }
-    }
-
-    fn give_up_after(&mut self, attempts: Option<&At<u32>>) -> Option<u32> {
-        let attempts = attempts?;
-        if attempts.value == 0 {
-            self.error(
-                attempts.span,
-                "a device cannot give up before its first attempt",
-                "write 1 or more, or leave it away to try for ever",
-            );
-        }
-        Some(attempts.value)
-    }
-
-    fn inflight(&mut self, inflight: Option<&At<u32>>) -> u16 {
-        let Some(inflight) = inflight else {
-            return 16;
-        };
-        if !(1..=MAX_INFLIGHT).contains(&inflight.value) {
-            self.error(
-                inflight.span,
-                format!("inflight cannot be {}", inflight.value),
-                format!("write a number from 1 to {MAX_INFLIGHT}"),
-            );
-        }
-        u16::try_from(inflight.value.min(MAX_INFLIGHT)).expect("at most MAX_INFLIGHT")
-    }
-
-    fn backoff(&mut self, backoff: Option<&At<mirror::Backoff>>) -> BackoffShape {
-        let Some(backoff) = backoff else {
-            return BackoffShape::FullJitter {
-                base: secs(1),
-                cap: secs(30),
-            };
-        };
-        match &backoff.value {
-            mirror::Backoff::Fixed(time) => BackoffShape::Fixed(self.positive(Some(time), secs(1))),
-            mirror::Backoff::NoJitter(growth) => {
-                let (base, cap) = self.growth(growth);
-                BackoffShape::NoJitter { base, cap }
-            }
-            mirror::Backoff::FullJitter(growth) => {
-                let (base, cap) = self.growth(growth);
-                BackoffShape::FullJitter { base, cap }
-            }
-            mirror::Backoff::EqualJitter(growth) => {
-                let (base, cap) = self.growth(growth);
-                BackoffShape::EqualJitter { base, cap }
-            }
-            mirror::Backoff::DecorrelatedJitter(growth) => {
-                let (base, cap) = self.growth(growth);
-                BackoffShape::DecorrelatedJitter { base, cap }
-            }
-        }
-    }
-
-    fn growth(&mut self, growth: &mirror::Exponential) -> (Duration, Duration) {
-        let base = self.positive(growth.base.as_ref(), secs(1));
-        let cap = self.positive(growth.cap.as_ref(), secs(30).max(base));
-        if let (Some(at), true) = (&growth.cap, cap < base) {
-            self.error(
-                at.span,
-                "the cap is shorter than the first wait",
-                format!("make `cap` at least {base:?}"),
-            );
-        }
-        (base, cap)
-    }
-
     fn session(&mut self, session: Option<&mirror::Session>, csv: bool) -> Session {
         let will = session.and_then(|session| session.will.as_ref());
         Session {
@@ -371,10 +248,6 @@ impl Checker<'_> {
 /// with placeholders.
 const MAX_TEXT: usize = 32_768;
 
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
 /// For people: at most three digits behind the point.
 fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
@@ -390,78 +263,4 @@ fn has_csv(file: &mirror::File) -> bool {
 fn uses_brokers(file: &mirror::File, overrides: &crate::stats::evidence::Overrides) -> bool {
     let brokers = file.target.as_ref().and_then(|t| t.value.brokers.as_ref());
     brokers.is_some() || !overrides.targets.is_empty()
-}
-
-/// `sizes` scaled to sum up to `wanted` by largest remainder, each at least 1.
-fn scale(sizes: &[u32], wanted: u32) -> Vec<u32> {
-    let total: f64 = sizes.iter().map(|size| f64::from(*size)).sum();
-    let shares: Vec<f64> = sizes.iter().map(|size| f64::from(*size) / total).collect();
-    let mut scaled = apportion(&shares, wanted);
-    for index in 0..scaled.len() {
-        if scaled[index] == 0 {
-            let largest = (0..scaled.len())
-                .max_by_key(|i| (scaled[*i], std::cmp::Reverse(*i)))
-                .expect("there is at least one cohort");
-            scaled[largest] -= 1;
-            scaled[index] = 1;
-        }
-    }
-    scaled
-}
-
-/// `all` split by `shares` (which sum up to 1) into whole numbers that sum up to `all`, by largest
-/// remainder; ties go to the first.
-fn apportion(shares: &[f64], all: u32) -> Vec<u32> {
-    let exact: Vec<f64> = shares.iter().map(|share| share * f64::from(all)).collect();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 0 and `all`"
-    )]
-    // A hair is added so that 0.7 * 10 = 6.999… counts as 7.
-    let mut parts: Vec<u32> = exact
-        .iter()
-        .map(|part| (part + 1e-7).floor() as u32)
-        .collect();
-    let mut rest = i64::from(all) - parts.iter().map(|part| i64::from(*part)).sum::<i64>();
-    let mut order: Vec<usize> = (0..parts.len()).collect();
-    order.sort_by(|a, b| {
-        let remainder = |i: usize| exact[i] - f64::from(parts[i]);
-        remainder(*b).total_cmp(&remainder(*a)).then(a.cmp(b))
-    });
-    for index in order.into_iter().cycle().take(shares.len() * 2) {
-        if rest <= 0 {
-            break;
-        }
-        parts[index] += 1;
-        rest -= 1;
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn scaling_keeps_the_mix() {
-        assert_eq!(scale(&[7000, 3000], 1000), [700, 300]);
-        assert_eq!(scale(&[7000, 3000], 1_000_000), [700_000, 300_000]);
-        assert_eq!(scale(&[7000, 3000], 3), [2, 1]);
-        assert_eq!(scale(&[1, 1, 998], 3), [1, 1, 1]);
-        assert_eq!(apportion(&[0.7, 0.3], 10), [7, 3]);
-        assert_eq!(apportion(&[0.5, 0.5], 7), [4, 3]);
-    }
-
-    proptest! {
-        #[test]
-        fn scaling_is_exact(sizes in proptest::collection::vec(1u32..1_000_000, 1..20), more in 0u32..9_000_000) {
-            let least = u32::try_from(sizes.len()).expect("small");
-            let wanted = least + more;
-            let scaled = scale(&sizes, wanted);
-            prop_assert_eq!(scaled.iter().sum::<u32>(), wanted);
-            prop_assert!(scaled.iter().all(|part| *part >= 1));
-        }
-    }
 }

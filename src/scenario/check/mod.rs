@@ -1,7 +1,9 @@
 //! From the mirror to the plan: every reference, limit and combination is checked here, and all
 //! mistakes are collected.
 
+mod apportion;
 mod auth;
+mod client;
 mod fleet;
 mod phases;
 mod slos;

@@ -124,26 +124,17 @@ impl Checker<'_> {
                     "keep one of them",
                 );
             }
-            (Some(percentile), None, Sort::Stranded | Sort::Ratio | Sort::Delivery) => {
-                self.error(
-                    percentile.span,
-                    format!("{name} is one number and has no percentile"),
-                    "remove `percentile`",
-                );
+            (Some(At { span, .. }), None, Sort::Stranded | Sort::Ratio | Sort::Delivery) => {
+                let message = format!("{name} is one number and has no percentile");
+                self.error(*span, message, "remove `percentile`");
             }
-            (None, Some(share), Sort::Latency) => {
-                self.error(
-                    share.span,
-                    format!("{name} is judged by a percentile over events"),
-                    "write `percentile: 99` instead of `share`",
-                );
+            (None, Some(At { span, .. }), Sort::Latency) => {
+                let message = format!("{name} is judged by a percentile over events");
+                self.error(*span, message, "write `percentile: 99` instead of `share`");
             }
-            (None, Some(share), Sort::Stranded | Sort::Ratio | Sort::Delivery) => {
-                self.error(
-                    share.span,
-                    format!("{name} is one number and has no share"),
-                    "remove `share`",
-                );
+            (None, Some(At { span, .. }), Sort::Stranded | Sort::Ratio | Sort::Delivery) => {
+                let message = format!("{name} is one number and has no share");
+                self.error(*span, message, "remove `share`");
             }
         }
         None

@@ -174,10 +174,11 @@ fn embedded_target(embedded: Option<&mirror::Embedded>, devices: u32) -> Embedde
     }
 }
 
+const EXAMPLE: &str = "write for example mqtt://10.0.0.7:1883";
+
 /// Reads `mqtt://host[:port]`; the error is (message, fix) and never repeats credentials.
 fn parse_url(url: &str) -> Result<BrokerUrl, (String, String)> {
-    let example = "write for example mqtt://10.0.0.7:1883";
-    let bad = |message: &str| Err((message.to_owned(), example.to_owned()));
+    let bad = |message: &str| Err((message.to_owned(), EXAMPLE.to_owned()));
     let Some((scheme, rest)) = url.split_once("://") else {
         return bad("the address has no scheme");
     };
@@ -198,7 +199,7 @@ fn parse_url(url: &str) -> Result<BrokerUrl, (String, String)> {
         "ws" | "wss" => {
             return Err((
                 format!("`{scheme}://` is not supported: WebSocket is not spoken"),
-                example.into(),
+                EXAMPLE.into(),
             ));
         }
         "tcp" => {
@@ -209,6 +210,22 @@ fn parse_url(url: &str) -> Result<BrokerUrl, (String, String)> {
         }
         _ => return bad("the scheme must be mqtt://"),
     }
+    let url = host_and_port(rest)?;
+    let host = &url.host;
+    let plain = host.trim_end_matches('.');
+    let public = |known: &str| plain == known || plain.ends_with(&format!(".{known}"));
+    if PUBLIC_BROKERS.iter().any(|known| public(known)) {
+        return Err((
+            format!("{host} is a public test broker"),
+            "it is not there to be loaded: use a broker of your own, or `embedded: {}`".into(),
+        ));
+    }
+    Ok(url)
+}
+
+/// `host`, `host:port`, `[v6]` or `[v6]:port`.
+fn host_and_port(rest: &str) -> Result<BrokerUrl, (String, String)> {
+    let bad = |message: &str| Err((message.to_owned(), EXAMPLE.to_owned()));
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains(['/', '?', '#']) {
         return bad("an address has no path");
@@ -243,14 +260,6 @@ fn parse_url(url: &str) -> Result<BrokerUrl, (String, String)> {
     let Some(port) = port else {
         return bad("the port must be a number from 1 to 65535");
     };
-    let plain = host.trim_end_matches('.');
-    let public = |known: &str| plain == known || plain.ends_with(&format!(".{known}"));
-    if PUBLIC_BROKERS.iter().any(|known| public(known)) {
-        return Err((
-            format!("{host} is a public test broker"),
-            "it is not there to be loaded: use a broker of your own, or `embedded: {}`".into(),
-        ));
-    }
     Ok(BrokerUrl { host, port })
 }
 

@@ -1,0 +1,136 @@
+//! How a device connects: timeouts, keep-alive, backoff, client identifier, inflight window.
+
+use super::Checker;
+use super::text::is_per_device;
+use crate::scenario::located::At;
+use crate::scenario::mirror;
+use crate::scenario::plan::{Backoff, BackoffShape, Client};
+use crate::scenario::quantity::Time;
+use std::time::Duration;
+
+/// Largest inflight window.
+const MAX_INFLIGHT: u32 = 256;
+
+impl Checker<'_> {
+    pub(super) fn client(&mut self, client: Option<&mirror::Client>, csv: bool) -> Client {
+        let default = mirror::Client::default();
+        let client = client.unwrap_or(&default);
+        let client_id = At {
+            span: client.client_id.as_ref().map_or(self.root, |id| id.span),
+            value: client
+                .client_id
+                .as_ref()
+                .map_or("{device}-{run}", |id| &id.value)
+                .to_owned(),
+        };
+        let template = self.template(&client_id, csv);
+        self.mqtt_string("client identifier", &client_id, &template);
+        if !template.0.is_empty() && !is_per_device(&template) {
+            self.error(
+                client_id.span,
+                "all devices would have the same client identifier",
+                "put `{device}` into it: a broker closes a session when another with the same identifier connects",
+            );
+        }
+        Client {
+            connect_timeout: self.positive(client.connect_timeout.as_ref(), secs(10)),
+            keep_alive_s: self.keep_alive(client.keep_alive.as_ref()),
+            ping_timeout: self.positive(client.ping_timeout.as_ref(), secs(10)),
+            backoff: Backoff {
+                shape: self.backoff(client.backoff.as_ref()),
+                give_up_after: self.give_up_after(client.give_up_after.as_ref()),
+            },
+            client_id: template,
+            inflight: self.inflight(client.inflight.as_ref()),
+        }
+    }
+
+    fn keep_alive(&mut self, time: Option<&At<Time>>) -> u16 {
+        let Some(time) = time else {
+            return 60;
+        };
+        let value = time.value.0;
+        match u16::try_from(value.as_secs()) {
+            Ok(whole) if value.subsec_nanos() == 0 => whole,
+            Ok(_) | Err(_) => {
+                self.error(
+                    time.span,
+                    "keep_alive is in whole seconds, at most 65535s",
+                    "write for example 60s, or 0s to turn it off",
+                );
+                60
+            }
+        }
+    }
+
+    fn give_up_after(&mut self, attempts: Option<&At<u32>>) -> Option<u32> {
+        let attempts = attempts?;
+        if attempts.value == 0 {
+            self.error(
+                attempts.span,
+                "a device cannot give up before its first attempt",
+                "write 1 or more, or leave it away to try for ever",
+            );
+        }
+        Some(attempts.value)
+    }
+
+    fn inflight(&mut self, inflight: Option<&At<u32>>) -> u16 {
+        let Some(inflight) = inflight else {
+            return 16;
+        };
+        if !(1..=MAX_INFLIGHT).contains(&inflight.value) {
+            self.error(
+                inflight.span,
+                format!("inflight cannot be {}", inflight.value),
+                format!("write a number from 1 to {MAX_INFLIGHT}"),
+            );
+        }
+        u16::try_from(inflight.value.min(MAX_INFLIGHT)).expect("at most MAX_INFLIGHT")
+    }
+
+    fn backoff(&mut self, backoff: Option<&At<mirror::Backoff>>) -> BackoffShape {
+        let Some(backoff) = backoff else {
+            return BackoffShape::FullJitter {
+                base: secs(1),
+                cap: secs(30),
+            };
+        };
+        match &backoff.value {
+            mirror::Backoff::Fixed(time) => BackoffShape::Fixed(self.positive(Some(time), secs(1))),
+            mirror::Backoff::NoJitter(growth) => {
+                let (base, cap) = self.growth(growth);
+                BackoffShape::NoJitter { base, cap }
+            }
+            mirror::Backoff::FullJitter(growth) => {
+                let (base, cap) = self.growth(growth);
+                BackoffShape::FullJitter { base, cap }
+            }
+            mirror::Backoff::EqualJitter(growth) => {
+                let (base, cap) = self.growth(growth);
+                BackoffShape::EqualJitter { base, cap }
+            }
+            mirror::Backoff::DecorrelatedJitter(growth) => {
+                let (base, cap) = self.growth(growth);
+                BackoffShape::DecorrelatedJitter { base, cap }
+            }
+        }
+    }
+
+    fn growth(&mut self, growth: &mirror::Exponential) -> (Duration, Duration) {
+        let base = self.positive(growth.base.as_ref(), secs(1));
+        let cap = self.positive(growth.cap.as_ref(), secs(30).max(base));
+        if let (Some(at), true) = (&growth.cap, cap < base) {
+            self.error(
+                at.span,
+                "the cap is shorter than the first wait",
+                format!("make `cap` at least {base:?}"),
+            );
+        }
+        (base, cap)
+    }
+}
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
