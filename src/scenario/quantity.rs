@@ -208,7 +208,7 @@ quantity!(Qos, "Qos", parse_qos, {
     "enum": [0, 1],
 });
 quantity!(Nodes, "Nodes", parse_nodes, {
-    "description": "Number of nodes; auto: one per 16 000 devices.",
+    "description": "Number of nodes; auto: one per 16 000 devices, at least two.",
     "oneOf": [
         { "const": "auto" },
         { "type": "integer", "minimum": 1, "maximum": 256 },

@@ -10,6 +10,8 @@ use crate::scenario::tree::Span;
 /// Devices per node of the embedded backend if `nodes` is auto: what fits a process with 20 000
 /// file descriptors, with room for observers.
 const DEVICES_PER_NODE: u32 = 16_000;
+/// Fewest nodes that `nodes: auto` makes: with two, one can fail while the other serves.
+const NODES_MIN: u32 = 2;
 /// CONNECTs that may wait for admission per node if the scenario does not say.
 const DEFAULT_ACCEPT_QUEUE: u32 = 100_000;
 /// Most broker addresses.
@@ -160,7 +162,7 @@ fn topology(brokers: Option<&At<mirror::Brokers>>) -> Topology {
 }
 
 fn embedded_target(embedded: Option<&mirror::Embedded>, devices: u32) -> Embedded {
-    let auto = devices.div_ceil(DEVICES_PER_NODE).max(1);
+    let auto = devices.div_ceil(DEVICES_PER_NODE).max(NODES_MIN);
     let auto = u16::try_from(auto).expect("devices are limited to far below 65 535 nodes");
     Embedded {
         nodes: embedded
