@@ -417,7 +417,8 @@ fn warnings(run: &RunData, generator: &Generator) -> Vec<String> {
         warnings.extend(run.notes.iter().cloned());
         return warnings;
     };
-    if !outcome.drain_complete {
+    let ended_by_plan = run.interrupted.is_none() && run.lost.is_empty();
+    if ended_by_plan && !outcome.drain_complete {
         warnings.push(format!(
             "the drain ran into its limit of {}: what was still in flight is not judged",
             units::time_s(run.plan.drain.as_secs_f64())
