@@ -197,7 +197,7 @@ fleet:
     devices: 10
     session: { clean: false, will: { topic: "d/{device}", payload: gone, qos: 1, retain: true } }
     on_connect:
-      - { subscribe: { topic: "d/{device}/+/#", qos: 1 } }
+      - { subscribe: { topic: "d/{device}/+", qos: 1 } }
       - { publish: { topic: "d/{device}", payload: '{"on":true}', qos: 1, retain: true } }
 phases: [{ name: ramp, power_on: { rate: 7/s } }]
 "#;
@@ -229,6 +229,42 @@ phases: [{ name: ramp, power_on: { rate: 7/s } }]
         credentials: None,
     };
     assert_eq!(payload.to_text(&names), r#"{"on":true}"#);
+}
+
+#[test]
+fn filters() {
+    let scenario = |filter: &str, target: &str| {
+        format!(
+            "name: one\nfleet: [{{ cohort: m, devices: 10, on_connect: [{{ subscribe: {{ topic: \"{filter}\" }} }}] }}]\nphases: [{{ name: ramp, power_on: {{ rate: 7/s }} }}]\n{target}"
+        )
+    };
+    let brokers = "target: { brokers: { urls: [mqtt://a] } }\n";
+    // (filter, valid MQTT, routed by the embedded target)
+    let table = [
+        ("a/b", true, true),
+        ("#", true, true),
+        ("a/+", true, true),
+        ("a/#", true, true),
+        ("a/+/b", true, false),
+        ("+/+", true, false),
+        ("a#", false, false),
+        ("#/a", false, false),
+        ("a+/b", false, false),
+        ("", false, false),
+    ];
+    for (filter, valid, routed) in table {
+        let none = Overrides::default();
+        assert_eq!(
+            with(&scenario(filter, brokers), &none).is_ok(),
+            valid,
+            "{filter}"
+        );
+        assert_eq!(
+            with(&scenario(filter, ""), &none).is_ok(),
+            routed,
+            "{filter}"
+        );
+    }
 }
 
 /// Two nodes, a phase of 60 s after a ramp of 2 s, with `faults` in it.

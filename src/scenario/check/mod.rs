@@ -59,6 +59,7 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Plan, Vec<Prob
         problems: Vec::new(),
         pruned: Pruned::default(),
         root: root.head(),
+        embedded: true,
     };
     let file = tree::decode::<File>(&mut root, &mut cx.pruned, &mut cx.problems);
     let plan = file.and_then(|file| cx.file(&file));
@@ -78,6 +79,8 @@ struct Checker<'a> {
     pruned: Pruned,
     /// Where errors about the whole file point.
     root: Span,
+    /// The target is the embedded backend.
+    embedded: bool,
 }
 
 impl Checker<'_> {
@@ -168,6 +171,7 @@ impl Checker<'_> {
                 String::new()
             }
         };
+        self.embedded = self.foreign_target(file).is_none();
         let fleet = self.fleet(file)?;
         let devices = fleet.cohorts.last().map_or(0, |c| c.first + c.devices);
         let target = self.target(file, devices);
