@@ -4,6 +4,7 @@
 mod audit;
 pub mod clock;
 pub mod control;
+mod devices;
 mod fleet;
 mod link;
 mod node;
@@ -11,8 +12,10 @@ mod observers;
 mod outgoing;
 mod port;
 pub mod process;
+mod reader;
 mod run_state;
 pub mod serve;
+mod serving;
 mod teardown;
 mod timer;
 pub mod worker;

@@ -7,19 +7,17 @@ use super::timer::Alarm;
 use crate::backend::{Backend, ConnId, Delivery, Input, Output};
 use crate::mqtt::codec::{self, CodecError};
 use crate::mqtt::packet::Publish;
-use crate::scenario::plan::{BackendFault, Plan};
+use crate::scenario::plan::BackendFault;
 use crate::stats::event::{Cause, Limit};
 use crate::stats::recorder::{ErrorCount, ErrorKind};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{self, JoinHandle};
+use tokio::net::TcpStream;
+use tokio::task;
 
 /// Bytes that may wait for one connection, besides those of one step. An observer of 250 devices
 /// is served this much in one burst.
@@ -31,27 +29,24 @@ const READS_PER_TURN: usize = 4;
 /// Timeouts of the backend before the connections get their turn.
 const FIRES_PER_TURN: usize = 64;
 
-/// How long nothing is accepted after the process ran out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
-
-type Shared = Rc<RefCell<Node>>;
+pub(super) type Shared = Rc<RefCell<Node>>;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Node {
-    clock: Clock,
+    pub(super) clock: Clock,
     /// Taken when it stops.
-    backend: Option<Backend>,
+    pub(super) backend: Option<Backend>,
     places: Vec<Place>,
     free: Vec<u32>,
     /// Faults of this node by instant, latest first.
-    faults: Vec<(Instant, Change)>,
+    pub(super) faults: Vec<(Instant, Change)>,
     alarm: Rc<Alarm>,
-    accepting: bool,
-    acceptor: Option<Waker>,
+    pub(super) accepting: bool,
+    pub(super) acceptor: Option<Waker>,
     /// Connections with deliveries that the flusher is to write.
     unflushed: Vec<ConnId>,
-    flusher: Option<Waker>,
+    pub(super) flusher: Option<Waker>,
     /// Whose packets of one read are worked off; the answers lie in `write_buffer`.
     answering: Option<ConnId>,
     outputs: Vec<Output>,
@@ -59,8 +54,8 @@ pub(super) struct Node {
     untold: Vec<ConnId>,
     read_buffer: Vec<u8>,
     write_buffer: Vec<u8>,
-    errors: BTreeMap<ErrorKind, ErrorCount>,
-    accepts_failed: u64,
+    pub(super) errors: BTreeMap<ErrorKind, ErrorCount>,
+    pub(super) accepts_failed: u64,
     me: Weak<RefCell<Self>>,
 }
 
@@ -73,31 +68,22 @@ struct Place {
 
 /// A fault begins or clears.
 #[derive(Copy, Clone, Debug, PartialEq)]
-enum Change {
+pub(super) enum Change {
     Start(usize, BackendFault),
     Clear(usize),
 }
 
 impl Node {
-    /// Serves `backend` on `listener`, until the value it gives is stopped or dropped.
-    ///
-    /// # Errors
-    /// If there is no file descriptor left for the timer.
-    pub(super) fn serve(
-        backend: Backend,
-        listener: TcpListener,
-        clock: Clock,
-    ) -> io::Result<Serving> {
-        link::set_nodelay(&listener);
-        let alarm = Rc::new(Alarm::new(clock)?);
-        let node = Rc::new_cyclic(|me| {
+    /// A node without connections.
+    pub(super) fn new(backend: Backend, clock: Clock, alarm: Rc<Alarm>) -> Shared {
+        Rc::new_cyclic(|me| {
             RefCell::new(Self {
                 clock,
                 backend: Some(backend),
                 places: Vec::new(),
                 free: Vec::new(),
                 faults: Vec::new(),
-                alarm: Rc::clone(&alarm),
+                alarm,
                 accepting: true,
                 acceptor: None,
                 unflushed: Vec::new(),
@@ -111,15 +97,12 @@ impl Node {
                 accepts_failed: 0,
                 me: Weak::clone(me),
             })
-        });
-        Ok(Serving {
-            tasks: [
-                task::spawn_local(accept_all(Rc::clone(&node), listener)),
-                task::spawn_local(drive_deadlines(Rc::clone(&node), alarm)),
-                task::spawn_local(flush_deliveries(Rc::clone(&node))),
-            ],
-            node,
         })
+    }
+
+    /// Closes all connections: dropping a link wakes its task, which then ends.
+    pub(super) fn close_all(&mut self) {
+        self.places.clear();
     }
 
     /// Steps the backend and carries out what it wants.
@@ -241,7 +224,7 @@ impl Node {
         }
     }
 
-    fn flush_all(&mut self) {
+    pub(super) fn flush_all(&mut self) {
         let mut unflushed = std::mem::take(&mut self.unflushed);
         for conn in unflushed.drain(..) {
             if let Some(link) = self.link(conn) {
@@ -251,7 +234,7 @@ impl Node {
         self.unflushed = unflushed;
     }
 
-    fn accepted(&mut self, stream: TcpStream) {
+    pub(super) fn accepted(&mut self, stream: TcpStream) {
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place::default());
             u32::try_from(self.places.len() - 1).expect("fewer files than 2^32")
@@ -367,7 +350,7 @@ impl Node {
     }
 
     /// Handles what is due and arms the alarm for the next; whether more is due.
-    fn fire_due(&mut self) -> bool {
+    pub(super) fn fire_due(&mut self) -> bool {
         for _ in 0..FIRES_PER_TURN {
             let now = self.clock.now();
             if let Some((_, change)) = self.faults.pop_if(|(at, _)| *at <= now) {
@@ -395,7 +378,7 @@ impl Node {
             .map_or(Instant::NEVER, Backend::poll_timeout)
     }
 
-    fn count(&mut self, kind: ErrorKind, now: Instant) {
+    pub(super) fn count(&mut self, kind: ErrorKind, now: Instant) {
         let entry = self.errors.entry(kind).or_insert(ErrorCount {
             kind,
             count: 0,
@@ -405,59 +388,6 @@ impl Node {
         });
         entry.count += 1;
         entry.last = now;
-    }
-}
-
-/// A backend that is served. Dropping it closes all connections.
-#[derive(Debug)]
-pub(super) struct Serving {
-    node: Shared,
-    tasks: [JoinHandle<()>; 3],
-}
-
-impl Serving {
-    /// The faults of `plan` on node `node` happen at their instants, counted from `start`.
-    pub(super) fn begin_faults(&self, plan: &Plan, node: u16, start: Instant) {
-        let mut changes = Vec::new();
-        for (index, fault) in plan.faults.iter().enumerate() {
-            if fault.node.is_none_or(|only| only == node) {
-                changes.push((start.after(fault.start), Change::Start(index, fault.kind)));
-                changes.push((start.after(fault.clear), Change::Clear(index)));
-            }
-        }
-        // Latest first; of one instant, what clears comes before what starts.
-        changes.sort_by_key(|(at, change)| {
-            (
-                std::cmp::Reverse(*at),
-                match change {
-                    Change::Start(fault, _) => (0, std::cmp::Reverse(*fault)),
-                    Change::Clear(fault) => (1, std::cmp::Reverse(*fault)),
-                },
-            )
-        });
-        let mut node = self.node.borrow_mut();
-        node.faults = changes;
-        node.fire_due();
-    }
-
-    /// Closes all connections: the backend, the errors seen by the driver, and its own counts.
-    pub(super) fn stop(self) -> (Backend, Vec<ErrorCount>, BTreeMap<String, u64>) {
-        let mut node = self.node.borrow_mut();
-        let backend = node.backend.take().expect("only `stop` takes it, by value");
-        let errors = std::mem::take(&mut node.errors).into_values().collect();
-        let counts = BTreeMap::from([("driver_accepts_failed".into(), node.accepts_failed)]);
-        drop(node);
-        (backend, errors, counts)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
-        // Dropping a link wakes its task, which then ends.
-        self.node.borrow_mut().places.clear();
     }
 }
 
@@ -496,58 +426,5 @@ impl Future for Reader {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.node.borrow_mut().poll_link(self.conn, cx)
-    }
-}
-
-async fn accept_all(node: Shared, listener: TcpListener) {
-    loop {
-        let accepted = poll_fn(|cx| {
-            let mut node = node.borrow_mut();
-            if node.accepting {
-                listener.poll_accept(cx)
-            } else {
-                node.acceptor = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        })
-        .await;
-        match accepted {
-            Ok((stream, _)) => node.borrow_mut().accepted(stream),
-            Err(error) => {
-                let cause = link::cause_of(&error);
-                {
-                    let mut node = node.borrow_mut();
-                    let now = node.clock.now();
-                    node.accepts_failed += 1;
-                    node.count(ErrorKind::Connection(cause), now);
-                }
-                // A peer that went before it was accepted costs nothing; without files a loop
-                // would be hot.
-                if cause.blames_generator() {
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-}
-
-async fn flush_deliveries(node: Shared) {
-    poll_fn(|cx| {
-        let mut node = node.borrow_mut();
-        node.flush_all();
-        node.flusher = Some(cx.waker().clone());
-        Poll::Pending
-    })
-    .await
-}
-
-async fn drive_deadlines(node: Shared, alarm: Rc<Alarm>) {
-    loop {
-        let more = node.borrow_mut().fire_due();
-        if more {
-            task::yield_now().await;
-        } else if alarm.wait().await.is_err() {
-            return;
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Serves a [`crate::backend::Backend`] over TCP: one process, one single-threaded runtime.
 
 use super::control::{Command, Report, Setup};
-use super::node::{Node, Serving};
+use super::serving::Serving;
 use super::{link, process, worker};
 use crate::backend::Backend;
 use crate::live::clock::Clock;
@@ -67,7 +67,7 @@ fn prepare(
         .map_err(|error| format!("no port on loopback: {error}"))?;
     let backend = Backend::new(shape, node, plan.seed);
     let clock = Clock::with_origin(setup.origin_ns);
-    let serving = Node::serve(backend, listener, clock)
+    let serving = Serving::start(backend, listener, clock)
         .map_err(|error| format!("the node cannot serve: {error}"))?;
     Ok((plan, node, serving, address))
 }
@@ -83,7 +83,7 @@ pub async fn serve(
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) -> std::io::Result<Backend> {
-    let serving = Node::serve(backend, listener, clock)?;
+    let serving = Serving::start(backend, listener, clock)?;
     stop.await;
     let (backend, ..) = serving.stop();
     Ok(backend)

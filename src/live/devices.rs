@@ -1,0 +1,183 @@
+//! The devices of a worker: their connections, and how what they want is carried out.
+
+use super::fleet::Fleet;
+use super::link::Overflow;
+use super::port::Port;
+use crate::device::{self, Device, Profile, payload};
+use crate::mqtt::codec::{self, CodecError};
+use crate::mqtt::packet::Publish;
+use crate::stats::event::{Cause, Event, Limit};
+use crate::time::Instant;
+use std::sync::Arc;
+
+/// A device with its connection.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) device: Device,
+    pub(super) port: Port,
+    attempt_began: Instant,
+    attempts: u32,
+    pub(super) cohort: u16,
+    pub(super) observed: bool,
+    /// The last cleared fault after which it was not connected, and still is not.
+    pub(super) recovering: Option<u16>,
+    /// When it first got power.
+    pub(super) power_on: Instant,
+}
+
+impl Fleet {
+    /// Builds the devices, without power.
+    pub(super) fn build_devices(&mut self, start: Instant) {
+        self.profiles = (0..self.plan.cohorts.len())
+            .map(|cohort| {
+                Arc::new(Profile {
+                    plan: Arc::clone(&self.plan),
+                    cohort,
+                    run: self.run,
+                    start,
+                })
+            })
+            .collect();
+        self.devices = Vec::with_capacity(self.owned.len());
+        for (number, &id) in self.owned.iter().enumerate() {
+            let cohort = self.plan.cohort_of(id);
+            self.devices.push(Slot {
+                device: Device::new(Arc::clone(&self.profiles[cohort]), id),
+                port: Port::new(self.plan.home_node(id), self.routes.source_of(number)),
+                attempt_began: Instant::NEVER,
+                attempts: 0,
+                cohort: u16::try_from(cohort).expect("fewer than 65 536 cohorts"),
+                observed: self.plan.observed(id),
+                recovering: None,
+                power_on: Instant::NEVER,
+            });
+        }
+        self.make_room();
+    }
+
+    /// Steps device `i`; `at` is its own time (a power-on counts from the plan's instant), `now` is
+    /// when it is recorded.
+    pub(super) fn step_device(
+        &mut self,
+        i: usize,
+        at: Instant,
+        now: Instant,
+        input: device::Input<'_>,
+    ) {
+        let mut outputs = std::mem::take(&mut self.device_outputs);
+        let mut bytes = std::mem::take(&mut self.write_buffer);
+        bytes.clear();
+        self.devices[i].device.handle_input(at, input, &mut outputs);
+        for output in outputs.drain(..) {
+            self.carry_out(i, at, now, output, &mut bytes);
+        }
+        self.write_device(i, now, &mut bytes);
+        self.device_outputs = outputs;
+        self.write_buffer = bytes;
+        let slot = &self.devices[i];
+        let next = slot.device.poll_timeout().min(slot.port.told_at());
+        self.wake_at(self.device_key(i), next, now);
+    }
+
+    fn carry_out(
+        &mut self,
+        i: usize,
+        at: Instant,
+        now: Instant,
+        output: device::Output,
+        bytes: &mut Vec<u8>,
+    ) {
+        match output {
+            device::Output::Open => self.open_device(i, at, now),
+            device::Output::Close => {
+                self.write_device(i, now, bytes);
+                self.close(self.device_key(i));
+            }
+            device::Output::Send(packet) => {
+                let encoded = codec::encode(&packet, bytes);
+                self.expect_encoded(i, now, encoded);
+            }
+            device::Output::Publish(publish) => {
+                let encoded = codec::encode_publish(&as_packet(&publish), bytes);
+                self.expect_encoded(i, now, encoded);
+            }
+            device::Output::Telemetry(message) => {
+                let slot = &self.devices[i];
+                payload::encode_telemetry(
+                    &self.profiles[usize::from(slot.cohort)],
+                    slot.device.id(),
+                    &message,
+                    &mut self.scratch,
+                    bytes,
+                );
+            }
+            device::Output::Event(event) => self.on_device_event(i, now, &event),
+        }
+    }
+
+    /// The plan has checked all that a device can send; if a packet cannot be encoded all the same,
+    /// its connection ends rather than the process.
+    fn expect_encoded(&mut self, i: usize, now: Instant, encoded: Result<(), CodecError>) {
+        if encoded.is_err() {
+            let slot = &mut self.devices[i];
+            slot.port.fail(&mut self.routes, now, Cause::ProtocolError);
+        }
+    }
+
+    /// Writes `bytes` to the connection of device `i` and empties it.
+    pub(super) fn write_device(&mut self, i: usize, now: Instant, bytes: &mut Vec<u8>) {
+        if let Err(Overflow) = self.write(self.device_key(i), bytes) {
+            let slot = &mut self.devices[i];
+            slot.port.fail(&mut self.routes, now, Cause::OutputOverflow);
+            self.on_device_event(i, now, &Event::LimitReached(Limit::OutputBytes));
+        }
+    }
+
+    fn open_device(&mut self, i: usize, at: Instant, now: Instant) {
+        let key = self.device_key(i);
+        let slot = &mut self.devices[i];
+        slot.attempt_began = at;
+        slot.attempts += 1;
+        match slot.port.open(&mut self.routes) {
+            Ok(epoch) => self.spawn_reader(key, epoch),
+            Err(cause) => self.fail_device(i, now, cause),
+        }
+    }
+
+    /// The transport of device `i` failed or ended: the device is told now, or, if that fails an
+    /// attempt, when the attempt has cost its time.
+    pub(super) fn fail_device(&mut self, i: usize, now: Instant, cause: Cause) {
+        let slot = &mut self.devices[i];
+        let path_failed = matches!(
+            cause,
+            Cause::Refused | Cause::Reset | Cause::ClosedByPeer | Cause::Unreachable
+        );
+        let told_at = if path_failed && !slot.device.is_connected() {
+            let attempt = u64::from(slot.attempts - 1);
+            let cost = device::backoff::attempt_cost(self.plan.seed, slot.device.id(), attempt);
+            slot.attempt_began.after(cost).max(now)
+        } else {
+            now
+        };
+        slot.port.fail(&mut self.routes, told_at, cause);
+        self.wake_at(self.device_key(i), told_at, now);
+    }
+
+    /// Tells device `i` of the end of its transport, if that is due.
+    pub(super) fn tell_device(&mut self, i: usize, now: Instant) {
+        if let Some(cause) = self.devices[i].port.take_told(now) {
+            self.step_device(i, now, now, device::Input::Closed(cause));
+        }
+    }
+}
+
+fn as_packet(publish: &device::OwnedPublish) -> Publish<'_> {
+    Publish {
+        dup: publish.dup,
+        qos: publish.qos,
+        retain: publish.retain,
+        packet_id: publish.packet_id,
+        topic: &publish.topic,
+        payload: &publish.payload,
+    }
+}
