@@ -63,7 +63,10 @@ const TABLE: &[(&str, Mistakes)] = &[
         "no-room-for-stamp",
         &[(6, 74, "write `bytes: 32` or more, or turn it off: `obse")],
     ),
-    ("no-such-node", &[(9, 70, "there is one node: write 0")]),
+    (
+        "no-such-node",
+        &[(9, 70, "there are 2 nodes: write 0 to 1")],
+    ),
     ("no-unit", &[(6, 60, "write 60s, 60ms or 60min")]),
     (
         "not-a-number",

@@ -44,7 +44,7 @@ fn defaults() {
     let Target::Embedded(embedded) = &plan.target else {
         panic!("the default target is embedded");
     };
-    assert_eq!((embedded.nodes, embedded.accept_queue), (1, 100_000));
+    assert_eq!((embedded.nodes, embedded.accept_queue), (2, 100_000));
     let client = &plan.cohorts[0].client;
     assert_eq!(client.connect_timeout, secs(10));
     assert_eq!(client.ping_timeout, secs(10));

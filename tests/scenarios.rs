@@ -53,13 +53,15 @@ fn every_shipped_scenario_is_valid() {
 fn quickstart_is_what_it_says() {
     let plan = load("quickstart.yaml", &Overrides::default());
     assert_eq!(plan.devices(), 10_000);
-    assert_eq!(plan.target.nodes(), 1);
+    assert_eq!(plan.target.nodes(), 2);
     assert_eq!(plan.length(), Duration::from_secs(140));
     assert_eq!(plan.faults.len(), 1);
     assert_eq!(plan.faults[0].start, Duration::from_secs(70));
     assert_eq!(plan.faults[0].clear, Duration::from_secs(80));
     assert_eq!(plan.objectives.len(), 5);
-    assert_eq!(plan.largest_herd(), 10_000);
+    let on_node_0 = (0..10_000).filter(|d| plan.home_node(*d) == 0).count();
+    assert_eq!(plan.largest_herd() as usize, on_node_0);
+    assert!((4_700..5_300).contains(&on_node_0), "{on_node_0}");
     assert_eq!(
         plan.tightest_latency_limit(),
         Some(Duration::from_millis(250))
@@ -77,7 +79,7 @@ fn quickstart_is_what_it_says() {
 
 #[test]
 fn steady_state_scales() {
-    for (devices, nodes) in [(1_000, 1), (16_000, 1), (16_001, 2), (1_000_000, 63)] {
+    for (devices, nodes) in [(1_000, 2), (32_000, 2), (32_001, 3), (1_000_000, 63)] {
         let plan = load("steady-state.yaml", &scaled(devices));
         assert_eq!(plan.devices(), devices);
         assert_eq!(plan.target.nodes(), nodes);
