@@ -76,6 +76,29 @@ fn make_quickstart() -> RunData {
     run
 }
 
+/// A run with little of everything, for snapshots: two objectives, of which one fails, one worker
+/// and a few histograms.
+pub(super) fn tiny() -> RunData {
+    let mut run = quickstart();
+    run.plan.objectives = vec![
+        run.plan.objectives[1].clone(),
+        run.plan.objectives[3].clone(),
+    ];
+    run.header.workers = vec![10_000];
+    run.header.host = [("cores".to_owned(), "2".to_owned())].into();
+    run.series.generator.retain(|row| row.worker == 0);
+    let keep = [(Metric::AckResponse, 1), (Metric::ReconnectTime, 2)];
+    run.series.histograms.retain(|key, _| keep.contains(key));
+    run.scenario_text = "name: broker-restart\n".to_owned();
+    let outcome = run.outcome.as_mut().expect("the fixture has an outcome");
+    outcome.totals.delivery.lost = 7;
+    run.warnings.push((
+        at_s(61),
+        "the listen queue of 127.0.0.1:40001 overflowed".to_owned(),
+    ));
+    run
+}
+
 /// As [`quickstart`], with slow acknowledgements, lost messages, devices that stay away, and a
 /// worker that ran hot.
 pub(super) fn failing() -> RunData {

@@ -70,10 +70,9 @@ fn case(run: RunVerdict, objective: &Objective) -> TestCase {
                 .set_type(ty)
                 .set_message(printable(&objective.reason))
                 .set_description(format!(
-                    "{} {} {}\ntarget {}, measured {}, n = {}",
+                    "{} {}\ntarget {}, measured {}, n = {}",
                     objective.indicator,
-                    printable(&objective.statistic),
-                    printable(&objective.window),
+                    printable(&objective.measure()),
                     printable(&objective.target_text),
                     printable(&objective.value_text),
                     objective.events

@@ -63,13 +63,12 @@ fn objectives(report: &Report, out: &mut String) -> std::fmt::Result {
     for objective in worst_first(&report.objectives) {
         writeln!(
             out,
-            "| {} {} | {} | `{}` {} {} | {} | {} | {} |",
+            "| {} {} | {} | `{}` {} | {} | {} | {} |",
             mark(objective.verdict),
             objective.verdict.word(),
             escape(&objective.name),
             objective.indicator,
-            escape(&objective.statistic),
-            escape(&objective.window),
+            escape(&objective.measure()),
             escape(&objective.target_text),
             escape(&objective.value_text),
             units::count(objective.events)
@@ -139,7 +138,15 @@ fn escape(text: &str) -> String {
             other => out.push(other),
         }
     }
-    out.replace("://", ":\u{200B}//")
+    // Nor does it make a link of what only looks like an address.
+    for (address, plain) in [
+        ("http://", "http:\u{200B}//"),
+        ("https://", "https:\u{200B}//"),
+        ("www.", "www\u{200B}."),
+    ] {
+        out = out.replace(address, plain);
+    }
+    out
 }
 
 const fn run_mark(verdict: RunVerdict) -> &'static str {

@@ -135,7 +135,7 @@ pub enum ReportError {
     #[error("the run directory has format {0}, this version reads {format}", format = crate::stats::evidence::FORMAT)]
     Format(u32),
     /// `scenario.yaml` of the run directory is not the scenario that ran.
-    #[error("the run's scenario does not parse: {0:?}")]
+    #[error("the run's scenario does not parse: {0}")]
     Scenario(ScenarioErrors),
     /// A page cannot be written.
     #[error("cannot write {}: {source}", path.display())]

@@ -157,6 +157,8 @@ fn comparison(
         (false, false) => format!("below the wanted {limit}"),
     };
     match (objective.statistic.as_str(), value) {
+        ("", "1") => format!("1 {}, {limit}", objective.unit.trim_end_matches('s')),
+        ("", value) if objective.unit != "ratio" => format!("{value} {}, {limit}", objective.unit),
         ("", value) => format!("{value}, {limit}"),
         (share, NEVER) if share.ends_with("devices") => {
             format!("fewer than {share} came back at all, {limit}")

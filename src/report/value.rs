@@ -1,8 +1,11 @@
 //! The report as one plain value: everything the renderers need, and, serialized, `report.json`.
 //! Times without a unit in their name do not exist here; `*_s` count from T0.
 
+mod counts;
+
+pub use counts::{Counts, Delivery, NamedBooks, SeriesSums};
+
 use crate::error::ExitCode;
-use crate::stats::books::{Books, DeliveryCounts};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -223,64 +226,14 @@ pub struct Objective {
     pub reason: String,
 }
 
-/// The books of the run.
-#[derive(Clone, Debug, Serialize)]
-pub struct Counts {
-    /// Totals; `None` if the run left no outcome.
-    pub total: Option<Books>,
-    /// Both equations hold in every stream and phase.
-    pub balanced: bool,
-    /// The schedule's arithmetic agrees with the events.
-    pub schedule_agrees: bool,
-    /// Values outside the histograms' range.
-    pub out_of_range: u64,
-    /// Per stream.
-    pub streams: Vec<NamedBooks>,
-    /// Per phase of the intended instant.
-    pub phases: Vec<NamedBooks>,
-    /// Sums of the per-second series, by completion: all there is if the run left no outcome.
-    pub series: SeriesSums,
-}
-
-/// Books with a name.
-#[derive(Clone, Debug, Serialize)]
-pub struct NamedBooks {
-    /// Stream (`cohort/stream`) or phase.
-    pub name: String,
-    /// Its books.
-    pub books: Books,
-}
-
-/// Sums over the rows of the series.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SeriesSums {
-    /// Seconds with a row.
-    pub seconds: u64,
-    /// Arrivals of schedules.
-    pub planned: u64,
-    /// First writes.
-    pub sent: u64,
-    /// PUBACKs in time.
-    pub acked: u64,
-    /// QoS 0 writes.
-    pub written: u64,
-    /// Ack timeouts.
-    pub timed_out: u64,
-    /// CONNACKs.
-    pub connects: u64,
-    /// Failed attempts.
-    pub attempt_failures: u64,
-}
-
-/// The delivery ledger.
-#[derive(Clone, Debug, Serialize)]
-pub struct Delivery {
-    /// Payloads carried the stamp.
-    pub ledger: bool,
-    /// Devices whose telemetry was received.
-    pub observed_devices: u64,
-    /// What it found; `None` if the run left no outcome.
-    pub counts: Option<DeliveryCounts>,
+impl Objective {
+    /// Statistic and window: `p99 in steady`, `whole run`.
+    pub fn measure(&self) -> String {
+        match self.statistic.as_str() {
+            "" => self.window.clone(),
+            statistic => format!("{statistic} {}", self.window),
+        }
+    }
 }
 
 /// One phase.

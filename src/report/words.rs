@@ -200,9 +200,11 @@ const fn limit_text(limit: Limit) -> &'static str {
     }
 }
 
-/// `text` without control characters (a terminal obeys them), which become U+FFFD.
+/// `text` without control characters (a terminal obeys them) and noncharacters (XML forbids them),
+/// which become U+FFFD.
 pub(super) fn printable(text: &str) -> String {
-    let is_safe = |c: char| !c.is_control() && !is_bidi_control(c);
+    let is_safe =
+        |c: char| !c.is_control() && !is_bidi_control(c) && u32::from(c) & 0xFFFE != 0xFFFE;
     text.chars()
         .map(|c| if is_safe(c) { c } else { '\u{FFFD}' })
         .collect()

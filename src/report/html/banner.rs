@@ -83,10 +83,7 @@ fn row(objective: &Objective) -> Markup {
             td.name {
                 strong { (printable(&objective.name)) }
                 span.sub {
-                    code { (objective.indicator) } " "
-                    (printable(&objective.statistic))
-                    @if !objective.statistic.is_empty() { " " }
-                    (printable(&objective.window))
+                    code { (objective.indicator) } " " (printable(&objective.measure()))
                 }
                 @if objective.verdict != Verdict::Pass {
                     span class={ "sub" (tone) } { (printable(&objective.reason)) }

@@ -258,6 +258,16 @@ pub(super) fn backend(report: &Report) -> Markup {
     let mut keys: Vec<&String> = nodes.iter().flat_map(|n| n.counts.keys()).collect();
     keys.sort();
     keys.dedup();
+    let is_zero = |key: &&String| {
+        nodes
+            .iter()
+            .all(|n| n.counts.get(*key).is_none_or(|c| *c == 0))
+    };
+    let (zero, keys): (Vec<&String>, Vec<&String>) = keys.into_iter().partition(is_zero);
+    let zero: Vec<String> = zero
+        .iter()
+        .map(|key| printable(&key.replace('_', " ")))
+        .collect();
     html! {
         section {
             h2 { "What the target counted itself" }
@@ -269,6 +279,7 @@ pub(super) fn backend(report: &Report) -> Markup {
                     @for node in nodes { td.num { (node.counts.get(key).map_or_else(|| "–".to_owned(), |n| units::count(*n))) } }
                 } } }
             } }
+            @if !zero.is_empty() { p.small.muted { "Zero on every node: " (zero.join(", ")) "." } }
             @for node in nodes.iter().filter(|n| !n.errors.is_empty()) {
                 h3 { "Errors seen by node " (node.node) }
                 (error_table(&node.errors))

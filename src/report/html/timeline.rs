@@ -15,7 +15,7 @@ pub(super) fn section(report: &Report) -> Markup {
                 p.lead { "No second of the run was recorded." }
             } @else {
                 p.lead {
-                    "One point per second, counted when an operation ends; minutes and seconds since power-on began. Bands are phases"
+                    "One point per second, counted when an operation ends. A percentile of the few values of one second says little; verdicts rest on the tables below. Bands are phases"
                     @if !report.faults.is_empty() { ", red stretches are faults" }
                     "."
                 }

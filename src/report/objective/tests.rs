@@ -37,6 +37,73 @@ fn value(indicator: Indicator, bound: Bound, window: Window) -> slo::Objective {
     objective("o", indicator, Statistic::Value, bound, window)
 }
 
+fn case(objective: slo::Objective, change: Change, verdict: Verdict, reason: &'static str) -> Case {
+    Case {
+        objective,
+        change,
+        verdict,
+        reason,
+    }
+}
+
+/// p99 of the steady phase's acknowledgements.
+fn ack(limit_ms: u64) -> slo::Objective {
+    let steady = Window::During(vec![1]);
+    latency(Indicator::PublishAckLatency, 99.0, limit_ms, steady)
+}
+
+fn success(ratio: f64, window: Window) -> slo::Objective {
+    value(Indicator::ConnectSuccess, at_least(ratio), window)
+}
+
+fn available(ratio: f64, window: Window) -> slo::Objective {
+    value(Indicator::FleetAvailability, at_least(ratio), window)
+}
+
+/// Time until a share of the devices was back after the restart.
+fn back(share: f64, limit_s: u64) -> slo::Objective {
+    let bound = Bound::AtMost(Limit::Time(Duration::from_secs(limit_s)));
+    let share = Statistic::Share(share);
+    objective(
+        "o",
+        Indicator::ReconnectTime,
+        share,
+        bound,
+        Window::After(2),
+    )
+}
+
+/// p99 of the times after the restart.
+fn back_p99(limit_s: u64) -> slo::Objective {
+    let after = Window::After(2);
+    latency(Indicator::ReconnectTime, 99.0, limit_s * 1_000, after)
+}
+
+fn stranded(devices: u64) -> slo::Objective {
+    let after = Window::After(2);
+    value(Indicator::ReconnectStranded, at_most(devices), after)
+}
+
+fn lost(messages: u64) -> slo::Objective {
+    value(Indicator::DeliveryLost, at_most(messages), Window::Run)
+}
+
+fn duplicated() -> slo::Objective {
+    value(Indicator::DeliveryDuplicated, at_most(0), Window::Run)
+}
+
+fn reordered() -> slo::Objective {
+    value(Indicator::DeliveryReordered, at_most(0), Window::Run)
+}
+
+/// Half of the devices that were cut off did not come back.
+fn half_gone(run: &mut RunData) {
+    totals(run).recoveries[0].recovered = 2_495;
+    let key = (Metric::ReconnectTime, 2);
+    let times = values(2_495, |i| i * 1_000);
+    run.series.histograms.insert(key, times);
+}
+
 fn at_most(count: u64) -> Bound {
     Bound::AtMost(Limit::Count(count))
 }
@@ -71,15 +138,7 @@ fn sample_floors_are_those_of_the_closed_form() {
 }
 
 #[test]
-fn latencies() {
-    let steady = || Window::During(vec![1]);
-    let ack = |limit_ms| latency(Indicator::PublishAckLatency, 99.0, limit_ms, steady());
-    let case = |objective, change: Change, verdict, reason| Case {
-        objective,
-        change,
-        verdict,
-        reason,
-    };
+fn latencies_of_publishes() {
     check([
         case(
             ack(250),
@@ -131,6 +190,12 @@ fn latencies() {
             Verdict::Fail,
             "p99 is 9",
         ),
+    ]);
+}
+
+#[test]
+fn latencies_of_connects_and_deliveries() {
+    check([
         case(
             latency(Indicator::ConnectLatency, 99.0, 10, Window::During(vec![0])),
             |_| {},
@@ -187,15 +252,7 @@ fn a_value_that_prints_like_its_limit_gets_more_digits() {
 }
 
 #[test]
-fn ratios_of_attempts_and_of_time() {
-    let success = |ratio, window| value(Indicator::ConnectSuccess, at_least(ratio), window);
-    let available = |ratio, window| value(Indicator::FleetAvailability, at_least(ratio), window);
-    let case = |objective, change: Change, verdict, reason| Case {
-        objective,
-        change,
-        verdict,
-        reason,
-    };
+fn ratios_of_attempts() {
     check([
         case(
             success(0.99, Window::During(vec![0])),
@@ -221,6 +278,12 @@ fn ratios_of_attempts_and_of_time() {
             Verdict::NoData,
             "no outcome",
         ),
+    ]);
+}
+
+#[test]
+fn availabilities() {
+    check([
         case(
             available(0.9, Window::Run),
             |_| {},
@@ -267,86 +330,53 @@ fn ratios_of_attempts_and_of_time() {
 }
 
 #[test]
-fn recoveries() {
-    let share = |share, limit_s| {
-        let limit = Limit::Time(Duration::from_secs(limit_s));
-        let statistic = Statistic::Share(share);
-        objective(
-            "o",
-            Indicator::ReconnectTime,
-            statistic,
-            Bound::AtMost(limit),
-            Window::After(2),
-        )
-    };
-    let percentile = |p, limit_s: u64| {
-        latency(
-            Indicator::ReconnectTime,
-            p,
-            limit_s * 1_000,
-            Window::After(2),
-        )
-    };
-    let stranded = |n| value(Indicator::ReconnectStranded, at_most(n), Window::After(2));
-    let case = |objective, change: Change, verdict, reason| Case {
-        objective,
-        change,
-        verdict,
-        reason,
-    };
-    let half_gone: Change = |run| {
-        totals(run).recoveries[0].recovered = 2_495;
-        let key = (Metric::ReconnectTime, 2);
-        run.series
-            .histograms
-            .insert(key, values(2_495, |i| i * 1_000));
-    };
+fn times_to_come_back() {
     check([
         case(
-            share(0.99, 60),
+            back(0.99, 60),
             |_| {},
             Verdict::Pass,
             "99 % of devices were back after 26.2 s",
         ),
         case(
-            share(0.99, 20),
+            back(0.99, 20),
             |_| {},
             Verdict::Fail,
             "above the limit of 20 s",
         ),
         case(
-            share(0.5, 60),
+            back(0.5, 60),
             half_gone,
             Verdict::Pass,
             "50 % of devices were back after 2.49 s",
         ),
         case(
-            share(0.51, 60),
+            back(0.51, 60),
             half_gone,
             Verdict::Fail,
             "fewer than 51 % of devices came back at all",
         ),
         case(
-            share(0.99, 60),
+            back(0.99, 60),
             |run| totals(run).recoveries[0].affected = 0,
             Verdict::NoData,
             "no device was cut off",
         ),
         case(
-            share(0.99, 60),
+            back(0.99, 60),
             |run| run.outcome = None,
             Verdict::NoData,
             "no outcome",
         ),
-        case(percentile(99.0, 60), |_| {}, Verdict::Pass, "p99 is 26.2 s"),
+        case(back_p99(60), |_| {}, Verdict::Pass, "p99 is 26.2 s"),
         case(
-            percentile(99.0, 60),
+            back_p99(60),
             half_gone,
             Verdict::Fail,
             "p99 is never, above",
         ),
         case(
-            percentile(99.0, 60),
+            back_p99(60),
             |run| {
                 totals(run).recoveries[0].affected = 200;
                 totals(run).recoveries[0].recovered = 200;
@@ -356,6 +386,12 @@ fn recoveries() {
             Verdict::Inconclusive,
             "200 events are too few",
         ),
+    ]);
+}
+
+#[test]
+fn stranded_devices() {
+    check([
         case(
             stranded(0),
             |_| {},
@@ -366,7 +402,7 @@ fn recoveries() {
             stranded(0),
             half_gone,
             Verdict::Fail,
-            "2,495, above the limit of 0",
+            "2,495 devices, above the limit of 0",
         ),
         case(stranded(2_495), half_gone, Verdict::Pass, "within"),
         case(
@@ -397,28 +433,19 @@ fn a_phase_with_two_faults_is_judged_on_the_devices_of_both() {
 }
 
 #[test]
-fn deliveries() {
-    let lost = |n| value(Indicator::DeliveryLost, at_most(n), Window::Run);
-    let duplicated = || value(Indicator::DeliveryDuplicated, at_most(0), Window::Run);
-    let reordered = || value(Indicator::DeliveryReordered, at_most(0), Window::Run);
-    let case = |objective, change: Change, verdict, reason| Case {
-        objective,
-        change,
-        verdict,
-        reason,
-    };
+fn losses() {
     check([
         case(
             lost(0),
             |_| {},
             Verdict::Pass,
-            "0, within the limit of 0 (of 15,343 verified)",
+            "0 messages, within the limit of 0 (of 15,343 verified)",
         ),
         case(
             lost(0),
             |run| totals(run).delivery.lost = 1,
             Verdict::Fail,
-            "1, above the limit of 0",
+            "1 message, above the limit of 0",
         ),
         case(
             lost(1),
@@ -471,6 +498,12 @@ fn deliveries() {
             Verdict::NoData,
             "no outcome",
         ),
+    ]);
+}
+
+#[test]
+fn duplicates_and_disorder() {
+    check([
         case(
             duplicated(),
             |_| {},
@@ -494,7 +527,7 @@ fn deliveries() {
             reordered(),
             |run| totals(run).delivery.reordered = 2,
             Verdict::Fail,
-            "2, above",
+            "2 messages, above",
         ),
     ]);
 }
@@ -507,7 +540,7 @@ fn a_window_that_was_not_reached_proves_nothing_but_a_loss() {
         totals(run).delivery.lost = 1;
         totals(run).recoveries[0].recovered = 10;
     };
-    let ack = |limit_ms, phases| {
+    let ack_in = |limit_ms, phases| {
         latency(
             Indicator::PublishAckLatency,
             99.0,
@@ -515,8 +548,6 @@ fn a_window_that_was_not_reached_proves_nothing_but_a_loss() {
             Window::During(phases),
         )
     };
-    let stranded = || value(Indicator::ReconnectStranded, at_most(0), Window::After(2));
-    let lost = || value(Indicator::DeliveryLost, at_most(0), Window::Run);
     let case = |objective, verdict, reason| Case {
         objective,
         change: stop_at_90,
@@ -524,20 +555,20 @@ fn a_window_that_was_not_reached_proves_nothing_but_a_loss() {
         reason,
     };
     check([
-        case(ack(250, vec![1]), Verdict::Pass, "within"),
-        case(ack(2, vec![1]), Verdict::Fail, "above"),
+        case(ack_in(250, vec![1]), Verdict::Pass, "within"),
+        case(ack_in(2, vec![1]), Verdict::Fail, "above"),
         case(
-            ack(20_000, vec![1, 3]),
+            ack_in(20_000, vec![1, 3]),
             Verdict::Inconclusive,
             "stopped before the end",
         ),
         case(
-            ack(2, vec![1, 3]),
+            ack_in(2, vec![1, 3]),
             Verdict::Inconclusive,
             "stopped before the end",
         ),
-        case(stranded(), Verdict::Inconclusive, "stopped before the end"),
-        case(lost(), Verdict::Fail, "above"),
+        case(stranded(0), Verdict::Inconclusive, "stopped before the end"),
+        case(lost(0), Verdict::Fail, "above"),
     ]);
 }
 

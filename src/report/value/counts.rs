@@ -1,0 +1,114 @@
+//! The books and the delivery ledger as the report tells them. In JSON their figures are keys of
+//! `counts`, of a row and of `delivery` themselves (`counts.planned`, `delivery.lost`).
+
+use crate::stats::books::{Books, DeliveryCounts};
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// The books of the run.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    /// Totals, as keys of `counts` itself; `None` (no keys) if the run left no outcome.
+    pub total: Option<Books>,
+    /// Both equations hold in every stream and phase.
+    pub balanced: bool,
+    /// The schedule's arithmetic agrees with the events.
+    pub schedule_agrees: bool,
+    /// Values outside the histograms' range.
+    pub out_of_range: u64,
+    /// Per stream.
+    pub streams: Vec<NamedBooks>,
+    /// Per phase of the intended instant.
+    pub phases: Vec<NamedBooks>,
+    /// Sums of the per-second series, by completion: all there is if the run left no outcome.
+    pub series: SeriesSums,
+}
+
+/// Books with a name.
+#[derive(Clone, Debug)]
+pub struct NamedBooks {
+    /// Stream (`cohort/stream`) or phase.
+    pub name: String,
+    /// Its books, as keys beside the name.
+    pub books: Books,
+}
+
+/// Sums over the rows of the series.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SeriesSums {
+    /// Seconds with a row.
+    pub seconds: u64,
+    /// Arrivals of schedules.
+    pub planned: u64,
+    /// First writes.
+    pub sent: u64,
+    /// PUBACKs in time.
+    pub acked: u64,
+    /// QoS 0 writes.
+    pub written: u64,
+    /// Ack timeouts.
+    pub timed_out: u64,
+    /// CONNACKs.
+    pub connects: u64,
+    /// Failed attempts.
+    pub attempt_failures: u64,
+}
+
+/// The delivery ledger.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Payloads carried the stamp.
+    pub ledger: bool,
+    /// Devices whose telemetry was received.
+    pub observed_devices: u64,
+    /// What it found, as keys of `delivery` itself; `None` (no keys) if the run left no outcome.
+    pub counts: Option<DeliveryCounts>,
+}
+
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(total) = &self.total {
+            fields(&mut map, total)?;
+        }
+        map.serialize_entry("balanced", &self.balanced)?;
+        map.serialize_entry("schedule_agrees", &self.schedule_agrees)?;
+        map.serialize_entry("out_of_range", &self.out_of_range)?;
+        map.serialize_entry("streams", &self.streams)?;
+        map.serialize_entry("phases", &self.phases)?;
+        map.serialize_entry("series", &self.series)?;
+        map.end()
+    }
+}
+
+impl Serialize for NamedBooks {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        fields(&mut map, &self.books)?;
+        map.end()
+    }
+}
+
+impl Serialize for Delivery {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("ledger", &self.ledger)?;
+        map.serialize_entry("observed_devices", &self.observed_devices)?;
+        if let Some(counts) = &self.counts {
+            fields(&mut map, counts)?;
+        }
+        map.end()
+    }
+}
+
+/// The fields of `value` as entries of `map`.
+fn fields<M: SerializeMap>(map: &mut M, value: &impl Serialize) -> Result<(), M::Error> {
+    let Value::Object(object) = serde_json::to_value(value).map_err(M::Error::custom)? else {
+        return Err(M::Error::custom("only a struct has fields"));
+    };
+    object
+        .iter()
+        .try_for_each(|(key, value)| map.serialize_entry(key, value))
+}
