@@ -46,6 +46,12 @@ phases:
   - { name: steady, for: 60s }
   - { name: restart, for: 10s, faults: [ { backend: { restart: { node: 0, sessions: keep } } } ] }
   - { name: recovery, for: 60s }
+slos:
+  - { name: devices connect, indicator: connect.latency, percentile: 99, at_most: 2s, during: [ramp] }
+  - { name: telemetry is acknowledged, indicator: publish.ack_latency, percentile: 99, at_most: 250ms, during: [steady] }
+  - { name: the fleet comes back, indicator: reconnect.time, share: 99%, at_most: 60s, after: restart }
+  - { name: nothing acknowledged is lost, indicator: delivery.lost, at_most: 0 }
+  - { name: availability, indicator: fleet.availability, at_least: 90% }
 ";
 
 /// An instant this many seconds after T0.

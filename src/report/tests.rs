@@ -8,6 +8,7 @@ use crate::stats::recorder::ErrorKind;
 use std::fs;
 use std::path::Path;
 
+mod directory;
 mod hostile;
 
 fn tiny() -> Report {
