@@ -95,29 +95,34 @@ fn a_run_is_judged_from_its_directory_alone() {
     assert_eq!(html::render(&again), html::render(&report));
 }
 
+type Damage = fn(&Path);
+
 #[test]
 fn what_was_cut_short_or_tampered_with_is_invalid_but_renders() {
-    let last_lines_gone = |dir: &Path| {
-        edit(dir.join("events.jsonl"), |text| {
-            text[..text.len() - 40].to_owned()
-        });
-        edit(dir.join("series.csv"), |text| {
-            text[..text.len() - 5].to_owned()
-        });
-    };
-    let table_damaged =
-        |dir: &Path| edit(dir.join("series.csv"), |t| t.replacen("\n3,", "\nx,", 1));
-    let log_gone = |dir: &Path| fs::remove_file(dir.join("driver_lag.hlog")).expect("there");
-    let other_limit = |dir: &Path| {
-        edit(dir.join("scenario.yaml"), |t| {
-            t.replace("at_most: 250ms", "at_most: 9s")
-        })
-    };
-    let cases: [(&dyn Fn(&Path), &str); 4] = [
-        (&last_lines_gone, "ended abnormally"),
-        (&table_damaged, "Series: "),
-        (&log_gone, "driver_lag.hlog"),
-        (&other_limit, "scenario.yaml was changed"),
+    let cases: [(Damage, &str); 4] = [
+        (
+            |dir| {
+                edit(dir.join("events.jsonl"), |t| t[..t.len() - 40].to_owned());
+                edit(dir.join("series.csv"), |t| t[..t.len() - 5].to_owned());
+            },
+            "ended abnormally",
+        ),
+        (
+            |dir| edit(dir.join("series.csv"), |t| t.replacen("\n3,", "\nx,", 1)),
+            "Series: ",
+        ),
+        (
+            |dir| fs::remove_file(dir.join("driver_lag.hlog")).expect("there"),
+            "driver_lag.hlog",
+        ),
+        (
+            |dir| {
+                edit(dir.join("scenario.yaml"), |t| {
+                    t.replace("at_most: 250ms", "at_most: 9s")
+                })
+            },
+            "scenario.yaml was changed",
+        ),
     ];
     for (damage, reason) in cases {
         let dir = directory();
