@@ -8,7 +8,7 @@ use crate::run::host::Limits;
 use crate::run::live_run::{self, RunError};
 use crate::run::progress::Ui;
 use crate::run::{child, preflight};
-use crate::scenario::file::{self, Overrides, Secrets};
+use crate::scenario::file::{self, Overrides, ScenarioErrors, Secrets};
 use crate::scenario::schema;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -185,6 +185,7 @@ fn run(args: &RunArgs, arguments: &[OsString]) -> ExitCode {
     };
     match live_run::run(&options) {
         Ok(dir) => judge(&dir),
+        Err(RunError::Scenario(errors)) => refuse(&errors),
         Err(error) => {
             let code = match &error {
                 RunError::Scenario(_) => ExitCode::Usage,
@@ -247,7 +248,7 @@ fn check(args: &CheckArgs) -> ExitCode {
         Secrets::Resolve,
     ) {
         Ok(loaded) => loaded,
-        Err(errors) => return fail(ExitCode::Usage, &errors.to_string()),
+        Err(errors) => return refuse(&errors),
     };
     let (text, layout) = check::text(
         &loaded.plan,
@@ -287,6 +288,15 @@ fn backend(args: &BackendArgs) -> ExitCode {
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Shows every mistake of a scenario: drawn into its lines on a terminal, a line each otherwise.
+fn refuse(errors: &ScenarioErrors) -> ExitCode {
+    if std::io::stderr().is_terminal() {
+        let _ = writeln!(std::io::stderr(), "{}", errors.render(true).trim_end());
+        return ExitCode::Usage;
+    }
+    fail(ExitCode::Usage, &errors.to_string())
 }
 
 fn fail(code: ExitCode, text: &str) -> ExitCode {

@@ -21,7 +21,7 @@ fleet:
 phases:
   - {{ name: ramp, power_on: {{ rate: 200/s }} }}
   - {{ name: settle, for: 2s }}
-  - {{ name: load, for: {seconds}s, faults: [ {{ backend: {fault} }} ] }}
+  - {{ name: load, for: {seconds}s, faults: [ {fault} ] }}
   - {{ name: after, for: 2s }}
 slos:
   - {{ name: acknowledged, indicator: publish.ack_latency, percentile: 50, at_most: 60s, during: [load] }}
@@ -31,6 +31,7 @@ slos:
 
 fn run(fault: &str, seconds: u32, extra: &str) -> Finished {
     let run = Bench::new(&scenario(fault, seconds, extra)).run(&[]);
+    assert_eq!(run.code, Some(0), "{}", run.said);
     assert_eq!(run.report["counts"]["balanced"], true, "{}", run.said);
     run
 }
@@ -47,7 +48,11 @@ fn latency_ms(report: &Value, metric: &str, phase: &str, statistic: &str) -> f64
 #[ignore = "judges milliseconds: wants release and an idle machine"]
 fn planted_delays_are_read_back() {
     for delay_ms in [1.0, 10.0, 100.0] {
-        let run = run(&format!("{{ ack_delay: {delay_ms}ms }}"), 10, "");
+        let run = run(
+            &format!("{{ backend: {{ ack_delay: {{ delay: {delay_ms}ms }} }} }}"),
+            10,
+            "",
+        );
         let response = latency_ms(&run.report, "publish_ack_response", "load", "p50") - delay_ms;
         let service = latency_ms(&run.report, "publish_ack_service", "load", "p50") - delay_ms;
         assert!(
@@ -66,7 +71,7 @@ fn planted_delays_are_read_back() {
 #[test]
 #[ignore = "judges milliseconds: wants release and an idle machine"]
 fn a_stall_follows_the_closed_form() {
-    let run = run("{ stall: {}, at: 20s, for: 2s }", 60, "");
+    let run = run("{ backend: { stall: {} }, at: 20s, for: 2s }", 60, "");
     for (statistic, expected_ms) in [("p99", 1_400.0), ("p99.9", 1_940.0)] {
         let measured_ms = latency_ms(&run.report, "publish_ack_response", "load", statistic);
         let off = (measured_ms - expected_ms).abs() / expected_ms;
@@ -85,7 +90,11 @@ fn a_stall_follows_the_closed_form() {
 #[test]
 #[ignore = "takes half a minute; wants release"]
 fn dropped_acknowledgements_equal_the_backends_own_count() {
-    let run = run("{ drop_ack: { share: 1% } }", 20, ", ack_timeout: 2s");
+    let run = run(
+        "{ backend: { drop_ack: { share: 1% } } }",
+        20,
+        ", ack_timeout: 2s",
+    );
     let timed_out = run.report["counts"]["total"]["timed_out"]
         .as_u64()
         .expect("a count");

@@ -291,7 +291,7 @@ impl Session<'_> {
             .options
             .scenario
             .parent()
-            .unwrap_or(Path::new(""))
+            .unwrap_or_else(|| Path::new(""))
             .to_string_lossy()
             .into_owned();
         let setup = Setup {

@@ -267,7 +267,7 @@ pub fn check_allowed(
         .iter()
         .zip(targets)
         .filter(|(url, address)| {
-            !address.ip().is_loopback() && plan.devices() > UNNAMED_DEVICES_MAX && !allowed.iter().any(|host| *host == url.host)
+            !address.ip().is_loopback() && plan.devices() > UNNAMED_DEVICES_MAX && !allowed.contains(&url.host)
         })
         .map(|(url, address)| {
             format!(

@@ -6,40 +6,40 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A finished run of the program.
-pub struct Finished {
+pub(crate) struct Finished {
     /// Exit code.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// What it printed on both outputs.
-    pub said: String,
+    pub(crate) said: String,
     /// `report.json`, or null.
-    pub report: Value,
+    pub(crate) report: Value,
 }
 
 /// A folder with a scenario in it, and the program to run it.
-pub struct Bench {
+pub(crate) struct Bench {
     folder: tempfile::TempDir,
 }
 
 impl Bench {
     /// A bench for the scenario `text`.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("scenario.yaml"), text).expect("the folder is writable");
         Self { folder }
     }
 
     /// The scenario file.
-    pub fn scenario(&self) -> PathBuf {
+    pub(crate) fn scenario(&self) -> PathBuf {
         self.folder.path().join("scenario.yaml")
     }
 
     /// The run directory.
-    pub fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.folder.path().join("out")
     }
 
     /// The command that runs the scenario, with `arguments` behind it.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fleetstorm"));
         command
             .arg("run")
@@ -52,7 +52,7 @@ impl Bench {
     }
 
     /// Runs it to its end.
-    pub fn run(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         self.finish(
             &self
                 .command(arguments)
@@ -62,7 +62,7 @@ impl Bench {
     }
 
     /// Reads what an ended run left.
-    pub fn finish(&self, output: &Output) -> Finished {
+    pub(crate) fn finish(&self, output: &Output) -> Finished {
         let said = format!(
             "{}{}",
             String::from_utf8_lossy(&output.stdout),
