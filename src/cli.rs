@@ -228,13 +228,14 @@ fn judge(dir: &Path) -> ExitCode {
     } else {
         Color::Off
     };
-    print(&report::text::render(&report, dir, color));
+    // Nothing is said before it is on disk: a verdict without its evidence is none.
     if let Err(error) = report::write_all(&report, dir, step_summary.as_deref()) {
         return fail(
             ExitCode::Invalid,
             &format!("evidence cannot be written: {error}"),
         );
     }
+    print(&report::text::render(&report, dir, color));
     ExitCode::ALL
         .into_iter()
         .find(|code| code.code() == report.exit_code)

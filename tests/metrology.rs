@@ -109,7 +109,7 @@ fn dropped_acknowledgements_equal_the_backends_own_count() {
     assert_eq!(
         run.report["errors"]
             .as_array()
-            .map(|errors| errors.iter().filter(|e| e["kind"] != "ack timeout").count()),
+            .map(|errors| errors.iter().filter(|e| e["kind"] != "ack_timeout").count()),
         Some(0),
         "{}",
         run.report["errors"]

@@ -537,7 +537,6 @@ impl Coordinator {
 mod tests {
     use super::*;
     use crate::scenario::fixture;
-    use crate::stats::recorder::Totals;
 
     struct Bench {
         coordinator: Coordinator,
@@ -732,7 +731,7 @@ mod tests {
             bench.feed(Input::Worker(0, Report::Drained(false)));
             bench.wait(Duration::from_millis(500));
         }
-        let said = bench.feed(Input::Worker(0, Report::Done(Box::new(Totals::default()))));
+        let said = bench.feed(Input::Worker(0, done()));
         assert!(mentions(&said, "drain_complete: false"));
     }
 }
