@@ -383,8 +383,7 @@ impl Coordinator {
             wall_clock: (self.wall_clock)(),
         }));
         self.tell_workers(Command::Start(self.start), out);
-        for node in 0..self.nodes.len() {
-            let node = u16::try_from(node).expect("as many nodes as a u16 counts");
+        for (node, _) in (0u16..).zip(&self.nodes) {
             out.push(Output::ToNode(node, Command::Start(self.start)));
         }
         self.enter(State::Running, now);
@@ -451,13 +450,13 @@ impl Coordinator {
     fn ask_nodes(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.emit_seconds(true, out);
         self.enter(State::AskingNodes, now);
-        for (node, alive) in self.nodes.iter().enumerate() {
+        for (node, alive) in (0u16..).zip(&self.nodes) {
             if *alive {
-                out.push(Output::ToNode(
-                    u16::try_from(node).expect("as many nodes as a u16 counts"),
-                    Command::Exit,
-                ));
+                out.push(Output::ToNode(node, Command::Exit));
             }
+        }
+        if !self.nodes.contains(&true) {
+            self.finish(now, out);
         }
     }
 
