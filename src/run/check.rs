@@ -25,45 +25,64 @@ fn write_text(
     limits: &Limits,
     layout: &Result<Layout, PreflightError>,
 ) -> std::fmt::Result {
+    let hash = &plan.hash[..plan.hash.len().min(12)];
     writeln!(out, "{}  {}", plan.name, plan.about)?;
-    writeln!(
-        out,
-        "seed {}  plan {}\n",
-        plan.seed,
-        &plan.hash[..plan.hash.len().min(12)]
-    )?;
+    writeln!(out, "seed {}  plan {hash}\n", plan.seed)?;
+    write_fleet(out, plan)?;
+    write_phases(out, plan)?;
+    writeln!(out, "\nobjectives")?;
+    for objective in &plan.objectives {
+        let text = objective_text(plan, objective);
+        writeln!(out, "  {:<34} {text}", objective.name)?;
+    }
+    match layout {
+        Ok(layout) => write_layout(out, layout, limits)?,
+        Err(error) => writeln!(out, "\nthis machine cannot run it:\n{error}")?,
+    }
+    for warning in warnings(plan) {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+fn write_fleet(out: &mut String, plan: &Plan) -> std::fmt::Result {
+    let devices = grouped(u64::from(plan.devices()));
+    let observed = if plan.observe.ledger {
+        plan.observe.devices
+    } else {
+        0
+    };
     writeln!(out, "target     {}", target(plan))?;
-    writeln!(
-        out,
-        "fleet      {} devices",
-        grouped(u64::from(plan.devices()))
-    )?;
+    writeln!(out, "fleet      {devices} devices")?;
     for cohort in &plan.cohorts {
         write_cohort(out, plan, cohort)?;
     }
+    writeln!(out, "observed   {} devices", grouped(u64::from(observed)))?;
     writeln!(
         out,
-        "observed   {} devices",
-        grouped(u64::from(if plan.observe.ledger {
-            plan.observe.devices
-        } else {
-            0
-        }))
+        "peak       {devices} connections, {:.0} connects/s, {:.1} messages/s",
+        plan.power_on_peak_per_s(),
+        plan.rate_per_s()
     )?;
+    match plan.largest_herd() {
+        0 => Ok(()),
+        herd => writeln!(
+            out,
+            "herd       {} devices come back at once after a restart",
+            grouped(u64::from(herd))
+        ),
+    }
+}
+
+fn write_phases(out: &mut String, plan: &Plan) -> std::fmt::Result {
+    let (length, drain) = (plan.length().as_secs_f64(), plan.drain.as_secs_f64());
     writeln!(
         out,
-        "\nphases     {:.0} s in all, then at most {:.0} s drain",
-        plan.length().as_secs_f64(),
-        plan.drain.as_secs_f64()
+        "\nphases     {length:.0} s in all, then at most {drain:.0} s drain"
     )?;
     for (index, phase) in plan.phases.iter().enumerate() {
-        write!(
-            out,
-            "  {:>7.1} s  {:<16} {:>7.1} s",
-            phase.start.as_secs_f64(),
-            phase.name,
-            phase.length.as_secs_f64()
-        )?;
+        let (start, length) = (phase.start.as_secs_f64(), phase.length.as_secs_f64());
+        write!(out, "  {start:>7.1} s  {:<16} {length:>7.1} s", phase.name)?;
         if let Some(power_on) = &phase.power_on {
             write!(out, "  power on {:.0}/s", power_on.rate_per_s)?;
         }
@@ -71,29 +90,6 @@ fn write_text(
             write!(out, "  {}", fault_text(fault))?;
         }
         writeln!(out)?;
-    }
-    writeln!(out, "\nobjectives")?;
-    for objective in &plan.objectives {
-        writeln!(
-            out,
-            "  {:<34} {}",
-            objective.name,
-            objective_text(plan, objective)
-        )?;
-    }
-    writeln!(
-        out,
-        "\npeak       {} connections, {:.0} connects/s, {:.1} messages/s",
-        grouped(u64::from(plan.devices())),
-        peak_connects_per_s(plan),
-        rate_per_s(plan)
-    )?;
-    match layout {
-        Ok(layout) => write_layout(out, plan, layout, limits)?,
-        Err(error) => writeln!(out, "\nthis machine cannot run it:\n{error}")?,
-    }
-    for warning in warnings(plan) {
-        writeln!(out, "warning: {warning}")?;
     }
     Ok(())
 }
@@ -135,7 +131,7 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
             stream.name,
             stream.qos as u8,
             schedule(stream),
-            f64::from(cohort.devices) * stream_rate_per_s(stream)
+            f64::from(cohort.devices) / stream.mean_gap().as_secs_f64()
         )?;
     }
     Ok(())
@@ -146,29 +142,6 @@ fn schedule(stream: &Stream) -> String {
         Schedule::Every { period, .. } => format!("every {period:?}"),
         Schedule::Poisson { mean_gap } => format!("Poisson, {mean_gap:?} on average"),
     }
-}
-
-fn stream_rate_per_s(stream: &Stream) -> f64 {
-    match stream.schedule {
-        Schedule::Every { period, .. } => 1.0 / period.as_secs_f64(),
-        Schedule::Poisson { mean_gap } => 1.0 / mean_gap.as_secs_f64(),
-    }
-}
-
-/// Messages per second of the whole fleet when all devices have power.
-pub fn rate_per_s(plan: &Plan) -> f64 {
-    plan.streams
-        .iter()
-        .map(|stream| f64::from(plan.cohorts[stream.cohort].devices) * stream_rate_per_s(stream))
-        .sum()
-}
-
-fn peak_connects_per_s(plan: &Plan) -> f64 {
-    plan.phases
-        .iter()
-        .filter_map(|phase| phase.power_on.as_ref())
-        .map(|power_on| power_on.rate_per_s)
-        .fold(0.0, f64::max)
 }
 
 fn fault_text(fault: &Fault) -> String {
@@ -217,12 +190,7 @@ fn limit_text(limit: Limit) -> String {
     }
 }
 
-fn write_layout(
-    out: &mut String,
-    plan: &Plan,
-    layout: &Layout,
-    limits: &Limits,
-) -> std::fmt::Result {
+fn write_layout(out: &mut String, layout: &Layout, limits: &Limits) -> std::fmt::Result {
     writeln!(out, "\nthis machine")?;
     writeln!(
         out,
@@ -254,7 +222,6 @@ fn write_layout(
         grouped(layout.memory_bytes >> 20),
         grouped(limits.memory_available_bytes >> 20)
     )?;
-    let _ = plan;
     Ok(())
 }
 
@@ -272,7 +239,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
             .iter()
             .map(|i| plan.phases[*i].length.as_secs_f64())
             .sum();
-        let expected = seconds * rate_per_s(plan);
+        let expected = seconds * plan.rate_per_s();
         // Below this many samples the largest one does not bound the percentile with 95 % confidence:
         // n >= ln(0.05) / ln(p).
         let needed = (0.05f64.ln() / (p / 100.0).ln()).ceil();

@@ -14,6 +14,7 @@ use crate::scenario::plan::{Plan, Target};
 use crate::stats::evidence::{self, FORMAT, Header, Line};
 use crate::stats::recorder::Snapshot;
 use crate::stats::series::{self, PhaseMark, Second};
+use crate::time::Instant;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -92,6 +93,16 @@ pub fn run(options: &Options) -> Result<PathBuf, RunError> {
     let targets = preflight::resolve(&loaded.plan)?;
     preflight::check_allowed(&loaded.plan, &targets, &options.allow_targets)?;
     let run_id = run_id(clock);
+    if matches!(loaded.plan.target, Target::Brokers(_)) {
+        preflight::sources(
+            &loaded.plan,
+            &targets,
+            &layout,
+            &limits,
+            &options.source_ips,
+            0,
+        )?;
+    }
     preflight::probe(&loaded.plan, &targets, run_id)?;
     let dir = directory::create(
         options.out.as_deref(),
@@ -149,10 +160,10 @@ struct Books {
 
 impl Session<'_> {
     async fn drive(&self, resolved: Vec<SocketAddr>) -> Result<(), RunError> {
-        let evidence = |error: io::Error| RunError::Evidence(error.to_string());
         let mut books = Books {
-            events: evidence::Writer::create(self.dir).map_err(evidence)?,
-            series: series::Writer::create(self.dir, &phase_marks(&self.plan)).map_err(evidence)?,
+            events: evidence::Writer::create(self.dir).map_err(unwritten)?,
+            series: series::Writer::create(self.dir, &phase_marks(&self.plan))
+                .map_err(unwritten)?,
         };
         let mut signals = Signals::listen()?;
         let (inbox_tx, mut inbox) = mpsc::channel(INBOX);
@@ -163,83 +174,63 @@ impl Session<'_> {
             }
             Target::Brokers(_) => (Vec::new(), resolved),
         };
-        books
-            .events
-            .append(&Line::Header(Box::new(self.header(&targets))))
-            .map_err(evidence)?;
-        let mut workers = Vec::new();
-        for index in 0..self.layout.workers {
-            let sources = preflight::sources(
-                &self.plan,
-                &targets,
-                &self.layout,
-                &self.limits,
-                &self.options.source_ips,
-                index,
-            )?;
-            let role = Role::Worker {
-                index,
-                workers: self.layout.workers,
-                targets: targets.clone(),
-                sources,
-                keep_sessions: self.options.keep_sessions,
-            };
-            workers.push(self.start_child(Who::Worker(index), role, &inbox_tx)?);
-        }
-        let overflows = host::listen_overflows();
-        let mut progress = Progress::new(self.options.ui, &self.plan);
-        let mut coordinator = Coordinator::new(
+        let header = Line::Header(Box::new(self.header(&targets)));
+        books.events.append(&header).map_err(unwritten)?;
+        let workers = self.start_workers(&targets, &inbox_tx)?;
+        let coordinator = Coordinator::new(
             Arc::clone(&self.plan),
             self.layout.workers,
             self.layout.embedded_nodes,
             self.clock.now(),
             clock::wall_clock,
         );
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut out = Vec::new();
-        let mut signalled = None;
-        loop {
-            let input = tokio::select! {
-                input = inbox.recv() => input.expect("this function holds a sender"),
-                number = signals.next() => {
-                    if signalled.replace(number).is_some() {
-                        return Err(RunError::Stopped(number));
-                    }
-                    progress.say("stopping: no new packets; press Ctrl-C again to leave at once");
-                    Input::Signal(number)
-                }
-                _ = tick.tick() => Input::Tick,
-            };
-            let now = self.clock.now();
-            coordinator.handle_input(now, input, &mut out);
-            self.warn_of_overflows(overflows, now, &mut out);
-            for output in out.drain(..) {
-                match output {
-                    Output::ToWorker(index, command) => workers[index as usize].tell(command),
-                    Output::ToNode(node, command) => nodes[usize::from(node)].tell(command),
-                    Output::Evidence(line) => {
-                        books.events.append(&line).map_err(evidence)?;
-                        progress.evidence(&self.plan, &line);
-                    }
-                    Output::Second(second, snapshots) => {
-                        let second = merged(second, &snapshots)?;
-                        books.series.append(&second).map_err(evidence)?;
-                        progress.second(&self.plan, &second);
-                    }
-                    Output::Finished(ending) => {
-                        progress.finish();
-                        books
-                            .events
-                            .finish()
-                            .and_then(|()| books.series.finish())
-                            .map_err(evidence)?;
-                        return finish(ending);
-                    }
-                }
-            }
-            progress.tick(&self.plan, coordinator.start(), now);
-        }
+        let overflows = targets
+            .iter()
+            .all(|target| target.ip().is_loopback())
+            .then(host::listen_overflows)
+            .flatten();
+        let course = Course {
+            clock: self.clock,
+            plan: &self.plan,
+            books,
+            nodes,
+            workers,
+            progress: Progress::new(self.options.ui, &self.plan),
+            coordinator,
+            overflows,
+        };
+        finish(course.follow(&mut inbox, &mut signals).await?)
+    }
+
+    fn start_workers(
+        &self,
+        targets: &[SocketAddr],
+        inbox: &mpsc::Sender<Input>,
+    ) -> Result<Vec<Handle>, RunError> {
+        (0..self.layout.workers)
+            .map(|index| {
+                let role = Role::Worker {
+                    index,
+                    workers: self.layout.workers,
+                    targets: targets.to_vec(),
+                    sources: self.sources(targets, index)?,
+                    keep_sessions: self.options.keep_sessions,
+                };
+                self.start_child(Who::Worker(index), role, inbox)
+            })
+            .collect()
+    }
+
+    fn sources(&self, targets: &[SocketAddr], index: u32) -> Result<Vec<IpAddr>, PreflightError> {
+        let given = &self.options.source_ips;
+        preflight::sources(
+            &self.plan,
+            targets,
+            &self.layout,
+            &self.limits,
+            given,
+            index,
+        )
     }
 
     /// Starts the embedded nodes and waits until each listens.
@@ -327,21 +318,87 @@ impl Session<'_> {
             host: host::facts(&self.limits),
         }
     }
+}
+
+/// A run under way: all its children have been started.
+struct Course<'a> {
+    clock: Clock,
+    plan: &'a Plan,
+    books: Books,
+    nodes: Vec<Handle>,
+    workers: Vec<Handle>,
+    progress: Progress,
+    coordinator: Coordinator,
+    /// Connections this kernel had dropped before the run, if the target is on this machine.
+    overflows: Option<u64>,
+}
+
+impl Course<'_> {
+    /// Carries messages until the coordinator says that the run is over.
+    async fn follow(
+        mut self,
+        inbox: &mut mpsc::Receiver<Input>,
+        signals: &mut Signals,
+    ) -> Result<Ending, RunError> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut out = Vec::new();
+        let mut signalled = None;
+        loop {
+            let input = tokio::select! {
+                input = inbox.recv() => input.expect("the watchers of all children hold senders"),
+                number = signals.next() => {
+                    if signalled.replace(number).is_some() {
+                        return Err(RunError::Stopped(number));
+                    }
+                    self.progress.say("stopping: no new packets; press Ctrl-C again to leave at once");
+                    Input::Signal(number)
+                }
+                _ = tick.tick() => Input::Tick,
+            };
+            let now = self.clock.now();
+            self.coordinator.handle_input(now, input, &mut out);
+            self.warn_of_overflows(now, &mut out);
+            for output in out.drain(..) {
+                if let Some(ending) = self.carry_out(output)? {
+                    self.progress.finish();
+                    self.books.events.finish().map_err(unwritten)?;
+                    self.books.series.finish().map_err(unwritten)?;
+                    return Ok(ending);
+                }
+            }
+            let start = self.coordinator.start();
+            self.progress.tick(self.plan, start, now);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) -> Result<Option<Ending>, RunError> {
+        match output {
+            Output::ToWorker(index, command) => self.workers[index as usize].tell(command),
+            Output::ToNode(node, command) => self.nodes[usize::from(node)].tell(command),
+            Output::Evidence(line) => {
+                self.books.events.append(&line).map_err(unwritten)?;
+                self.progress.evidence(self.plan, &line);
+            }
+            Output::Second(second, snapshots) => {
+                let second = merged(second, &snapshots)?;
+                self.books.series.append(&second).map_err(unwritten)?;
+                self.progress.second(self.plan, &second);
+            }
+            Output::Finished(ending) => return Ok(Some(ending)),
+        }
+        Ok(None)
+    }
 
     /// Adds a warning before the outcome if this kernel dropped connections while the run went.
-    fn warn_of_overflows(
-        &self,
-        before: Option<u64>,
-        now: crate::time::Instant,
-        out: &mut Vec<Output>,
-    ) {
+    fn warn_of_overflows(&self, now: Instant, out: &mut Vec<Output>) {
         let Some(at) = out
             .iter()
             .position(|output| matches!(output, Output::Evidence(Line::Outcome(_))))
         else {
             return;
         };
-        let (Some(before), Some(after)) = (before, host::listen_overflows()) else {
+        let (Some(before), Some(after)) = (self.overflows, host::listen_overflows()) else {
             return;
         };
         if after > before {
@@ -352,6 +409,10 @@ impl Session<'_> {
             out.insert(at, Output::Evidence(Line::Warning { at: now, text }));
         }
     }
+}
+
+fn unwritten(error: io::Error) -> RunError {
+    RunError::Evidence(error.to_string())
 }
 
 fn phase_marks(plan: &Plan) -> Vec<PhaseMark> {
