@@ -188,12 +188,7 @@ fn own_errors(run: &RunData) -> u64 {
 
 /// Whether an error disqualifies the generator rather than the target.
 pub(super) const fn blames_generator(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Attempt(cause) | ErrorKind::Connection(cause) | ErrorKind::Observer(cause) => {
-            cause.blames_generator()
-        }
-        ErrorKind::Limit(_) | ErrorKind::AckTimeout | ErrorKind::GaveUp => false,
-    }
+    kind.blames_generator()
 }
 
 /// The rules that make a run INVALID, with what the run had.

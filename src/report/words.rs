@@ -84,6 +84,7 @@ pub(super) fn error_kind(kind: ErrorKind) -> String {
         ErrorKind::Limit(limit) => format!("limit.{}", limit_key(limit)),
         ErrorKind::AckTimeout => "ack_timeout".to_owned(),
         ErrorKind::GaveUp => "gave_up".to_owned(),
+        ErrorKind::GeneratorUnsent => "generator_unsent".to_owned(),
     }
 }
 
@@ -96,6 +97,7 @@ pub(super) fn error(kind: ErrorKind) -> String {
         ErrorKind::Limit(limit) => format!("limit reached: {}", limit_text(limit)),
         ErrorKind::AckTimeout => "publish was not acknowledged in time".to_owned(),
         ErrorKind::GaveUp => "device stopped trying to connect".to_owned(),
+        ErrorKind::GeneratorUnsent => "generator let a telemetry message go unsent".to_owned(),
     }
 }
 

@@ -35,6 +35,22 @@ pub enum ErrorKind {
     GaveUp,
     /// An observer's session failed.
     Observer(Cause),
+    /// The driver let a telemetry message go: it had no connection to write to, or the message did
+    /// not encode. The books call it sent, so the run is INVALID.
+    GeneratorUnsent,
+}
+
+impl ErrorKind {
+    /// Whether the generator itself, not the target or the network, is to blame.
+    pub const fn blames_generator(self) -> bool {
+        match self {
+            Self::Attempt(cause) | Self::Connection(cause) | Self::Observer(cause) => {
+                cause.blames_generator()
+            }
+            Self::GeneratorUnsent => true,
+            Self::Limit(_) | Self::AckTimeout | Self::GaveUp => false,
+        }
+    }
 }
 
 impl ErrorCount {

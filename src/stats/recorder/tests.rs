@@ -398,6 +398,33 @@ fn what_lies_out_of_range_is_counted() {
     );
 }
 
+#[test]
+fn what_the_driver_let_go_blames_the_generator() {
+    let mut r = Recorder::new(layout());
+    let own = Cause::GeneratorFds;
+    let kinds = [
+        (ErrorKind::Attempt(own), true),
+        (ErrorKind::Attempt(Cause::Refused), false),
+        (ErrorKind::Connection(own), true),
+        (ErrorKind::Connection(Cause::ProtocolError), false),
+        (ErrorKind::Limit(Limit::OutputBytes), false),
+        (ErrorKind::AckTimeout, false),
+        (ErrorKind::GaveUp, false),
+        (ErrorKind::Observer(own), true),
+        (ErrorKind::GeneratorUnsent, true),
+    ];
+    for (kind, _) in kinds {
+        r.record_error(at_ms(5), 3, kind);
+    }
+    let totals = r.totals(at_ms(6), &Audit::new(2, 2), DeliveryCounts::default());
+    let told: Vec<_> = (totals.errors.iter())
+        .map(|e| (e.kind, e.kind.blames_generator()))
+        .collect();
+    for kind in kinds {
+        assert!(told.contains(&kind), "{kind:?} in {told:?}");
+    }
+}
+
 /// Feeds operation `i` of a run to `r`.
 fn feed(r: &mut Recorder, i: u32, latency_us: u64) {
     let op = op((i % 2) as u16, i / 2, u64::from(i) * 29);
