@@ -152,6 +152,15 @@ impl Recorder {
         self.latency(Metric::DriverLag, phase, now.us_since(deadline), now, None);
     }
 
+    /// The driver's loop came round at `now`, having been asked to at `from` (a hiccup of the
+    /// driver): all that was ready before it waited up to that long. A gap of the phase of `from`,
+    /// in [`Metric::DriverLag`] next to the timers.
+    pub fn record_hiccup(&mut self, from: Instant, now: Instant) {
+        let us = now.us_since(from);
+        self.check_range(us, now, None);
+        self.deltas.record_gap(self.layout.phase_of(from), us);
+    }
+
     /// A device not connected when the fault at `fault` (index into `Plan::faults`) cleared at
     /// `cleared`.
     pub fn record_affected(&mut self, fault: usize) {
@@ -185,7 +194,7 @@ impl Recorder {
     pub fn take_snapshot(&mut self, now: Instant, second: u32, process: ProcessGauges) -> Snapshot {
         self.availability.advance(now);
         self.gauges = self.availability.gauges();
-        let lag_p99_us = self.deltas.merged(Metric::DriverLag).percentile_us(99.0);
+        let lag_p99_us = self.deltas.lag_p99_us();
         Snapshot {
             second,
             counters: std::mem::take(&mut self.counters),
@@ -327,12 +336,16 @@ impl Recorder {
         now: Instant,
         device: Option<u32>,
     ) {
+        self.check_range(us, now, device);
+        self.deltas.record(metric, phase, us);
+    }
+
+    fn check_range(&mut self, us: u64, now: Instant, device: Option<u32>) {
         if us > Histogram::RANGE_US.1 {
             self.out_of_range += 1;
             let kind = ErrorKind::Limit(Limit::HistogramRange);
             self.errors.add(now, device.unwrap_or(0), kind);
         }
-        self.deltas.record(metric, phase, us);
     }
 }
 

@@ -30,7 +30,8 @@ pub enum Metric {
     EndToEnd,
     /// The same, replayed.
     EndToEndReplayed,
-    /// Timer deadline to handling, in the worker; phase = phase of the deadline.
+    /// Timer deadline to handling, in the worker, and the gaps between the turns of its loop;
+    /// phase = phase of the deadline, or of the gap's begin.
     DriverLag,
 }
 
@@ -185,7 +186,8 @@ pub struct GeneratorRow {
     pub second: u32,
     /// The worker's number.
     pub worker: u32,
-    /// Driver lag p99 in microseconds, `None` if no timer was due.
+    /// Driver lag p99 in microseconds, of timers or of gaps, whichever is worse; `None` without
+    /// either.
     pub lag_p99_us: Option<u64>,
     /// Timers handled.
     pub timers: u64,

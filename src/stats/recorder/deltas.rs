@@ -11,6 +11,9 @@ pub(super) struct Deltas {
     phases: usize,
     /// `[metric * phases + phase]`.
     used: Vec<Option<Histogram>>,
+    /// By phase: gaps between the turns of the driver's loop. Apart from [`Metric::DriverLag`] until
+    /// they are taken, so that few of them are not outvoted by many timers.
+    gaps: Vec<Option<Histogram>>,
     free: Vec<Histogram>,
 }
 
@@ -20,6 +23,7 @@ impl Deltas {
         Self {
             phases,
             used: vec![None; Metric::ALL.len() * phases],
+            gaps: vec![None; phases],
             free: Vec::new(),
         }
     }
@@ -32,18 +36,27 @@ impl Deltas {
             .record_us(us);
     }
 
-    /// This second's values of `metric` in all phases.
-    pub(super) fn merged(&self, metric: Metric) -> Histogram {
-        let first = metric as usize * self.phases;
-        let mut merged = Histogram::new();
-        for histogram in self.used[first..first + self.phases].iter().flatten() {
-            merged.merge(histogram);
-        }
-        merged
+    /// Records a gap between two turns of the driver's loop in microseconds.
+    pub(super) fn record_gap(&mut self, phase: usize, us: u64) {
+        let free = &mut self.free;
+        self.gaps[phase]
+            .get_or_insert_with(|| free.pop().unwrap_or_default())
+            .record_us(us);
+    }
+
+    /// The worse of this second's 99th percentiles of timers and of gaps, in microseconds; `None`
+    /// if there was neither.
+    pub(super) fn lag_p99_us(&self) -> Option<u64> {
+        let first = Metric::DriverLag as usize * self.phases;
+        let timers = merged(&self.used[first..first + self.phases]);
+        let gaps = merged(&self.gaps);
+        timers.percentile_us(99.0).max(gaps.percentile_us(99.0))
     }
 
     /// This second's values, encoded, in the order of [`Metric::ALL`] and the phases; empties all.
+    /// Gaps are among the values of [`Metric::DriverLag`].
     pub(super) fn take(&mut self) -> Vec<HistogramDelta> {
+        self.merge_gaps();
         let mut deltas = Vec::new();
         for metric in Metric::ALL {
             for phase in 0..self.phases {
@@ -62,4 +75,30 @@ impl Deltas {
         }
         deltas
     }
+
+    fn merge_gaps(&mut self) {
+        let first = Metric::DriverLag as usize * self.phases;
+        let timers = &mut self.used[first..first + self.phases];
+        for (timers, gaps) in timers.iter_mut().zip(&mut self.gaps) {
+            let Some(mut gaps) = gaps.take() else {
+                continue;
+            };
+            match timers {
+                Some(timers) => {
+                    timers.merge(&gaps);
+                    gaps.clear();
+                    self.free.push(gaps);
+                }
+                None => *timers = Some(gaps),
+            }
+        }
+    }
+}
+
+fn merged(phases: &[Option<Histogram>]) -> Histogram {
+    let mut merged = Histogram::new();
+    for histogram in phases.iter().flatten() {
+        merged.merge(histogram);
+    }
+    merged
 }

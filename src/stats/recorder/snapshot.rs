@@ -28,7 +28,8 @@ pub struct Snapshot {
     pub gauges: Gauges,
     /// The worker process itself.
     pub process: ProcessGauges,
-    /// Driver lag p99 of this second in microseconds, `None` if no timer was due.
+    /// Driver lag p99 of this second in microseconds: the worse of the timers' and the gaps'
+    /// between the turns of its loop; `None` if no timer was due and no gap told.
     pub lag_p99_us: Option<u64>,
     /// Values of this second by metric and phase (of the intended instant), V2-encoded.
     pub histograms: Vec<HistogramDelta>,

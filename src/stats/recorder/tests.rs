@@ -355,6 +355,37 @@ fn lag_is_told_per_second() {
 }
 
 #[test]
+fn gaps_between_turns_are_lag_however_many_timers_are_on_time() {
+    let mut r = Recorder::new(layout());
+    for _ in 0..10_000 {
+        r.record_lag(at_ms(9_000), at_ms(9_001));
+    }
+    // Two of a hundred turns took 300 ms; the last begins in the next phase.
+    for i in 0..99 {
+        let took = if i == 0 { 300 } else { 2 };
+        r.record_hiccup(at_ms(9_000), at_ms(9_000 + took));
+    }
+    r.record_hiccup(at_ms(10_000), at_ms(10_300));
+    let snapshot = r.take_snapshot(at_ms(10_000), 9, ProcessGauges::default());
+    let p99 = snapshot.lag_p99_us.expect("timers were due");
+    assert!((300_000..300_500).contains(&p99), "{p99} us");
+    assert_eq!(snapshot.counters.timers, 10_000, "a gap is no timer");
+    let lag = |phase| histogram(&snapshot, Metric::DriverLag, phase).count();
+    assert_eq!((lag(0), lag(1)), (10_099, 1));
+    // Slow timers are not hidden by quick turns, and nothing stays for the next second.
+    r.record_lag(at_ms(10_500), at_ms(10_520));
+    r.record_hiccup(at_ms(10_500), at_ms(10_501));
+    let p99 = r.take_snapshot(at_ms(11_000), 10, ProcessGauges::default());
+    assert!(p99.lag_p99_us >= Some(20_000), "{:?}", p99.lag_p99_us);
+    assert!(p99.lag_p99_us < Some(20_100), "{:?}", p99.lag_p99_us);
+    // A second with gaps alone has a lag, too.
+    r.record_hiccup(at_ms(11_500), at_ms(11_501));
+    let snapshot = r.take_snapshot(at_ms(12_000), 11, ProcessGauges::default());
+    assert_eq!(snapshot.lag_p99_us, Some(1_000));
+    assert_eq!(histogram(&snapshot, Metric::DriverLag, 1).count(), 1);
+}
+
+#[test]
 fn recoveries_belong_to_the_phase_of_their_fault() {
     let mut r = Recorder::new(layout());
     // The fault fills the first phase, so it clears at the very start of the second.
