@@ -11,7 +11,7 @@
 //! are `unverified` if they are never seen, because the broker may have routed them while nobody
 //! listened (a kept session's queue may overflow). If the session is gone, so is whatever was
 //! acknowledged and not seen by then. A session that was kept may deliver again what had been seen
-//! already, so a second sighting of such a message is explained.
+//! already, so one further sighting of such a message is `redelivered`, and no duplicate.
 //!
 //! QoS 0 has no acknowledgement, so it yields a rate (`seen` of sent, the rest `undelivered`) and
 //! never a loss.

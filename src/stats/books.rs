@@ -74,6 +74,9 @@ pub struct DeliveryCounts {
     pub duplicated_explained: u64,
     /// Seen again without a retransmission.
     pub duplicated: u64,
+    /// Seen again after our own observer came back to its session: the broker has to deliver what
+    /// the observer's lost connection left unacknowledged, so this is no fault of the delivery.
+    pub redelivered: u64,
     /// First deliveries with a seq below one seen before.
     pub reordered: u64,
     /// Never acknowledged, but seen.
@@ -98,6 +101,7 @@ impl DeliveryCounts {
         self.lost += other.lost;
         self.duplicated_explained += other.duplicated_explained;
         self.duplicated += other.duplicated;
+        self.redelivered += other.redelivered;
         self.reordered += other.reordered;
         self.recovered += other.recovered;
         self.undelivered += other.undelivered;

@@ -56,8 +56,10 @@ pub(super) struct Stream {
 struct Marks {
     /// Its first sighting counts as replayed.
     replayed: Bits,
-    /// A further sighting is explained.
+    /// A further sighting is explained by a retransmission of the device.
     explained: Bits,
+    /// The observer's session may deliver it once more: it was seen before the observer's gap.
+    redeliverable: Bits,
     /// Unverified if never seen.
     unsure: Bits,
     /// Of those, known to be gone with the observer's session: nothing to wait for.
@@ -68,6 +70,7 @@ impl Marks {
     const fn clear(&mut self, seq: u32) {
         self.replayed.clear(seq);
         self.explained.clear(seq);
+        self.redeliverable.clear(seq);
         self.unsure.clear(seq);
         self.gone.clear(seq);
     }
@@ -75,6 +78,7 @@ impl Marks {
     const fn is_empty(&self) -> bool {
         self.replayed.is_empty()
             && self.explained.is_empty()
+            && self.redeliverable.is_empty()
             && self.unsure.is_empty()
             && self.gone.is_empty()
     }
@@ -156,12 +160,7 @@ impl Stream {
             return Sighting::Repeated;
         }
         if !self.seen.set(seq) {
-            let marks = self.marks.as_ref();
-            if marks.is_some_and(|m| m.explained.get(seq)) {
-                tally.counts.duplicated_explained += 1;
-            } else {
-                tally.counts.duplicated += 1;
-            }
+            self.repeated(seq, &mut tally.counts);
             return Sighting::Repeated;
         }
         tally.counts.seen += 1;
@@ -189,7 +188,9 @@ impl Stream {
             let (acked, seen) = (self.acked.get(seq), self.seen.get(seq));
             if seen {
                 if session_present {
-                    self.marks().explained.set(seq);
+                    self.marks().redeliverable.set(seq);
+                } else if let Some(marks) = &mut self.marks {
+                    marks.redeliverable.clear(seq);
                 }
             } else if self.acknowledged && !session_present {
                 let marks = self.marks();
@@ -287,6 +288,24 @@ impl Stream {
         self.seen.clear(seq);
         if let Some(marks) = &mut self.marks {
             marks.clear(seq);
+        }
+    }
+
+    /// `seq` was seen again. A retransmission is the better explanation where both could be: only
+    /// what was under way is written again, while a session may deliver anything once more.
+    fn repeated(&mut self, seq: u32, counts: &mut DeliveryCounts) {
+        let Some(marks) = &mut self.marks else {
+            counts.duplicated += 1;
+            return;
+        };
+        if marks.explained.get(seq) {
+            counts.duplicated_explained += 1;
+        } else if marks.redeliverable.get(seq) {
+            // Once per gap: a resumed session delivers again only once.
+            marks.redeliverable.clear(seq);
+            counts.redelivered += 1;
+        } else {
+            counts.duplicated += 1;
         }
     }
 

@@ -312,7 +312,8 @@ fn a_gap_with_a_kept_session_excuses_what_was_acked_in_it() {
     ack(&mut ledger, 4..5);
     assert!(!ledger.is_settled());
     see(&mut ledger, 3..4);
-    // The session delivers 1 again, because our PUBACK for it had not arrived.
+    // The session delivers 1 again, because our PUBACK for it had not arrived; but only once.
+    assert_eq!(ledger.seen(&stamp(1)), Sighting::Repeated);
     assert_eq!(ledger.seen(&stamp(1)), Sighting::Repeated);
     // All is as usual for what is sent after the gap.
     send(&mut ledger, 5..7);
@@ -320,7 +321,28 @@ fn a_gap_with_a_kept_session_excuses_what_was_acked_in_it() {
     see(&mut ledger, 5..6);
     let counts = ledger.finish();
     assert_eq!((counts.lost, counts.unverified, counts.seen), (2, 2, 3));
-    assert_eq!((counts.duplicated_explained, counts.duplicated), (1, 0));
+    assert_eq!((counts.redelivered, counts.duplicated), (1, 1));
+    assert_eq!(counts.duplicated_explained, 0);
+}
+
+#[test]
+fn a_retransmission_explains_a_duplicate_before_the_observers_gap_does() {
+    let mut ledger = ledger();
+    send(&mut ledger, 0..3);
+    see(&mut ledger, 0..3);
+    ledger.retransmitted(7, &op(1));
+    ledger.gap_began(&[7]);
+    ledger.gap_ended(&[7], true);
+    for seq in [0, 1] {
+        assert_eq!(ledger.seen(&stamp(seq)), Sighting::Repeated);
+    }
+    // The session that could deliver 2 again is gone.
+    ledger.gap_began(&[7]);
+    ledger.gap_ended(&[7], false);
+    assert_eq!(ledger.seen(&stamp(2)), Sighting::Repeated);
+    let counts = ledger.finish();
+    assert_eq!((counts.redelivered, counts.duplicated_explained), (1, 1));
+    assert_eq!(counts.duplicated, 1);
 }
 
 #[test]
@@ -391,6 +413,7 @@ struct Fate {
     acked: bool,
     sightings: u32,
     explained: bool,
+    redeliverable: bool,
     replayed: bool,
     unsure: bool,
 }
@@ -423,12 +446,19 @@ impl Oracle {
     fn see(&mut self, seq: u32) -> Sighting {
         let fate = self.fate(seq);
         fate.sightings += 1;
-        let fate = *fate;
         if fate.sightings > 1 {
-            self.counts.duplicated_explained += u64::from(fate.explained);
-            self.counts.duplicated += u64::from(!fate.explained);
+            let redelivered = fate.redeliverable && !fate.explained;
+            fate.redeliverable &= !redelivered;
+            let explained = fate.explained;
+            let count = match (explained, redelivered) {
+                (true, _) => &mut self.counts.duplicated_explained,
+                (false, true) => &mut self.counts.redelivered,
+                (false, false) => &mut self.counts.duplicated,
+            };
+            *count += 1;
             return Sighting::Repeated;
         }
+        let fate = *fate;
         self.counts.seen += 1;
         self.counts.reordered += u64::from(self.highest_seen > Some(seq));
         self.highest_seen = self.highest_seen.max(Some(seq));
@@ -441,7 +471,7 @@ impl Oracle {
         self.in_gap = false;
         for fate in self.current() {
             fate.unsure |= fate.sightings == 0 && (!present || !fate.acked);
-            fate.explained |= fate.sightings > 0 && present;
+            fate.redeliverable = fate.sightings > 0 && present;
         }
     }
 
