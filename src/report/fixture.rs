@@ -2,6 +2,7 @@
 //! fixed formula.
 
 use super::data::RunData;
+use crate::mqtt::packet::QoS;
 use crate::scenario::fixture;
 use crate::scenario::plan::{BackendFault, Fault, Phase, Plan, Schedule, Sessions, Target};
 use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
@@ -179,6 +180,7 @@ pub(super) fn plan() -> Plan {
     let mut gps = plan.streams[0].clone();
     gps.name = "gps".to_owned();
     gps.cohort = 1;
+    gps.qos = QoS::AtMostOnce;
     gps.schedule = Schedule::Poisson {
         mean_gap: Duration::from_secs(10),
     };

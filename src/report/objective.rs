@@ -8,6 +8,7 @@ use super::data::RunData;
 use super::units;
 use super::value::{Objective, Verdict};
 use super::window;
+use crate::mqtt::packet::QoS;
 use crate::scenario::slo::{self, Bound, Indicator, Limit, Statistic};
 use crate::stats::books::DeliveryCounts;
 use crate::stats::histogram::Histogram;
@@ -117,10 +118,7 @@ fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
             result.reason = why;
         }
         Measured::Value(value) => {
-            let meets = match objective.bound {
-                Bound::AtMost(_) => value.value <= target,
-                Bound::AtLeast(_) => value.value >= target,
-            };
+            let meets = meets(objective.bound, value.value);
             let (value_text, limit_text) = distinct_texts(limit, value.value, target);
             let incomplete = (!window::reached(run, &objective.window))
                 .then(|| "the run stopped before the end of the window".to_owned());
@@ -140,6 +138,13 @@ fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
         }
     }
     result
+}
+
+fn meets(bound: Bound, value: f64) -> bool {
+    match bound {
+        Bound::AtMost(limit) => value <= number(limit),
+        Bound::AtLeast(limit) => value >= number(limit),
+    }
 }
 
 /// `p99 is 412 ms, above the limit of 250 ms`.
@@ -191,11 +196,7 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
             objective,
             &[Metric::AckResponse, Metric::AckResponseReplayed],
         ),
-        Indicator::E2eLatency => latency(
-            run,
-            objective,
-            &[Metric::EndToEnd, Metric::EndToEndReplayed],
-        ),
+        Indicator::E2eLatency => e2e_latency(run, objective),
         Indicator::ConnectSuccess => connect_success(run, objective),
         Indicator::ReconnectTime => reconnect_time(run, objective),
         Indicator::ReconnectStranded => reconnect_stranded(run, objective),
@@ -229,7 +230,63 @@ fn latency(run: &RunData, objective: &slo::Objective, metrics: &[Metric]) -> Mea
     let Statistic::Percentile(p) = objective.statistic else {
         return Measured::Nothing("a latency is judged by a percentile".to_owned());
     };
-    percentile_of(&values, values.count(), p)
+    let unended = match objective.indicator {
+        Indicator::PublishAckLatency => unended_publishes(run, &phases),
+        Indicator::ConnectLatency
+        | Indicator::ConnectSuccess
+        | Indicator::ReconnectTime
+        | Indicator::ReconnectStranded
+        | Indicator::E2eLatency
+        | Indicator::DeliveryLost
+        | Indicator::DeliveryDuplicated
+        | Indicator::DeliveryReordered
+        | Indicator::FleetAvailability => 0,
+    };
+    let mut measured = percentile_of(&values, values.count() + unended, p);
+    if let (Measured::Value(value), true) = (&mut measured, unended > 0) {
+        let events = units::count(value.events);
+        let unended = units::count(unended);
+        value.remark =
+            format!(" (n = {events}, of which {unended} had not ended when the run did)");
+    }
+    measured
+}
+
+/// Publishes of `phases` that should get a PUBACK and were still waiting or in flight at the end
+/// of the run: they have no latency, and a target that never answers must not look fast.
+fn unended_publishes(run: &RunData, phases: &[usize]) -> u64 {
+    let books = run.outcome.iter().flat_map(|o| &o.totals.books);
+    let of_streams = books.zip(&run.plan.streams);
+    let acknowledged = of_streams.filter(|(_, stream)| stream.qos != QoS::AtMostOnce);
+    acknowledged
+        .flat_map(|(row, _)| phases.iter().filter_map(|&phase| row.get(phase)))
+        .map(|books| books.waiting + books.in_flight)
+        .sum()
+}
+
+/// As [`latency`]. Deliveries that no observer saw have no latency, and the ledger does not say of
+/// which phase they are: if counting all of them as never arrived would break the objective, it
+/// cannot be decided.
+fn e2e_latency(run: &RunData, objective: &slo::Objective) -> Measured {
+    let metrics = [Metric::EndToEnd, Metric::EndToEndReplayed];
+    let mut measured = latency(run, objective, &metrics);
+    let unseen = run.outcome.as_ref().map_or(0, |outcome| {
+        let d = &outcome.totals.delivery;
+        d.lost + d.undelivered + d.unverified + d.unresolved
+    });
+    let (Measured::Value(value), Statistic::Percentile(p)) = (&mut measured, objective.statistic)
+    else {
+        return measured;
+    };
+    let values = run.merged(&metrics, &window::phases(&run.plan, &objective.window));
+    let worst_s = time_to_share_s(&values, value.events + unseen, p / 100.0);
+    if meets(objective.bound, value.value) != meets(objective.bound, worst_s) {
+        value.doubt.get_or_insert_with(|| {
+            let unseen = units::counted(unseen, "message");
+            format!("{unseen} that no observer saw would decide it the other way")
+        });
+    }
+    measured
 }
 
 /// The percentile over `events`, of which `values` holds those that ended; the others are

@@ -194,6 +194,95 @@ fn latencies_of_publishes() {
 }
 
 #[test]
+fn publishes_that_never_end_are_in_the_percentile() {
+    // Of 7,000 + n publishes n never ended: p99 is finite up to n = 70.
+    check([
+        case(
+            ack(250),
+            |run| totals(run).books[0][1].in_flight = 70,
+            Verdict::Pass,
+            "(n = 7,070, of which 70 had not ended when the run did)",
+        ),
+        case(
+            ack(250),
+            |run| totals(run).books[0][1].in_flight = 71,
+            Verdict::Fail,
+            "p99 is never, above the limit of 250 ms (n = 7,071",
+        ),
+        case(
+            ack(250),
+            |run| {
+                totals(run).books[0][1].waiting = 36;
+                totals(run).books[0][1].in_flight = 35;
+            },
+            Verdict::Fail,
+            "p99 is never",
+        ),
+        // Nothing at all was answered.
+        case(
+            ack(250),
+            |run| {
+                run.series.histograms.remove(&(Metric::AckResponse, 1));
+                totals(run).books[0][1].in_flight = 7_000;
+            },
+            Verdict::Fail,
+            "p99 is never",
+        ),
+        // Another phase, and a stream of QoS 0.
+        case(
+            ack(250),
+            |run| {
+                totals(run).books[0][2].in_flight = 5_000;
+                totals(run).books[1][1].waiting = 5_000;
+            },
+            Verdict::Pass,
+            "(n = 7,000)",
+        ),
+    ]);
+}
+
+#[test]
+fn deliveries_that_nobody_saw_leave_the_percentile_open() {
+    // 22,740 deliveries in ramp and steady; 2,527 unseen ones put p90 beyond reach.
+    let e2e = |limit_ms| {
+        let window = Window::During(vec![0, 1]);
+        latency(Indicator::E2eLatency, 90.0, limit_ms, window)
+    };
+    check([
+        case(
+            e2e(10),
+            |run| totals(run).delivery.lost = 2_520,
+            Verdict::Pass,
+            "within",
+        ),
+        case(
+            e2e(10),
+            |run| totals(run).delivery.lost = 2_530,
+            Verdict::Inconclusive,
+            "2,533 messages that no observer saw would decide it the other way",
+        ),
+        case(
+            e2e(10),
+            |run| totals(run).delivery.undelivered = 2_530,
+            Verdict::Inconclusive,
+            "that no observer saw",
+        ),
+        case(
+            e2e(10),
+            |run| totals(run).delivery.unresolved = 2_530,
+            Verdict::Inconclusive,
+            "that no observer saw",
+        ),
+        case(
+            latency(Indicator::E2eLatency, 99.0, 1, Window::Run),
+            |run| totals(run).delivery.lost = 9_000,
+            Verdict::Fail,
+            "above",
+        ),
+    ]);
+}
+
+#[test]
 fn latencies_of_connects_and_deliveries() {
     check([
         case(
