@@ -31,3 +31,6 @@ pub fn runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())
 }
+
+#[cfg(test)]
+mod tests;

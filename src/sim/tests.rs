@@ -413,3 +413,22 @@ fn a_paused_listener_makes_connects_wait_not_fail() {
     assert!((ms(3_500)..=ms(4_005)).contains(&slowest), "{slowest:?}");
     assert_eq!(books(&outcome).acked, books(&outcome).planned);
 }
+
+#[test]
+fn of_several_faults_in_a_phase_the_last_clearing_is_recovered_from() {
+    let restart = BackendFault::Restart {
+        sessions: Sessions::Keep,
+    };
+    let plan = with_fault(plan(200, ms(5_000)), ms(5_000), ms(22_000), restart);
+    let plan = with_fault(plan, ms(10_000), ms(11_000), restart);
+    let outcome = outcome(plan);
+    let all = Recovery {
+        affected: 200,
+        recovered: 200,
+    };
+    assert_eq!(outcome.totals.recoveries, [all]);
+    assert_eq!(
+        outcome.histogram_in(Metric::ReconnectTime, STEADY).count(),
+        200
+    );
+}
