@@ -199,6 +199,8 @@ impl Fleet {
         self.state.end = at;
         self.state.next_entry = self.state.timeline.len();
         for i in 0..self.devices.len() {
+            // Who comes back in the drain came back after the run.
+            self.devices[i].recovering = None;
             self.step_device(i, at, now, device::Input::StopArrivals);
         }
         self.wake_at(KEY_WATCH, now.after(DRAIN_LOOK), now);

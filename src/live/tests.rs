@@ -73,3 +73,12 @@ fn of_several_faults_in_a_phase_the_last_clearing_marks_devices() {
         assert_eq!(affected, [3]);
     });
 }
+
+#[test]
+fn nobody_comes_back_after_the_end() {
+    with_fleet(plan(&[(50, 55)]), |fleet, _| {
+        fleet.borrow_mut().begin(Instant::ZERO, |_| true);
+        assert_eq!(marks_at(fleet, 10 + 56), [Some(0); 3]);
+        assert_eq!(marks_at(fleet, 10 + 60), [None; 3]);
+    });
+}

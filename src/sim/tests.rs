@@ -432,3 +432,22 @@ fn of_several_faults_in_a_phase_the_last_clearing_is_recovered_from() {
         200
     );
 }
+
+#[test]
+fn who_comes_back_in_the_drain_has_not_recovered() {
+    let restart = BackendFault::Restart {
+        sessions: Sessions::Keep,
+    };
+    let mut plan = with_fault(plan(300, ms(60_000)), ms(50_000), ms(55_000), restart);
+    plan.target = embedded(1, Some(10.0));
+    let outcome = outcome(plan);
+    let [recovery] = outcome.totals.recoveries[..] else {
+        panic!("one fault: {:?}", outcome.totals.recoveries);
+    };
+    let times = outcome.histogram_in(Metric::ReconnectTime, STEADY);
+    assert!((1..=51).contains(&recovery.recovered), "{recovery:?}");
+    assert!(recovery.affected > 200, "{recovery:?}");
+    assert_eq!(times.count(), recovery.recovered);
+    let longest = times.percentile_us(100.0).expect("not empty");
+    assert!(longest <= 5_100_000, "{longest} us");
+}

@@ -216,6 +216,10 @@ impl World {
                 self.step_faulty(now, fault, crate::backend::Input::FaultClear);
             }
             Action::End => {
+                // Who comes back in the drain came back after the run.
+                for client in &mut self.devices {
+                    client.recovering = None;
+                }
                 for i in 0..self.everyone.len() {
                     self.step_device(self.everyone[i], now, device::Input::StopArrivals);
                 }
