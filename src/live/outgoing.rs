@@ -42,6 +42,12 @@ impl Outgoing {
         self.0.changed.notify_one();
     }
 
+    /// All that waits.
+    #[cfg(test)]
+    pub(super) fn take_all(&self) -> Vec<Report> {
+        self.0.queue.borrow_mut().drain(..).collect()
+    }
+
     /// Carries reports to `reports` until closed and empty, or the coordinator is gone.
     pub(super) async fn carry(self, reports: mpsc::Sender<Report>) {
         loop {

@@ -253,8 +253,11 @@ impl Fleet {
         }
     }
 
-    /// Reports each second of the run that has ended.
+    /// Reports each second of the run that has ended; there are no more once the books are closed.
     pub(super) fn end_second(&mut self, now: Instant) {
+        if self.state.stage == Stage::Over {
+            return;
+        }
         let at = self.next_second_at();
         if at <= now {
             self.report_second(now);

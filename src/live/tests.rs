@@ -82,3 +82,17 @@ fn nobody_comes_back_after_the_end() {
         assert_eq!(marks_at(fleet, 10 + 60), [None; 3]);
     });
 }
+
+#[test]
+fn the_series_ends_with_the_books() {
+    with_fleet(plan(&[]), |fleet, outgoing| {
+        let mut fleet = fleet.borrow_mut();
+        let at = |seconds| Instant::ZERO.after(Duration::from_secs(seconds));
+        fleet.begin(Instant::ZERO, |_| true);
+        fleet.end_second(at(1));
+        fleet.close_books(at(2));
+        assert_eq!(outgoing.take_all().len(), 1, "one second has ended");
+        fleet.end_second(at(3));
+        assert_eq!(outgoing.take_all(), []);
+    });
+}
