@@ -150,8 +150,21 @@ impl Fleet {
                 self.observers[o].last_failure = Some(cause);
                 self.record_observer_error(o, now, ErrorKind::Observer(cause));
             }
+            Event::SubscribeRefused if self.state.recorder.is_some() => self.warn_of_leaving(o),
             Event::SubscribeRefused => self.fail_arming(Some(o)),
         }
+    }
+
+    /// An observer that had been armed is refused when it comes back during the run: it has left, so
+    /// its gap stays open and what is acknowledged from then on is unverified.
+    fn warn_of_leaving(&self, o: usize) {
+        let observer = &self.observers[o].observer;
+        let (target, _) = self.routes.pair(observer.node(), 0);
+        self.reports.push(Report::Warning(format!(
+            "the target {target} refused a subscription of the observer {} when it came back; delivery of its {} devices is unverified from then on",
+            observer.client_id(),
+            observer.devices().len()
+        )));
     }
 
     fn record_observer_error(&mut self, o: usize, now: Instant, kind: ErrorKind) {

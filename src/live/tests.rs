@@ -2,12 +2,16 @@
 //! reaches the books and the coordinator.
 
 use super::clock::Clock;
+use super::control::Report;
 use super::fleet::{Assignment, Fleet, Shared};
 use super::outgoing::Outgoing;
 use super::port::Routes;
 use super::timer::Alarm;
+use crate::cloud::observer::{Input, Output};
+use crate::mqtt::packet::{ConnectCode, Packet, QoS};
 use crate::scenario::fixture;
 use crate::scenario::plan::{BackendFault, Fault, Plan};
+use crate::stats::event::Cause;
 use crate::time::{Duration, Instant};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -94,5 +98,60 @@ fn the_series_ends_with_the_books() {
         assert_eq!(outgoing.take_all().len(), 1, "one second has ended");
         fleet.end_second(at(3));
         assert_eq!(outgoing.take_all(), []);
+    });
+}
+
+/// Connects the observer, and answers its SUBSCRIBE with `granted` for each topic.
+fn subscribe(fleet: &mut Fleet, now: Instant, granted: Option<QoS>) {
+    let accepted = Packet::ConnAck {
+        session_present: false,
+        code: ConnectCode::Accepted,
+    };
+    let mut sent = Vec::new();
+    for input in [Input::Opened, Input::Received(accepted)] {
+        fleet.observers[0]
+            .observer
+            .handle_input(now, input, &mut sent);
+    }
+    let Some(Output::Send(Packet::Subscribe { packet_id, filters })) = sent.last() else {
+        panic!("no SUBSCRIBE in {sent:?}");
+    };
+    let answer = Packet::SubAck {
+        packet_id: *packet_id,
+        granted: vec![granted; filters.len()],
+    };
+    fleet.step_observer(0, now, Input::Received(answer));
+}
+
+#[test]
+fn an_observer_refused_in_the_run_warns_and_one_refused_before_it_fails() {
+    with_fleet(plan(&[]), |fleet, outgoing| {
+        let mut fleet = fleet.borrow_mut();
+        fleet.arm();
+        subscribe(&mut fleet, Instant::ZERO, Some(QoS::AtLeastOnce));
+        assert_eq!(outgoing.take_all(), [Report::Armed]);
+        fleet.begin(Instant::ZERO, |_| true);
+        fleet.step_observer(0, Instant::ZERO, Input::Closed(Cause::Reset));
+        let back = Instant::ZERO.after(Duration::from_secs(3));
+        fleet.step_observer(0, back, Input::Timeout);
+        subscribe(&mut fleet, back, None);
+        assert_eq!(fleet.take_failure(), None);
+        let [Report::Warning(text)] = &outgoing.take_all()[..] else {
+            panic!("no warning");
+        };
+        assert!(
+            text.contains("delivery of its 3 devices is unverified"),
+            "{text}"
+        );
+    });
+    with_fleet(plan(&[]), |fleet, _| {
+        let mut fleet = fleet.borrow_mut();
+        fleet.arm();
+        subscribe(&mut fleet, Instant::ZERO, None);
+        assert!(
+            fleet
+                .take_failure()
+                .is_some_and(|why| why.contains("refuses"))
+        );
     });
 }
