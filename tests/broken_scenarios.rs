@@ -53,6 +53,10 @@ const TABLE: &[(&str, Mistakes)] = &[
         "literal-password",
         &[(12, 43, "write `\"${env:NAME}\"` and put it into that envir")],
     ),
+    (
+        "password-in-part",
+        &[(12, 43, "write `\"${env:NAME}\"` and put it into that envir")],
+    ),
     ("merge-key", &[(5, 5, "write the keys out")]),
     ("missing-key", &[(3, 5, "add `devices: …`")]),
     (

@@ -95,6 +95,16 @@ fn hostile() -> Vec<(&'static str, String)> {
         ),
         ("an anchor of itself", "a: &a [*a]\n".into()),
         ("tags", "name: !!binary aGk=\n".into()),
+        ("many questions to many devices", {
+            let mut text = String::from(
+                "name: a\nslos: []\nfleet:\n  - cohort: m\n    devices: 10000000\n    attributes: { r: { a: 50%, b: 50% } }\nphases:\n",
+            );
+            for phase in 0..20 {
+                let value = if phase % 2 == 0 { "a" } else { "b" };
+                writeln!(text, "  - {{ name: p{phase}, power_on: {{ rate: 1000000/s, where: {{ r: {value} }} }} }}").expect("a String");
+            }
+            text
+        }),
     ]
 }
 

@@ -85,8 +85,10 @@ impl Checker<'_> {
             rest = &from[close + 1..];
         }
         segments.extend(self.plain(text, rest, part, csv));
-        let only_text = segments.iter().all(|s| matches!(s, Segment::Literal(_)));
-        if part == Part::Password && only_text {
+        // Separators between placeholders are no secret; anything longer may be a part of one.
+        let spelled_out = |segment: &Segment| matches!(segment, Segment::Literal(text) if text.chars().any(char::is_alphanumeric));
+        let written = segments.is_empty() || segments.iter().any(spelled_out);
+        if part == Part::Password && written {
             self.error(
                 text.span,
                 "the password stands in the file",

@@ -15,6 +15,10 @@ use std::time::Duration;
 /// Most phases, and most faults of a phase.
 const MAX_PHASES: usize = 1_000;
 
+/// Phases with `power_on` times devices: each such phase asks every device whether it is meant, and
+/// a small file must not keep a machine busy. About two seconds of work.
+const ASKED_MAX: u64 = 20_000_000;
+
 impl Checker<'_> {
     /// Fills in phases and faults.
     pub(super) fn phases(&mut self, file: &mirror::File, plan: &mut Plan) {
@@ -40,6 +44,23 @@ impl Checker<'_> {
             return;
         }
         self.unique("phase", list.value.iter().map(|phase| &phase.value.name));
+        let powering = list
+            .value
+            .iter()
+            .filter(|phase| phase.value.power_on.is_some())
+            .count();
+        if powering as u64 * u64::from(plan.devices()) > ASKED_MAX {
+            let span = self.first_line(list.span);
+            self.error(
+                span,
+                format!(
+                    "{powering} phases with power_on for {} devices are too many",
+                    plan.devices()
+                ),
+                format!("at most {ASKED_MAX} phases times devices"),
+            );
+            return;
+        }
         let mut power = Power::off(plan);
         let mut start = Duration::ZERO;
         for (index, phase) in list.value.iter().enumerate() {
