@@ -2,12 +2,12 @@
 
 use crate::error::ExitCode;
 use crate::report::{self, text::Color};
-use crate::run::backend_command;
+use crate::run::backend_command::{self, BackendCommandError};
 use crate::run::check;
+use crate::run::child;
 use crate::run::host::Limits;
 use crate::run::live_run::{self, RunError};
 use crate::run::progress::Ui;
-use crate::run::{child, preflight};
 use crate::scenario::file::{self, Overrides, ScenarioErrors, Secrets};
 use crate::scenario::schema;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -67,6 +67,9 @@ struct ScenarioArgs {
     /// A host off this machine that may get more than 1000 devices; repeat for several
     #[arg(long = "allow-target", value_name = "HOST")]
     allow_targets: Vec<String>,
+    /// Source address of connections; repeat for several (default on loopback: spread over 127.0.0.0/8)
+    #[arg(long = "source-ip", value_name = "IP")]
+    source_ips: Vec<IpAddr>,
 }
 
 impl ScenarioArgs {
@@ -86,9 +89,6 @@ struct RunArgs {
     /// Run directory (default: reports/<name>-<time>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Source address of connections; repeat for several (default on loopback: spread over 127.0.0.0/8)
-    #[arg(long = "source-ip", value_name = "IP")]
-    source_ips: Vec<IpAddr>,
     /// Leave persistent sessions and retained messages on the target
     #[arg(long)]
     keep_sessions: bool,
@@ -173,7 +173,7 @@ fn run(args: &RunArgs, arguments: &[OsString]) -> ExitCode {
         overrides: args.scenario.overrides(),
         out: args.out.clone(),
         workers: args.scenario.workers,
-        source_ips: args.source_ips.clone(),
+        source_ips: args.scenario.source_ips.clone(),
         allow_targets: args.scenario.allow_targets.clone(),
         keep_sessions: args.keep_sessions,
         ui: match args.ui {
@@ -251,22 +251,20 @@ fn check(args: &CheckArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(errors) => return refuse(&errors),
     };
-    let (text, layout) = check::text(
-        &loaded.plan,
-        &Limits::of_this_machine(),
-        args.scenario.workers,
-    );
+    let limits = Limits::of_this_machine();
+    let (text, layout) = check::text(&loaded.plan, &limits, args.scenario.workers);
     print(&text);
-    // Names are not resolved here, since that would send packets; only literal addresses can be judged.
-    let literal: Option<Vec<SocketAddr>> = check::literal_targets(&loaded.plan);
-    let allowed = literal.map_or(Ok(()), |targets| {
-        preflight::check_allowed(&loaded.plan, &targets, &args.scenario.allow_targets)
-    });
-    match (layout, allowed) {
-        (Ok(_), Ok(())) => ExitCode::Pass,
-        // The text has said why already.
-        (Err(_), _) => ExitCode::Preflight,
-        (Ok(_), Err(error)) => fail(ExitCode::Preflight, &error.to_string()),
+    match layout.and_then(|layout| {
+        check::addresses(
+            &loaded.plan,
+            &layout,
+            &limits,
+            &args.scenario.source_ips,
+            &args.scenario.allow_targets,
+        )
+    }) {
+        Ok(()) => ExitCode::Pass,
+        Err(error) => fail(ExitCode::Preflight, &error.to_string()),
     }
 }
 
@@ -281,7 +279,8 @@ fn backend(args: &BackendArgs) -> ExitCode {
     };
     match backend_command::run(&options, print) {
         Ok(()) => ExitCode::Pass,
-        Err(error) => fail(ExitCode::Preflight, &error.to_string()),
+        Err(error @ BackendCommandError::Usage(_)) => fail(ExitCode::Usage, &error.to_string()),
+        Err(error @ BackendCommandError::Io(..)) => fail(ExitCode::Preflight, &error.to_string()),
     }
 }
 

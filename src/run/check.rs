@@ -3,9 +3,12 @@
 use super::host::Limits;
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::grouped;
-use crate::scenario::plan::{Cohort, Fault, Plan, Schedule, Stream, Target};
+use crate::scenario::plan::{
+    BrokerUrl, Cohort, Fault, PhaseShape, Plan, Schedule, Stream, Target, Topology,
+};
 use crate::scenario::slo::{Bound, Limit, Objective, Statistic, Window};
 use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
 
 /// The plan and what it takes on this machine, for people; `Err` in the layout is part of the text.
 pub fn text(
@@ -37,7 +40,7 @@ fn write_text(
     }
     match layout {
         Ok(layout) => write_layout(out, layout, limits)?,
-        Err(error) => writeln!(out, "\nthis machine cannot run it:\n{error}")?,
+        Err(_) => writeln!(out, "\nthis machine cannot run it")?,
     }
     for warning in warnings(plan) {
         writeln!(out, "warning: {warning}")?;
@@ -60,7 +63,7 @@ fn write_fleet(out: &mut String, plan: &Plan) -> std::fmt::Result {
     writeln!(out, "observed   {} devices", grouped(u64::from(observed)))?;
     writeln!(
         out,
-        "peak       {devices} connections, {:.0} connects/s, {:.1} messages/s",
+        "load       {devices} device connections, up to {:.0} power-ons/s, {:.1} messages/s on average",
         plan.power_on_peak_per_s(),
         plan.rate_per_s()
     )?;
@@ -107,12 +110,12 @@ fn target(plan: &Plan) -> String {
             )
         }
         Target::Brokers(brokers) => {
-            let urls: Vec<String> = brokers
-                .urls
-                .iter()
-                .map(|url| format!("mqtt://{}:{}", url.host, url.port))
-                .collect();
-            format!("{} ({:?})", urls.join(", "), brokers.topology)
+            let urls: Vec<String> = brokers.urls.iter().map(address_text).collect();
+            let topology = match brokers.topology {
+                Topology::Cluster => "one cluster",
+                Topology::Independent => "independent",
+            };
+            format!("{} ({topology})", urls.join(", "))
         }
     }
 }
@@ -139,7 +142,14 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
 
 fn schedule(stream: &Stream) -> String {
     match stream.schedule {
-        Schedule::Every { period, .. } => format!("every {period:?}"),
+        Schedule::Every {
+            period,
+            phase: PhaseShape::Aligned { jitter },
+        } => format!("every {period:?}, all at once within {jitter:?},"),
+        Schedule::Every {
+            period,
+            phase: PhaseShape::Uniform | PhaseShape::Boot,
+        } => format!("every {period:?}"),
         Schedule::Poisson { mean_gap } => format!("Poisson, {mean_gap:?} on average"),
     }
 }
@@ -228,6 +238,21 @@ fn write_layout(out: &mut String, layout: &Layout, limits: &Limits) -> std::fmt:
 /// What will not fail the check but may disappoint.
 fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
+    if plan.objectives.is_empty() {
+        warnings.push("no slos: the run will end NO_DATA, exit code 5".to_owned());
+    }
+    if let Target::Brokers(brokers) = &plan.target {
+        let named = brokers
+            .urls
+            .iter()
+            .filter(|url| url.host.parse::<IpAddr>().is_err());
+        for url in named.filter(|_| plan.devices() > preflight::UNNAMED_DEVICES_MAX) {
+            warnings.push(format!(
+                "{} is not resolved here: unless it is this machine, run needs --allow-target {}",
+                url.host, url.host
+            ));
+        }
+    }
     for objective in &plan.objectives {
         let Statistic::Percentile(p) = objective.statistic else {
             continue;
@@ -252,14 +277,33 @@ fn warnings(plan: &Plan) -> Vec<String> {
     warnings
 }
 
-/// The target's addresses if all are literals, which need no resolver.
-pub fn literal_targets(plan: &Plan) -> Option<Vec<std::net::SocketAddr>> {
-    match &plan.target {
-        Target::Embedded(_) => Some(Vec::new()),
-        Target::Brokers(brokers) => brokers
-            .urls
-            .iter()
-            .map(|url| Some(std::net::SocketAddr::new(url.host.parse().ok()?, url.port)))
-            .collect(),
+/// Judges the addresses that need no resolver: whether the target may be loaded, and whether the
+/// source addresses suffice.
+///
+/// # Errors
+/// What `run` would refuse, too.
+pub fn addresses(
+    plan: &Plan,
+    layout: &Layout,
+    limits: &Limits,
+    sources: &[IpAddr],
+    allowed: &[String],
+) -> Result<(), PreflightError> {
+    let Target::Brokers(brokers) = &plan.target else {
+        return Ok(());
+    };
+    let literal = |url: &BrokerUrl| Some(SocketAddr::new(url.host.parse().ok()?, url.port));
+    let Some(targets) = brokers.urls.iter().map(literal).collect::<Option<Vec<_>>>() else {
+        return Ok(());
+    };
+    preflight::check_allowed(plan, &targets, allowed)?;
+    preflight::sources(plan, &targets, layout, limits, sources, 0).map(|_| ())
+}
+
+fn address_text(url: &BrokerUrl) -> String {
+    if url.host.contains(':') {
+        format!("mqtt://[{}]:{}", url.host, url.port)
+    } else {
+        format!("mqtt://{}:{}", url.host, url.port)
     }
 }

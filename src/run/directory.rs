@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// Why evidence cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// The folder holds another run.
-    #[error("{} holds a run already: choose another --out, or remove it", .0.display())]
+    /// The folder holds something, perhaps another run.
+    #[error("{} is not empty: choose another --out, or remove what is in it", .0.display())]
     Occupied(PathBuf),
     /// The system refused.
     #[error("cannot write {}: {error}", .path.display())]
@@ -23,7 +23,7 @@ pub enum DirectoryError {
 /// and keeps the scenario's text in it.
 ///
 /// # Errors
-/// If it holds a run already or cannot be written.
+/// If it is not empty or cannot be written.
 pub fn create(
     out: Option<&Path>,
     name: &str,
@@ -34,16 +34,24 @@ pub fn create(
         Some(dir) => dir.to_owned(),
         None => unused(Path::new("reports"), name, wall_clock),
     };
-    if dir.join("events.jsonl").exists() {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |error| DirectoryError::Io { path, error }
+    };
+    std::fs::create_dir_all(&dir).map_err(failed(&dir))?;
+    let mut entries = std::fs::read_dir(&dir).map_err(failed(&dir))?;
+    if entries.next().is_some() {
         return Err(DirectoryError::Occupied(dir));
     }
-    std::fs::create_dir_all(&dir).map_err(|error| DirectoryError::Io {
-        path: dir.clone(),
-        error,
-    })?;
     let path = dir.join("scenario.yaml");
-    std::fs::write(&path, scenario).map_err(|error| DirectoryError::Io { path, error })?;
+    std::fs::write(&path, scenario).map_err(failed(&path))?;
     Ok(dir)
+}
+
+/// Removes the directory of a run that never began: it holds no evidence, and the next try wants
+/// its name. What cannot be removed stays; nothing depends on it.
+pub fn withdraw(dir: &Path) {
+    let _ = std::fs::remove_dir_all(dir);
 }
 
 /// `reports/<name>-<time>`, with a number behind it if two runs start within one second.
@@ -75,7 +83,6 @@ mod tests {
             std::fs::read_to_string(dir.join("scenario.yaml")).expect("written"),
             "name: x"
         );
-        std::fs::write(dir.join("events.jsonl"), "{}").expect("written");
         assert!(matches!(
             create(Some(&out), "x", "", ""),
             Err(DirectoryError::Occupied(_))

@@ -102,6 +102,7 @@ pub fn run(options: &Options) -> Result<PathBuf, RunError> {
             &options.source_ips,
             0,
         )?;
+        preflight::check_sources(&targets, &options.source_ips)?;
     }
     preflight::probe(&loaded.plan, &targets, run_id)?;
     let dir = directory::create(
@@ -127,6 +128,12 @@ pub fn run(options: &Options) -> Result<PathBuf, RunError> {
     };
     let result = local.block_on(&runtime, session.drive(targets));
     runtime.shutdown_background();
+    if matches!(
+        result,
+        Err(RunError::NotStarted(_) | RunError::Preflight(_))
+    ) {
+        directory::withdraw(&dir);
+    }
     result.map(|()| dir)
 }
 

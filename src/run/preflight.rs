@@ -8,8 +8,8 @@ use crate::device::payload;
 use crate::mqtt::codec;
 use crate::mqtt::packet::{Connect, ConnectCode, Packet};
 use crate::scenario::plan::{Plan, Target};
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 /// Descriptors a worker needs besides its connections: pipes, timer, epoll, and room to spare.
@@ -222,6 +222,35 @@ pub fn sources(
     Ok(given.to_vec())
 }
 
+/// Whether each source address is one of this machine's and of the targets' family.
+///
+/// # Errors
+/// If a source address cannot be used, each with the reason.
+pub fn check_sources(targets: &[SocketAddr], given: &[IpAddr]) -> Result<(), PreflightError> {
+    let mut problems = Vec::new();
+    for source in given {
+        if let Err(error) = TcpListener::bind((*source, 0)) {
+            problems.push(format!(
+                "--source-ip {source} is not usable on this machine: {error}"
+            ));
+        }
+        if let Some(target) = targets.iter().find(|t| t.is_ipv4() != source.is_ipv4()) {
+            problems.push(format!(
+                "--source-ip {source} and the target {target} are of different address families"
+            ));
+        }
+    }
+    refuse_if_any(problems)
+}
+
+fn refuse_if_any(problems: Vec<String>) -> Result<(), PreflightError> {
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(PreflightError { problems })
+    }
+}
+
 /// Resolves each broker address once; the first address of each name is pinned for the run.
 ///
 /// # Errors
@@ -279,11 +308,7 @@ pub fn check_allowed(
             )
         })
         .collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(PreflightError { problems })
-    }
+    refuse_if_any(problems)
 }
 
 /// Connects once to each target, with the first device's credentials, and leaves again.
@@ -325,11 +350,7 @@ pub fn probe(plan: &Plan, targets: &[SocketAddr], run: u32) -> Result<(), Prefli
             .filter_map(|probe| probe.join().expect("a probe does not panic"))
             .collect()
     });
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(PreflightError { problems })
-    }
+    refuse_if_any(problems)
 }
 
 fn probe_one(target: SocketAddr, connect: &Packet<'_>) -> Result<(), String> {
@@ -347,7 +368,15 @@ fn probe_one(target: SocketAddr, connect: &Packet<'_>) -> Result<(), String> {
         Ok(answer)
     };
     let answer = talk(&mut stream).map_err(|error| {
-        format!("accepts connections but does not answer a CONNECT as MQTT 3.1.1: {error}")
+        let kind = error.kind();
+        if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+            let limit_s = PROBE_TIMEOUT.as_secs();
+            format!("accepts connections but sends no CONNACK within {limit_s} s")
+        } else if matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) {
+            "accepts connections but closes them on a CONNECT".to_owned()
+        } else {
+            format!("accepts connections but does not answer a CONNECT: {error}")
+        }
     })?;
     let mut leave = Vec::new();
     if codec::encode(&Packet::Disconnect, &mut leave).is_ok() {

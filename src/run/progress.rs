@@ -145,9 +145,11 @@ impl Progress {
             .phases
             .iter()
             .find(|phase| at < phase.start + phase.length);
-        let (name, left) = phase.map_or(("drain", Duration::ZERO), |p| {
-            (p.name.as_str(), (p.start + p.length).saturating_sub(at))
-        });
+        let (name, until) = phase.map_or_else(
+            || ("drain", plan.length() + plan.drain),
+            |p| (p.name.as_str(), p.start + p.length),
+        );
+        let left = until.saturating_sub(at);
         // On a terminal the rates are of the last second, in plain lines of the last ten.
         let (counts, seconds) = match self.show {
             Show::Plain => (&self.window, u64::from(PLAIN_EVERY_S)),
