@@ -94,8 +94,15 @@ pub(super) fn tiny() -> RunData {
     run.header.workers = vec![10_000];
     run.header.host = [("cores".to_owned(), "2".to_owned())].into();
     run.series.generator.retain(|row| row.worker == 0);
-    let keep = [(Metric::AckResponse, 1), (Metric::ReconnectTime, 2)];
-    run.series.histograms.retain(|key, _| keep.contains(key));
+    let keep = [
+        Metric::ConnectLatency,
+        Metric::AckResponse,
+        Metric::AckResponseReplayed,
+        Metric::ReconnectTime,
+    ];
+    run.series
+        .histograms
+        .retain(|(metric, _), _| keep.contains(metric));
     run.scenario_text = "name: broker-restart\n".to_owned();
     let outcome = run.outcome.as_mut().expect("the fixture has an outcome");
     outcome.totals.delivery.lost = 7;
@@ -110,7 +117,7 @@ pub(super) fn tiny() -> RunData {
 /// worker that ran hot.
 pub(super) fn failing() -> RunData {
     let mut run = quickstart();
-    let slow = values(13_000, |i| 1_500 + i % 900 * 700);
+    let slow = values(7_000, |i| 1_500 + i % 900 * 700);
     run.series.histograms.insert((Metric::AckResponse, 1), slow);
     for row in &mut run.series.rows {
         let ack = &mut row.ack;
@@ -380,7 +387,7 @@ fn histograms() -> BTreeMap<(Metric, u16), Histogram> {
     );
     all.insert(
         (Metric::ConnectLatency, 3),
-        values(5_600, |i| 950 + i % 5_000),
+        values(4_990, |i| 950 + i % 5_000),
     );
     all.insert(
         (Metric::ReconnectTime, 2),

@@ -11,6 +11,8 @@ use crate::stats::recorder::ErrorKind;
 use crate::stats::series::{GeneratorRow, Metric};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod totals;
+
 /// Driver lag p99 of a worker-second that is always allowed: 1 ms.
 pub const LAG_FLOOR_US: u64 = 1_000;
 /// Share of the tightest latency limit that the driver may be late, if that is more.
@@ -300,7 +302,15 @@ fn silences(run: &RunData) -> Vec<String> {
     gaps
 }
 
+/// What is wrong with the run's files. A torn last line is what a kill leaves behind; of a run
+/// that recorded its outcome it is damage as well.
+fn damage(run: &RunData) -> Option<String> {
+    let torn = run.outcome.is_some() && !run.notes.is_empty();
+    (run.damaged.clone()).or_else(|| torn.then(|| run.notes.join("; ")))
+}
+
 fn evidence_rules(run: &RunData) -> Vec<Rule> {
+    let damage = damage(run);
     let mut rules = vec![
         Rule {
             name: "Scenario",
@@ -328,45 +338,12 @@ fn evidence_rules(run: &RunData) -> Vec<Rule> {
         Rule {
             name: "Series",
             limit: "every file is there and undamaged".to_owned(),
-            measured: run.damaged.clone().unwrap_or_else(|| "complete".to_owned()),
-            holds: run.damaged.is_none(),
+            measured: damage.clone().unwrap_or_else(|| "complete".to_owned()),
+            holds: damage.is_none(),
         },
     ];
     if let Some(outcome) = &run.outcome {
-        let totals = &outcome.totals;
-        let off = (totals.books.iter().flatten())
-            .filter(|b| !b.balance())
-            .count();
-        rules.push(Rule {
-            name: "Books",
-            limit: "both equations hold in every stream and phase".to_owned(),
-            measured: if off == 0 {
-                "balanced".to_owned()
-            } else {
-                format!(
-                    "{off} of {} do not balance",
-                    totals.books.iter().flatten().count()
-                )
-            },
-            holds: off == 0,
-        });
-        rules.push(Rule {
-            name: "Schedule",
-            limit: "planned by events = planned by arithmetic".to_owned(),
-            measured: if totals.schedule_agrees {
-                "agrees"
-            } else {
-                "differs"
-            }
-            .to_owned(),
-            holds: totals.schedule_agrees,
-        });
-        rules.push(Rule {
-            name: "Histogram range",
-            limit: "no value outside 1 µs to 1 h".to_owned(),
-            measured: none_or(totals.out_of_range),
-            holds: totals.out_of_range == 0,
-        });
+        rules.extend(totals::rules(run, &outcome.totals));
     }
     rules
 }

@@ -106,7 +106,7 @@ fn every_rule_of_the_generator_makes_the_run_invalid_on_its_own() {
 
 #[test]
 fn every_rule_of_the_evidence_makes_the_run_invalid_on_its_own() {
-    let cases: [(Change, &str); 6] = [
+    let cases: [(Change, &str); 10] = [
         (
             |run| run.header.plan_hash = "f".repeat(64),
             "scenario.yaml was changed",
@@ -122,6 +122,28 @@ fn every_rule_of_the_evidence_makes_the_run_invalid_on_its_own() {
         (
             |run| totals(run).books[1][2].sent += 1,
             "Books: 1 of 8 do not balance",
+        ),
+        (
+            |run| {
+                let key = (Metric::AckResponseReplayed, 3);
+                run.series.histograms.remove(&key);
+            },
+            "Histograms: 6,000 of 6,590 publishes in recovery",
+        ),
+        (
+            |run| {
+                let key = (Metric::ConnectLatency, 2);
+                run.series.histograms.remove(&key);
+            },
+            "Histograms: 14,990 of 23,990 attempts",
+        ),
+        (
+            |run| totals(run).recoveries[0].recovered -= 1,
+            "Histograms: 4,990 of 4,989 devices recovered in restart",
+        ),
+        (
+            |run| run.notes.push("x.hlog: line 9 is torn".to_owned()),
+            "Series: x.hlog: line 9 is torn",
         ),
         (
             |run| totals(run).schedule_agrees = false,
@@ -152,6 +174,24 @@ fn each_is_invalid(cases: &[(Change, &str)]) {
         assert!(report.reason.contains(first), "{}", report.reason);
         assert!(report.generator.rules.iter().any(|rule| !rule.holds));
     }
+}
+
+#[test]
+fn a_lost_worker_or_a_stop_explains_missing_values() {
+    let cut: Change = |run| {
+        let key = (Metric::AckResponse, 3);
+        run.series.histograms.remove(&key);
+    };
+    let named = |report: &Report| report.reasons.iter().any(|r| r.contains("Histograms"));
+    assert!(named(&report(cut)));
+    let mut run = fixture::quickstart();
+    cut(&mut run);
+    run.interrupted = Some((fixture::at_s(90), 2));
+    assert!(!named(&assemble::report(&run)));
+    run.interrupted = None;
+    run.lost
+        .push(("worker 1".into(), fixture::at_s(33), "killed".into()));
+    assert!(!named(&assemble::report(&run)));
 }
 
 #[test]
@@ -233,21 +273,18 @@ fn a_simulated_run_has_no_generator_to_doubt() {
 fn verdicts_have_an_order() {
     let fail: Change = |run| totals(run).delivery.lost = 1;
     let open: Change = |run| totals(run).delivery.unverified = 1;
+    let no_recovery: Change = |run| {
+        totals(run).recoveries.clear();
+        let key = (Metric::ReconnectTime, 2);
+        run.series.histograms.remove(&key);
+    };
     let nothing: Change = |run| run.plan.observe.devices = 0;
     let cases: [(&[Change], RunVerdict, u8); 8] = [
         (&[fail], RunVerdict::Fail, 99),
         (&[open], RunVerdict::Inconclusive, 5),
         (&[nothing], RunVerdict::NoData, 5),
-        (
-            &[fail, |run| totals(run).recoveries.clear()],
-            RunVerdict::Fail,
-            99,
-        ),
-        (
-            &[open, |run| totals(run).recoveries.clear()],
-            RunVerdict::Inconclusive,
-            5,
-        ),
+        (&[fail, no_recovery], RunVerdict::Fail, 99),
+        (&[open, no_recovery], RunVerdict::Inconclusive, 5),
         (
             &[fail, |run| totals(run).out_of_range = 1],
             RunVerdict::Invalid,
@@ -352,6 +389,8 @@ proptest! {
     fn no_percentile_below_its_floor_passes(n in 0u64..400, p in prop_oneof![Just(90.0), Just(95.0), Just(99.0), Just(99.9)]) {
         let mut run = fixture::quickstart();
         run.series.histograms.insert((Metric::AckResponse, 1), fixture::values(n, |_| 1_000));
+        let acked = &mut totals(&mut run).books[0][1];
+        (acked.planned, acked.sent, acked.acked) = (n, n, n);
         run.plan.objectives.retain(|o| o.indicator == Indicator::PublishAckLatency);
         run.plan.objectives[0].statistic = crate::scenario::slo::Statistic::Percentile(p);
         let objectives = objective::judge_all(&run);

@@ -314,7 +314,7 @@ fn latencies_of_connects_and_deliveries() {
             latency(Indicator::ConnectLatency, 99.0, 10, Window::After(2)),
             |_| {},
             Verdict::Pass,
-            "n = 5,600",
+            "n = 4,990",
         ),
         case(
             latency(Indicator::ConnectLatency, 99.0, 10, Window::After(1)),

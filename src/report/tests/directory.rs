@@ -99,7 +99,7 @@ type Damage = fn(&Path);
 
 #[test]
 fn what_was_cut_short_or_tampered_with_is_invalid_but_renders() {
-    let cases: [(Damage, &str); 4] = [
+    let cases: [(Damage, &str); 6] = [
         (
             |dir| {
                 edit(dir.join("events.jsonl"), |t| t[..t.len() - 40].to_owned());
@@ -114,6 +114,19 @@ fn what_was_cut_short_or_tampered_with_is_invalid_but_renders() {
         (
             |dir| fs::remove_file(dir.join("driver_lag.hlog")).expect("there"),
             "driver_lag.hlog",
+        ),
+        (
+            |dir| {
+                edit(dir.join("publish_ack_response.hlog"), |t| {
+                    let end = t.trim_end().rfind('\n').expect("several lines");
+                    t[..=end].to_owned()
+                })
+            },
+            "Histograms: ",
+        ),
+        (
+            |dir| edit(dir.join("driver_lag.hlog"), |t| t[..t.len() - 5].to_owned()),
+            "is torn",
         ),
         (
             |dir| {
