@@ -10,14 +10,15 @@ use crate::scenario::slo::{Bound, Indicator, Limit};
 use crate::stats::recorder::ErrorKind;
 use crate::stats::series::{GeneratorRow, Metric};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 mod totals;
 
-/// Driver lag p99 of a worker-second that is always allowed: 1 ms.
+/// Driver lag p99 of a worker in a second that is always allowed: 1 ms.
 pub const LAG_FLOOR_US: u64 = 1_000;
 /// Share of the tightest latency limit that the driver may be late, if that is more.
 pub const LAG_SHARE_OF_TIGHTEST_LIMIT: f64 = 0.05;
-/// Share of the judged worker-seconds that may be over the lag limit.
+/// Share of the judged seconds in which some worker may be over the lag limit.
 pub const LAG_SECONDS_SHARE: f64 = 0.01;
 /// A worker without a row for longer than this is lost.
 pub const SILENCE_S: u32 = 3;
@@ -90,19 +91,8 @@ pub(super) fn judge(run: &RunData, objectives: &[Objective], generator: &Generat
 
 /// The generator's watch on itself, measured against its constants.
 pub(super) fn watch(run: &RunData) -> Generator {
-    let judged = judged_phases(run);
+    let judged = judged_seconds(run);
     let lag_limit_us = lag_limit_us(run);
-    let is_judged = |row: &GeneratorRow| {
-        // A second belongs to the phase of its middle; none of the drain is judged.
-        let middle_s = f64::from(row.second) + 0.5;
-        let phases = run.plan.phases.iter().enumerate();
-        phases.into_iter().any(|(index, phase)| {
-            let (start, end) = (phase.start, phase.start + phase.length);
-            judged.contains(&index)
-                && middle_s >= start.as_secs_f64()
-                && middle_s < end.as_secs_f64()
-        })
-    };
     let mut generator = Generator {
         lag_limit_us,
         over_limit: LAG_SECONDS_SHARE,
@@ -116,20 +106,23 @@ pub(super) fn watch(run: &RunData) -> Generator {
         own_errors: own_errors(run),
         ..Generator::default()
     };
+    // Whether any worker was over, so that a late one is not diluted by its idle neighbours.
+    let mut seconds: BTreeMap<u32, bool> = BTreeMap::new();
     for row in &run.series.generator {
-        let over = is_judged(row) && row.lag_p99_us.is_some_and(|lag| lag > lag_limit_us);
-        if is_judged(row) {
-            generator.judged_worker_seconds += 1;
-            generator.worker_seconds_over += u64::from(over);
+        let is_judged = judged.iter().any(|span| span.contains(&row.second));
+        let over = is_judged && row.lag_p99_us.is_some_and(|lag| lag > lag_limit_us);
+        if is_judged {
+            *seconds.entry(row.second).or_default() |= over;
             generator.lag_worst_us = generator.lag_worst_us.max(row.lag_p99_us);
         }
         if let Some(worker) = (generator.workers.iter_mut()).find(|w| w.worker == row.worker) {
             add_second(worker, row, over);
         }
     }
-    let judged_seconds = generator.judged_worker_seconds;
-    if judged_seconds > 0 {
-        generator.over_share = generator.worker_seconds_over as f64 / judged_seconds as f64;
+    generator.judged_seconds = seconds.len() as u64;
+    generator.seconds_over = seconds.values().filter(|over| **over).count() as u64;
+    if !seconds.is_empty() {
+        generator.over_share = generator.seconds_over as f64 / generator.judged_seconds as f64;
     }
     let all: Vec<usize> = (0..run.plan.phases.len()).collect();
     let lag = run.merged(&[Metric::DriverLag], &all);
@@ -148,6 +141,20 @@ pub(super) fn judged_phases(run: &RunData) -> BTreeSet<usize> {
     let objectives = run.plan.objectives.iter();
     objectives
         .flat_map(|o| window::judged_phases(&run.plan, &o.window))
+        .collect()
+}
+
+/// The seconds that lie wholly or partly in a judged phase: in a phase shorter than a second the
+/// generator has to be on time as well. None of the drain but the rest of load's last second.
+fn judged_seconds(run: &RunData) -> Vec<Range<u32>> {
+    let judged = judged_phases(run);
+    let phases = judged.iter().filter_map(|&p| run.plan.phases.get(p));
+    phases
+        .filter(|phase| !phase.length.is_zero())
+        .map(|phase| {
+            let end = (phase.start + phase.length).as_secs_f64();
+            phase.start.as_secs() as u32..end.ceil() as u32
+        })
         .collect()
 }
 
@@ -229,22 +236,26 @@ fn none_or(count: u64) -> String {
 }
 
 fn generator_rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
-    let judged = generator.judged_worker_seconds;
+    let judged = generator.judged_seconds;
+    // Objectives without a window have nothing to judge: they say NO_DATA themselves.
+    let is_nothing_to_judge = judged_seconds(run).is_empty();
     let silent = silences(run);
     vec![
         Rule {
             name: "Driver lag",
             limit: format!(
-                "p99 ≤ {} in at least {} of the judged worker-seconds",
+                "every worker's p99 ≤ {} in at least {} of the judged seconds",
                 units::time_us(generator.lag_limit_us),
                 units::ratio(1.0 - LAG_SECONDS_SHARE)
             ),
-            measured: if judged == 0 {
+            measured: if is_nothing_to_judge {
+                "the objectives' windows hold no second".to_owned()
+            } else if judged == 0 {
                 "no judged second has a record".to_owned()
             } else {
                 format!(
-                    "{} of {} worker-seconds over ({}), worst {}",
-                    units::count(generator.worker_seconds_over),
+                    "{} of {} seconds over ({}), worst {}",
+                    units::count(generator.seconds_over),
                     units::count(judged),
                     units::ratio(generator.over_share),
                     generator
@@ -252,7 +263,7 @@ fn generator_rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
                         .map_or_else(|| "n/a".to_owned(), units::time_us)
                 )
             },
-            holds: judged > 0 && generator.over_share <= LAG_SECONDS_SHARE,
+            holds: (judged > 0 || is_nothing_to_judge) && generator.over_share <= LAG_SECONDS_SHARE,
         },
         Rule {
             name: "The generator's own errors",

@@ -349,13 +349,13 @@ pub struct Percentiles {
 /// The generator's watch on itself.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Generator {
-    /// Driver lag p99 of a worker-second must not exceed this.
+    /// Driver lag p99 of each worker in a second must not exceed this.
     pub lag_limit_us: u64,
-    /// Worker-seconds of the judged phases that have a row.
-    pub judged_worker_seconds: u64,
-    /// Of those, over the limit.
-    pub worker_seconds_over: u64,
-    /// Share over the limit; above [`Generator::over_limit`] the run is INVALID.
+    /// Seconds that lie wholly or partly in a judged phase and have a row of some worker.
+    pub judged_seconds: u64,
+    /// Of those, with any worker over the limit.
+    pub seconds_over: u64,
+    /// Share of the judged seconds over the limit; above [`Generator::over_limit`] the run is INVALID.
     pub over_share: f64,
     /// See `over_share`.
     pub over_limit: f64,

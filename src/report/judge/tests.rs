@@ -23,7 +23,7 @@ fn totals(run: &mut RunData) -> &mut crate::stats::recorder::Totals {
     &mut run.outcome.as_mut().expect("the fixture has one").totals
 }
 
-/// Makes the driver late in the first `n` worker-seconds of the judged phases.
+/// Makes the driver late in the first `n` rows: both workers in the first second, and so on.
 fn late(run: &mut RunData, n: usize) {
     for row in run.series.generator.iter_mut().take(n) {
         row.lag_p99_us = Some(12_501);
@@ -55,10 +55,7 @@ fn a_run_without_blemish_passes() {
 #[test]
 fn every_rule_of_the_generator_makes_the_run_invalid_on_its_own() {
     let cases: [(Change, &str); 7] = [
-        (
-            |run| late(run, 3),
-            "Driver lag: 3 of 280 worker-seconds over",
-        ),
+        (|run| late(run, 3), "Driver lag: 2 of 140 seconds over"),
         (generator_error, "The generator's own errors: 1"),
         (
             |run| {
@@ -220,7 +217,7 @@ fn a_run_that_never_started_says_so() {
 
 #[test]
 fn one_percent_of_late_seconds_is_allowed_and_only_judged_phases_count() {
-    // 280 judged worker-seconds: 2 are below 1 %, 3 above.
+    // 140 judged seconds of two workers: 1 is below 1 %, 2 are above.
     assert_eq!(report(|run| late(run, 2)).verdict, RunVerdict::Pass);
     assert_eq!(report(|run| late(run, 3)).verdict, RunVerdict::Invalid);
     let drain_late = report(|run| {
@@ -240,8 +237,65 @@ fn one_percent_of_late_seconds_is_allowed_and_only_judged_phases_count() {
             .objectives
             .retain(|o| o.indicator == Indicator::PublishAckLatency);
     });
-    assert_eq!(only_steady.generator.judged_worker_seconds, 120);
+    assert_eq!(only_steady.generator.judged_seconds, 60);
     assert_eq!(only_steady.verdict, RunVerdict::Pass);
+}
+
+#[test]
+fn one_late_worker_is_not_diluted_by_the_others() {
+    let late: fn(&mut RunData, usize) = |run, n| {
+        let rows = run.series.generator.iter_mut();
+        for row in rows.filter(|row| row.worker == 1).take(n) {
+            row.lag_p99_us = Some(12_501);
+        }
+    };
+    let mut run = fixture::quickstart();
+    late(&mut run, 1);
+    assert_eq!(assemble::report(&run).verdict, RunVerdict::Pass);
+    late(&mut run, 2);
+    let two = assemble::report(&run);
+    assert_eq!(two.verdict, RunVerdict::Invalid);
+    let over: Vec<u64> = (two.generator.workers.iter())
+        .map(|w| w.seconds_over)
+        .collect();
+    assert_eq!((two.generator.seconds_over, over), (2, vec![0, 2]));
+}
+
+#[test]
+fn every_second_that_touches_a_judged_phase_is_judged() {
+    // 0.2 s around no second's middle.
+    let short: Change = |run| {
+        run.plan.phases[0].length = Duration::from_millis(10_600);
+        run.plan.phases[1].start = Duration::from_millis(10_600);
+        run.plan.phases[1].length = Duration::from_millis(200);
+        run.plan.phases[2].start = Duration::from_millis(10_800);
+        run.plan.phases[2].length = Duration::from_millis(69_200);
+        run.plan
+            .objectives
+            .retain(|o| o.indicator == Indicator::PublishAckLatency);
+    };
+    let mut run = fixture::quickstart();
+    short(&mut run);
+    let on_time = assemble::report(&run);
+    assert_eq!(on_time.generator.judged_seconds, 1);
+    assert_eq!(on_time.verdict, RunVerdict::Pass, "{:?}", on_time.reasons);
+    let rows = run.series.generator.iter_mut();
+    rows.filter(|row| row.second == 10)
+        .for_each(|row| row.lag_p99_us = Some(12_501));
+    assert_eq!(assemble::report(&run).verdict, RunVerdict::Invalid);
+}
+
+#[test]
+fn windows_that_hold_nothing_are_no_fault_of_the_generator() {
+    let report = report(|run| {
+        run.plan
+            .objectives
+            .retain(|o| o.indicator == Indicator::ReconnectTime);
+        run.plan.faults.clear();
+        run.series.histograms.remove(&(Metric::ReconnectTime, 2));
+        totals(run).recoveries.clear();
+    });
+    assert_eq!(report.verdict, RunVerdict::NoData, "{:?}", report.reasons);
 }
 
 #[test]
