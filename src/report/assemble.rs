@@ -12,6 +12,7 @@ use super::value::{
 };
 use super::window;
 use super::words;
+use crate::scenario::slo::Window;
 use crate::stats::books::Books;
 use crate::stats::histogram::Histogram;
 use crate::stats::recorder::ErrorCount;
@@ -238,16 +239,17 @@ fn latency(run: &RunData) -> Latency {
 
 fn recoveries(run: &RunData) -> Vec<Recovery> {
     let totals = run.outcome.as_ref().map(|o| &o.totals);
-    let faults = run.plan.faults.iter().enumerate();
-    let rows = faults.filter_map(|(index, fault)| {
+    let followed = window::faults(&run.plan, &Window::Run);
+    let rows = followed.into_iter().filter_map(|index| {
+        let fault = run.plan.faults.get(index)?;
         let counted = totals.and_then(|t| t.recoveries.get(index))?;
         if counted.affected == 0 {
             return None;
         }
-        let joint = window::recovered(run, &[index])?;
+        let recovered = window::recovered(run, &[index])?;
         let times = RECOVERY_PERCENTS.iter().map(|&percent| {
             let share = percent / 100.0;
-            let s = objective::time_to_share_s(&joint.times, joint.affected, share);
+            let s = objective::time_to_share_s(&recovered.times, recovered.affected, share);
             RecoveryTime {
                 percent,
                 us: s.is_finite().then(|| (s * 1e6).round() as u64),
@@ -261,7 +263,6 @@ fn recoveries(run: &RunData) -> Vec<Recovery> {
             recovered: counted.recovered,
             stranded: counted.affected.saturating_sub(counted.recovered),
             times: times.collect(),
-            times_are_joint: joint.is_joint,
         })
     });
     rows.collect()

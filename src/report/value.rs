@@ -428,8 +428,6 @@ pub struct Recovery {
     pub stranded: u64,
     /// Time until these shares of the affected devices were back.
     pub times: Vec<RecoveryTime>,
-    /// Several faults of the phase cut devices off; `times` are of all of them together.
-    pub times_are_joint: bool,
 }
 
 /// Time until a share of the affected devices was back.

@@ -5,7 +5,6 @@ use crate::scenario::plan::Plan;
 use crate::scenario::slo::Window;
 use crate::stats::histogram::Histogram;
 use crate::stats::series::Metric;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Phases whose histograms and books lie in the window. `After` means the whole phases between
@@ -36,20 +35,18 @@ pub(super) fn judged_phases(plan: &Plan, window: &Window) -> Vec<usize> {
     }
 }
 
-/// Faults whose recovery the window means: of `After` the last-clearing one of the phase, else
-/// all of its phases.
+/// Faults whose recovery the window means: the last-clearing one of each phase, since a recovery
+/// counts from the last clearing.
 pub(super) fn faults(plan: &Plan, window: &Window) -> Vec<usize> {
-    match window {
-        Window::Run => (0..plan.faults.len()).collect(),
-        Window::During(phases) => {
-            let faults = plan.faults.iter().enumerate();
-            faults
-                .filter(|(_, fault)| phases.contains(&fault.phase))
-                .map(|(index, _)| index)
-                .collect()
-        }
-        Window::After(phase) => last_clearing(plan, *phase).into_iter().collect(),
-    }
+    let phases = match window {
+        Window::Run => (0..plan.phases.len()).collect(),
+        Window::During(phases) => phases.clone(),
+        Window::After(phase) => vec![*phase],
+    };
+    let faults = phases
+        .iter()
+        .filter_map(|&phase| last_clearing(plan, phase));
+    faults.collect()
 }
 
 /// Devices that faults cut off, and how they came back.
@@ -60,37 +57,22 @@ pub(super) struct Recovered {
     pub(super) back: u64,
     /// From the clearing to CONNACK, of those that came back.
     pub(super) times: Histogram,
-    /// Other faults than those asked for are contained.
-    pub(super) is_joint: bool,
 }
 
-/// Recovery from `faults`; `None` if the run left no outcome. Times are kept per phase, so faults
-/// that share a phase with them and cut off devices are judged along with them: all must be back
-/// in time.
+/// Recovery from `faults`, which are the last-clearing ones of their phases: only of these are
+/// devices followed, so the times of a phase are theirs. `None` if the run left no outcome.
 pub(super) fn recovered(run: &RunData, faults: &[usize]) -> Option<Recovered> {
     let totals = &run.outcome.as_ref()?.totals;
-    let phases: BTreeSet<usize> = (faults.iter())
+    let phases: Vec<usize> = (faults.iter())
         .filter_map(|&fault| run.plan.faults.get(fault))
         .map(|fault| fault.phase)
         .collect();
-    let mut all = Recovered {
-        affected: 0,
-        back: 0,
-        times: run.merged(
-            &[Metric::ReconnectTime],
-            &phases.iter().copied().collect::<Vec<_>>(),
-        ),
-        is_joint: false,
-    };
-    for (index, fault) in run.plan.faults.iter().enumerate() {
-        let counted = totals.recoveries.get(index).copied().unwrap_or_default();
-        if phases.contains(&fault.phase) && counted.affected > 0 {
-            all.affected += counted.affected;
-            all.back += counted.recovered;
-            all.is_joint |= !faults.contains(&index);
-        }
-    }
-    Some(all)
+    let counted = || faults.iter().filter_map(|&f| totals.recoveries.get(f));
+    Some(Recovered {
+        affected: counted().map(|r| r.affected).sum(),
+        back: counted().map(|r| r.recovered).sum(),
+        times: run.merged(&[Metric::ReconnectTime], &phases),
+    })
 }
 
 /// Whether the run lasted to the end of the window.
@@ -148,6 +130,7 @@ fn after(plan: &Plan, phase: usize) -> Option<(Duration, Duration)> {
     Some((from, later.min().unwrap_or_else(|| plan.length())))
 }
 
+/// The fault of `phase` that clears last; of several that do, the last in the plan.
 fn last_clearing(plan: &Plan, phase: usize) -> Option<usize> {
     let faults = plan.faults.iter().enumerate();
     faults

@@ -11,11 +11,10 @@ pub(super) fn recoveries(report: &Report) -> Markup {
     if report.recoveries.is_empty() {
         return html! {};
     }
-    let joint = report.recoveries.iter().any(|r| r.times_are_joint);
     html! {
         section {
             h2 { "Recovery" }
-            p.lead { "From the instant the fault cleared to the CONNACK, over every device that had power and no connection then. A device that never came back counts as never." }
+            p.lead { "From the instant the fault cleared to the CONNACK, over every device that had power and no connection then. A device that never came back counts as never. Of several faults in a phase, the one that cleared last." }
             div.scroll { table {
                 thead { tr {
                     th { "Fault" } th.num { "Cleared at" } th.num { "Cut off" } th.num { "Came back" } th.num { "Stranded" }
@@ -31,7 +30,6 @@ pub(super) fn recoveries(report: &Report) -> Markup {
                     }
                 } } }
             } }
-            @if joint { p.small.muted { "Times of faults that share a phase are of all of them together." } }
         }
     }
 }
