@@ -51,7 +51,8 @@ impl Layout {
 /// Collects what one worker's actors report.
 ///
 /// Every latency runs from the intended instant, is rounded up to a whole microsecond, and belongs
-/// to the phase of its intended instant; counters count by completion. What never succeeded is in
+/// to the phase of its intended instant, like the books and the attempts; counters of a second
+/// count by completion. What never succeeded is in
 /// the latencies too, so that failing cannot look fast:
 /// a failed attempt at the time it took, a timed-out publish at its age then, and a publish whose
 /// session went at its age then or its stream's `ack_timeout`, whichever is longer
@@ -228,7 +229,7 @@ impl Recorder {
     fn connected(&mut self, now: Instant, device: u32, intended: Instant) {
         self.availability.connected(now, device);
         self.counters.connects += 1;
-        let phase = self.layout.phase_of(now);
+        let phase = self.layout.phase_of(intended);
         self.attempts[phase].accepted += 1;
         self.attempt_latency(now, device, intended);
     }
@@ -238,7 +239,7 @@ impl Recorder {
             return;
         }
         self.counters.attempt_failures += 1;
-        let phase = self.layout.phase_of(now);
+        let phase = self.layout.phase_of(intended);
         self.attempts[phase].failed += 1;
         self.attempt_latency(now, device, intended);
         self.record_error(now, device, ErrorKind::Attempt(cause));

@@ -265,7 +265,8 @@ fn attempts_count_failures_at_the_time_they_took() {
 
     let totals = r.totals(at_ms(20_000), &Audit::new(2, 2), DeliveryCounts::default());
     let counts = |accepted, failed| AttemptCounts { accepted, failed };
-    assert_eq!(totals.attempts, [counts(1, 2), counts(0, 1)]);
+    // The timeout came in the next phase, but the attempt is the first one's.
+    assert_eq!(totals.attempts, [counts(1, 3), counts(0, 0)]);
     let told = |r: &mut Recorder| r.take_snapshot(at_ms(20_000), 19, ProcessGauges::default());
     let snapshot = told(&mut r);
     let latency = histogram(&snapshot, Metric::ConnectLatency, 0);
@@ -293,6 +294,38 @@ fn attempts_count_failures_at_the_time_they_took() {
     // The run's errors are the same before and after they went out with a snapshot.
     let after = r.totals(at_ms(20_000), &Audit::new(2, 2), DeliveryCounts::default());
     assert_eq!(after.errors, totals.errors);
+}
+
+#[test]
+fn an_attempt_counts_in_the_phase_that_its_latency_is_in() {
+    let mut r = Recorder::new(layout());
+    let cause = Cause::Refused;
+    for (intended_ms, end_ms, accepted) in [
+        (9_990, 9_999, true),
+        (9_990, 10_000, true),
+        (9_990, 10_001, false),
+        (10_000, 10_010, false),
+        (29_000, 31_000, true),
+    ] {
+        let intended = at_ms(intended_ms);
+        let event = if accepted {
+            Event::Connected {
+                intended,
+                session_present: false,
+            }
+        } else {
+            Event::AttemptFailed { intended, cause }
+        };
+        r.record(at_ms(end_ms), 1, &event);
+    }
+    let totals = r.totals(at_ms(32_000), &Audit::new(2, 2), DeliveryCounts::default());
+    let counts = |accepted, failed| AttemptCounts { accepted, failed };
+    assert_eq!(totals.attempts, [counts(2, 1), counts(1, 1)]);
+    let snapshot = r.take_snapshot(at_ms(32_000), 31, ProcessGauges::default());
+    for (phase, ended) in [(0, 3), (1, 2)] {
+        let latency = histogram(&snapshot, Metric::ConnectLatency, phase);
+        assert_eq!(latency.count(), ended, "phase {phase}");
+    }
 }
 
 #[test]

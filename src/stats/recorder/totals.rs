@@ -51,7 +51,7 @@ pub struct Totals {
     pub books: Vec<Vec<Books>>,
     /// Whether `planned` as counted by events equals the schedule's arithmetic everywhere.
     pub schedule_agrees: bool,
-    /// Per phase (of the attempt's end).
+    /// Per phase (of the attempt's intended instant, as in `Metric::ConnectLatency`).
     pub attempts: Vec<AttemptCounts>,
     /// Per phase: (device-seconds with a session, expected device-seconds).
     pub availability: Vec<(f64, f64)>,
