@@ -9,9 +9,10 @@
 //!
 //! An observer's gap: acks that come in it, and operations written but not acknowledged at its end,
 //! are `unverified` if they are never seen, because the broker may have routed them while nobody
-//! listened (a kept session's queue may overflow). If the session is gone, so is whatever was
-//! acknowledged and not seen by then. A session that was kept may deliver again what had been seen
-//! already, so one further sighting of such a message is `redelivered`, and no duplicate.
+//! listened (a kept session's queue may overflow); so is what leaves the window in it. If the
+//! session is gone, so is whatever was acknowledged and not seen by then. A session that was kept
+//! may deliver again what had been seen already, so one further sighting of such a message is
+//! `redelivered`, and no duplicate.
 //!
 //! QoS 0 has no acknowledgement, so it yields a rate (`seen` of sent, the rest `undelivered`) and
 //! never a loss.

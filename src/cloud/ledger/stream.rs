@@ -267,7 +267,9 @@ impl Stream {
             }
             (true, false) => {
                 tally.decided += 1;
-                if self.marks.as_ref().is_some_and(|m| m.unsure.get(seq)) {
+                // In a gap it may lie in the observer's dead connection or its kept session.
+                let marks = self.marks.as_ref();
+                if self.in_gap || marks.is_some_and(|m| m.unsure.get(seq)) {
                     counts.unverified += 1;
                 } else {
                     counts.verified_acks += 1;

@@ -387,8 +387,24 @@ fn an_observer_that_never_comes_back_loses_nothing() {
     }
     let counts = ledger.finish();
     // 490..500 were acked before the gap and may lie in the observer's dead connection.
-    assert_eq!((counts.lost, counts.seen), (10, 490));
-    assert_eq!(counts.unverified, 500);
+    assert_eq!((counts.lost, counts.seen), (0, 490));
+    assert_eq!(counts.unverified, 510);
+    assert_eq!(counts.verified_acks, 490);
+}
+
+#[test]
+fn what_leaves_the_window_in_a_gap_is_unverified_and_before_it_lost() {
+    let mut ledger = ledger();
+    // 0 leaves the window before the gap, 1 and 2 in it, 3 after it.
+    send(&mut ledger, 0..256);
+    ack(&mut ledger, 0..4);
+    send(&mut ledger, 256..257);
+    ledger.gap_began(&[7]);
+    send(&mut ledger, 257..259);
+    ledger.gap_ended(&[7], true);
+    send(&mut ledger, 259..260);
+    let counts = ledger.finish();
+    assert_eq!((counts.lost, counts.unverified), (2, 2));
 }
 
 /// One step of a random history; offsets count back from the highest seq sent.
@@ -467,6 +483,16 @@ impl Oracle {
         }
     }
 
+    /// What leaves the window while the observer is away may still lie in its session.
+    fn advance(&mut self, head: u32) {
+        let low = |head: u32| head.saturating_sub(window::WINDOW);
+        let leaving = (self.boot, low(self.head))..(self.boot, low(head));
+        for (_, fate) in self.fates.range_mut(leaving) {
+            fate.unsure |= self.in_gap && fate.sightings == 0;
+        }
+        self.head = head;
+    }
+
     fn gap_ended(&mut self, present: bool) {
         self.in_gap = false;
         for fate in self.current() {
@@ -536,7 +562,7 @@ fn compare(steps: impl IntoIterator<Item = Step>) -> Result<(), String> {
         match step {
             Step::Send { skip, replayed } => {
                 let seq = oracle.head + skip;
-                oracle.head = seq + 1;
+                oracle.advance(seq + 1);
                 oracle.fates.insert(
                     (oracle.boot, seq),
                     Fate {
