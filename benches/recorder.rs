@@ -140,11 +140,11 @@ fn ledger(c: &mut Criterion) {
                 intended,
             };
             i += 1;
-            black_box(ledger.seen(&stamp))
+            black_box(ledger.seen(&stamp, intended))
         });
     });
     group.finish();
-    let counts = ledger.finish();
+    let counts = ledger.finish(Instant::from_ns(u64::from(i)));
     assert_eq!(counts.verified_acks, u64::from(i), "{counts:?}");
 }
 

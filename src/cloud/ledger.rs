@@ -14,6 +14,9 @@
 //! may deliver again what had been seen already, so one further sighting of such a message is
 //! `redelivered`, and no duplicate.
 //!
+//! A run that ends while first sightings still come in (the drain reached its limit) has not waited
+//! for the rest: what is acknowledged and not seen by then is `unresolved`, not lost.
+//!
 //! QoS 0 has no acknowledgement, so it yields a rate (`seen` of sent, the rest `undelivered`) and
 //! never a loss.
 
@@ -25,7 +28,12 @@ use crate::mqtt::packet::QoS;
 use crate::scenario::plan::{DeviceIdx, Plan};
 use crate::stats::books::DeliveryCounts;
 use crate::stats::event::Operation;
+use crate::time::{Duration, Instant};
 use stream::{Stream, Tally};
+
+/// Sightings are still coming if the last first one is younger than this at the end: as long as a
+/// drain has to be idle to be over.
+const STILL_COMING: Duration = Duration::from_secs(5);
 
 /// Judges the telemetry of one worker's observed devices.
 ///
@@ -41,6 +49,8 @@ pub struct Ledger {
     first: DeviceIdx,
     stride: u32,
     streams: Vec<Stream>,
+    /// The last first sighting.
+    last_first: Option<Instant>,
 }
 
 /// Where the streams of a device are kept.
@@ -104,6 +114,7 @@ impl Ledger {
             first,
             stride,
             streams,
+            last_first: None,
         }
     }
 
@@ -138,15 +149,20 @@ impl Ledger {
         }
     }
 
-    /// An observer saw it.
-    pub fn seen(&mut self, stamp: &Stamp) -> Sighting {
-        match self.stream(stamp.device, stamp.stream) {
-            Some((stream, tally)) => stream.seen(stamp.boot, stamp.seq, tally),
-            None => {
-                self.foreign();
-                Sighting::Unknown
-            }
+    /// An observer saw it at `now`.
+    pub fn seen(&mut self, stamp: &Stamp, now: Instant) -> Sighting {
+        let Some((stream, tally)) = self.stream(stamp.device, stamp.stream) else {
+            self.foreign();
+            return Sighting::Unknown;
+        };
+        let late_before = tally.counts.unresolved;
+        let sighting = stream.seen(stamp.boot, stamp.seq, tally);
+        // One below the window may be a first one, too.
+        let is_late = tally.counts.unresolved > late_before;
+        if is_late || matches!(sighting, Sighting::First { .. }) {
+            self.last_first = Some(now);
         }
+        sighting
     }
 
     /// An observer saw a payload without a stamp of ours.
@@ -184,9 +200,16 @@ impl Ledger {
         self.tally.pending == 0
     }
 
-    /// Judges all that is left and gives the counts. The last call of a run.
-    pub fn finish(&mut self) -> DeliveryCounts {
+    /// Judges all that is left at `now`, the end of the drain, and gives the counts. The last call
+    /// of a run.
+    pub fn finish(&mut self, now: Instant) -> DeliveryCounts {
+        let still_coming = self
+            .last_first
+            .is_some_and(|last| now.since(last) < STILL_COMING);
         for stream in &mut self.streams {
+            if still_coming {
+                stream.give_up(&mut self.tally);
+            }
             stream.finish(&mut self.tally);
         }
         self.tally.close()

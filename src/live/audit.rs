@@ -13,7 +13,7 @@ impl Fleet {
     pub(super) fn close_books(&mut self, now: Instant) -> Totals {
         let layout = layout(&self.plan, self.state.start);
         let audit = self.audit(&layout);
-        let delivery = self.ledger.finish();
+        let delivery = self.ledger.finish(now);
         let totals = self
             .state
             .recorder

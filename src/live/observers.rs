@@ -132,7 +132,7 @@ impl Fleet {
                 self.armed_if_all();
             }
             Event::Seen(stamp) => {
-                let sighting = self.ledger.seen(&stamp);
+                let sighting = self.ledger.seen(&stamp, now);
                 match (sighting, self.state.recording()) {
                     (Sighting::First { replayed }, Some(recorder)) => {
                         recorder.record_seen(now, stamp.intended, replayed);

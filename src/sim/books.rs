@@ -107,7 +107,7 @@ impl Books {
         match event {
             observer::Event::Armed => watch.armed = true,
             observer::Event::Seen(stamp) => {
-                if let Sighting::First { replayed } = self.ledger.seen(&stamp)
+                if let Sighting::First { replayed } = self.ledger.seen(&stamp, now)
                     && let Some(Open { recorder, .. }) = &mut self.open
                 {
                     recorder.record_seen(now, stamp.intended, replayed);
@@ -159,7 +159,7 @@ impl Books {
         end: Instant,
         now: Instant,
     ) -> (Totals, Vec<Snapshot>) {
-        let delivery = self.ledger.finish();
+        let delivery = self.ledger.finish(now);
         let totals = match &mut self.open {
             Some(Open { recorder, layout }) => {
                 let audit = audit(plan, layout, clients, end);

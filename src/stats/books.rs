@@ -85,7 +85,8 @@ pub struct DeliveryCounts {
     pub undelivered: u64,
     /// Acknowledged inside a gap of the observer's session and not seen: no verdict possible.
     pub unverified: u64,
-    /// Left the window before its outcome was known, or came after: no verdict possible.
+    /// Left the window before its outcome was known, or came after, or was still missing when the
+    /// drain ended while others came in: no verdict possible.
     pub unresolved: u64,
     /// Payloads whose stamp did not decode.
     pub corrupt: u64,

@@ -41,6 +41,9 @@ pub(super) struct Stream {
     seen_top: u32,
     /// Losses on record that a late arrival could still explain.
     lost: u32,
+    /// Of those, the ones that no later seq of their boot had been seen before: the sightings may be
+    /// more than a window behind.
+    behind: u32,
     /// The boot that the seqs belong to.
     boot: u16,
     /// The observer does not receive.
@@ -94,6 +97,7 @@ impl Stream {
             head: 0,
             seen_top: 0,
             lost: 0,
+            behind: 0,
             boot: 0,
             in_gap: false,
             acknowledged,
@@ -204,6 +208,29 @@ impl Stream {
         }
     }
 
+    /// The run ends while sightings are still coming: what is acknowledged and not seen, and what
+    /// was judged lost before anything later was seen, gets no verdict.
+    pub(super) fn give_up(&mut self, tally: &mut Tally) {
+        if self.in_gap {
+            self.gap_ended(false, tally);
+            self.in_gap = true;
+        }
+        for seq in self.window() {
+            let unsure = self.marks.as_ref().is_some_and(|m| m.unsure.get(seq));
+            if self.acked.get(seq) && !self.seen.get(seq) && !unsure {
+                tally.pending -= 1;
+                tally.decided += 1;
+                tally.counts.unresolved += 1;
+                self.acked.clear(seq);
+            }
+        }
+        let behind = std::mem::take(&mut self.behind).min(self.lost);
+        self.lost -= behind;
+        tally.counts.lost -= u64::from(behind);
+        tally.counts.verified_acks -= u64::from(behind);
+        tally.counts.unresolved += u64::from(behind);
+    }
+
     /// Judges everything in the window.
     pub(super) fn finish(&mut self, tally: &mut Tally) {
         if self.in_gap {
@@ -275,6 +302,7 @@ impl Stream {
                     counts.verified_acks += 1;
                     counts.lost += 1;
                     self.lost += 1;
+                    self.behind += u32::from(seq >= self.seen_top);
                 }
                 if !self.is_gone(seq) {
                     tally.pending -= 1;
@@ -316,6 +344,7 @@ impl Stream {
         tally.counts.unresolved += 1;
         if self.lost > 0 {
             self.lost -= 1;
+            self.behind = self.behind.saturating_sub(1);
             tally.counts.lost -= 1;
             tally.counts.verified_acks -= 1;
         }

@@ -7,6 +7,9 @@ use crate::time::Instant;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
+/// The end of a drain, long after everything that is seen at zero.
+const END: Instant = Instant::from_ns(60_000_000_000);
+
 /// Devices 3, 7 and 11 of a fleet of 12; streams 0 (QoS 1) and 1 (QoS 0) each; booted once.
 fn ledger() -> Ledger {
     let mut plan = fixture::plan(12);
@@ -51,7 +54,7 @@ fn ack(ledger: &mut Ledger, seqs: std::ops::Range<u32>) {
 fn see(ledger: &mut Ledger, seqs: std::ops::Range<u32>) {
     for seq in seqs {
         let first = Sighting::First { replayed: false };
-        assert_eq!(ledger.seen(&stamp(seq)), first, "seq {seq}");
+        assert_eq!(ledger.seen(&stamp(seq), Instant::ZERO), first, "seq {seq}");
     }
 }
 
@@ -71,7 +74,7 @@ fn planted_losses_are_reported_exactly() {
             ledger.acked(7, &op(seq));
             // Every fifth message up to k of them never comes.
             if !(seq.is_multiple_of(5) && seq / 5 < k) {
-                ledger.seen(&stamp(seq));
+                ledger.seen(&stamp(seq), Instant::ZERO);
             }
         }
         assert_eq!(
@@ -79,7 +82,7 @@ fn planted_losses_are_reported_exactly() {
             k != 1000,
             "the lost ones have left the window: k {k}"
         );
-        let counts = ledger.finish();
+        let counts = ledger.finish(END);
         let expected = DeliveryCounts {
             verified_acks: n.into(),
             seen: (n - k).into(),
@@ -88,7 +91,11 @@ fn planted_losses_are_reported_exactly() {
         };
         assert_eq!(counts, expected);
         assert!(ledger.is_settled());
-        assert_eq!(ledger.finish(), expected, "judging twice changes nothing");
+        assert_eq!(
+            ledger.finish(END),
+            expected,
+            "judging twice changes nothing"
+        );
     }
 }
 
@@ -106,11 +113,11 @@ fn each_fate_has_its_count() {
     see(&mut ledger, 6..8);
     assert!(!ledger.is_settled());
     ledger.retransmitted(7, &op(6));
-    assert_eq!(ledger.seen(&stamp(6)), Sighting::Repeated);
-    assert_eq!(ledger.seen(&stamp(7)), Sighting::Repeated);
+    assert_eq!(ledger.seen(&stamp(6), Instant::ZERO), Sighting::Repeated);
+    assert_eq!(ledger.seen(&stamp(7), Instant::ZERO), Sighting::Repeated);
     ledger.corrupt();
     assert_eq!(
-        ledger.finish(),
+        ledger.finish(END),
         DeliveryCounts {
             verified_acks: 6,
             seen: 6,
@@ -146,7 +153,11 @@ fn what_is_not_ours_is_foreign() {
         Stamp { device: 3, ..ours },
     ];
     for stamp in &foreign {
-        assert_eq!(ledger.seen(stamp), Sighting::Unknown, "{stamp:?}");
+        assert_eq!(
+            ledger.seen(stamp, Instant::ZERO),
+            Sighting::Unknown,
+            "{stamp:?}"
+        );
     }
     ledger.foreign();
     // Devices that are not observed here are no error.
@@ -154,7 +165,7 @@ fn what_is_not_ours_is_foreign() {
     ledger.acked(8, &op(0));
     ledger.gap_began(&[8]);
     ledger.booted(8, 1);
-    let counts = ledger.finish();
+    let counts = ledger.finish(END);
     assert_eq!((counts.foreign, counts.undelivered, counts.seen), (9, 1, 0));
 }
 
@@ -169,7 +180,7 @@ fn only_observed_devices_are_kept() {
         (ledger.streams.len(), ledger.entries.len()),
         (observed, 250)
     );
-    assert!(Ledger::new(&plan, &[]).finish() == DeliveryCounts::default());
+    assert!(Ledger::new(&plan, &[]).finish(END) == DeliveryCounts::default());
 }
 
 #[test]
@@ -178,15 +189,15 @@ fn replays_are_told_at_their_first_sighting() {
     ledger.sent(7, &op(0), true);
     send(&mut ledger, 1..3);
     ledger.retransmitted(7, &op(1));
-    let replays = [0, 1, 2].map(|seq| ledger.seen(&stamp(seq)));
+    let replays = [0, 1, 2].map(|seq| ledger.seen(&stamp(seq), Instant::ZERO));
     assert_eq!(
         replays,
         [true, true, false].map(|replayed| Sighting::First { replayed })
     );
     // One that waited and was written once has no excuse for coming twice.
-    ledger.seen(&stamp(0));
-    ledger.seen(&stamp(1));
-    let counts = ledger.finish();
+    ledger.seen(&stamp(0), Instant::ZERO);
+    ledger.seen(&stamp(1), Instant::ZERO);
+    let counts = ledger.finish(END);
     assert_eq!((counts.duplicated, counts.duplicated_explained), (1, 1));
     // A seq that shares its bit with a replayed one is none itself.
     let mut ledger = self::ledger();
@@ -194,7 +205,7 @@ fn replays_are_told_at_their_first_sighting() {
     send(&mut ledger, 256..257);
     assert!(ledger.streams.iter().all(|s| !s.is_marked()));
     assert_eq!(
-        ledger.seen(&stamp(256)),
+        ledger.seen(&stamp(256), Instant::ZERO),
         Sighting::First { replayed: false }
     );
 }
@@ -209,14 +220,17 @@ fn without_acknowledgements_nothing_is_lost() {
         };
         ledger.sent(7, &op, false);
         if seq % 10 != 0 {
-            ledger.seen(&Stamp {
-                stream: 1,
-                ..stamp(seq)
-            });
+            ledger.seen(
+                &Stamp {
+                    stream: 1,
+                    ..stamp(seq)
+                },
+                Instant::ZERO,
+            );
         }
     }
     ledger.gap_began(&[7]);
-    let counts = ledger.finish();
+    let counts = ledger.finish(END);
     let expected = DeliveryCounts {
         seen: 900,
         undelivered: 100,
@@ -234,15 +248,15 @@ fn what_comes_below_the_window_is_unresolved_and_takes_a_loss_back() {
     // 0 and 1 leave the window: lost, as far as anyone can know.
     send(&mut ledger, 256..258);
     assert_eq!(ledger.tally.counts.lost, 2);
-    assert_eq!(ledger.seen(&stamp(0)), Sighting::Repeated);
+    assert_eq!(ledger.seen(&stamp(0), Instant::ZERO), Sighting::Repeated);
     assert_eq!(ledger.tally.counts.lost, 1);
     // A late PUBACK leaves no verdict either, but it excuses no loss.
     ack(&mut ledger, 1..2);
     assert_eq!(ledger.tally.counts.lost, 1);
     // There are only two losses to take back, however many come late.
-    ledger.seen(&stamp(1));
-    ledger.seen(&stamp(1));
-    let counts = ledger.finish();
+    ledger.seen(&stamp(1), Instant::ZERO);
+    ledger.seen(&stamp(1), Instant::ZERO);
+    let counts = ledger.finish(END);
     assert_eq!(
         (counts.lost, counts.unresolved, counts.duplicated),
         (0, 4, 0)
@@ -264,8 +278,8 @@ fn what_is_written_after_256_newer_ones_is_unresolved() {
     ledger.sent(7, &op(45), true);
     ack(&mut ledger, 45..46);
     let replayed = Sighting::First { replayed: true };
-    assert_eq!(ledger.seen(&stamp(45)), replayed);
-    let counts = ledger.finish();
+    assert_eq!(ledger.seen(&stamp(45), Instant::ZERO), replayed);
+    let counts = ledger.finish(END);
     let expected = DeliveryCounts {
         verified_acks: 1,
         seen: 1,
@@ -285,13 +299,16 @@ fn a_message_of_an_earlier_boot_is_late() {
     ledger.booted(7, 2);
     assert!(ledger.is_settled());
     send(&mut ledger, 0..1);
-    assert_eq!(ledger.seen(&stamp(1)), Sighting::Repeated);
+    assert_eq!(ledger.seen(&stamp(1), Instant::ZERO), Sighting::Repeated);
     let again = Stamp {
         boot: 2,
         ..stamp(0)
     };
-    assert_eq!(ledger.seen(&again), Sighting::First { replayed: false });
-    let counts = ledger.finish();
+    assert_eq!(
+        ledger.seen(&again, Instant::ZERO),
+        Sighting::First { replayed: false }
+    );
+    let counts = ledger.finish(END);
     assert_eq!((counts.lost, counts.unresolved, counts.seen), (1, 1, 2));
     assert_eq!(
         (counts.recovered, counts.reordered, counts.foreign),
@@ -313,13 +330,13 @@ fn a_gap_with_a_kept_session_excuses_what_was_acked_in_it() {
     assert!(!ledger.is_settled());
     see(&mut ledger, 3..4);
     // The session delivers 1 again, because our PUBACK for it had not arrived; but only once.
-    assert_eq!(ledger.seen(&stamp(1)), Sighting::Repeated);
-    assert_eq!(ledger.seen(&stamp(1)), Sighting::Repeated);
+    assert_eq!(ledger.seen(&stamp(1), Instant::ZERO), Sighting::Repeated);
+    assert_eq!(ledger.seen(&stamp(1), Instant::ZERO), Sighting::Repeated);
     // All is as usual for what is sent after the gap.
     send(&mut ledger, 5..7);
     ack(&mut ledger, 5..7);
     see(&mut ledger, 5..6);
-    let counts = ledger.finish();
+    let counts = ledger.finish(END);
     assert_eq!((counts.lost, counts.unverified, counts.seen), (2, 2, 3));
     assert_eq!((counts.redelivered, counts.duplicated), (1, 1));
     assert_eq!(counts.duplicated_explained, 0);
@@ -334,13 +351,13 @@ fn a_retransmission_explains_a_duplicate_before_the_observers_gap_does() {
     ledger.gap_began(&[7]);
     ledger.gap_ended(&[7], true);
     for seq in [0, 1] {
-        assert_eq!(ledger.seen(&stamp(seq)), Sighting::Repeated);
+        assert_eq!(ledger.seen(&stamp(seq), Instant::ZERO), Sighting::Repeated);
     }
     // The session that could deliver 2 again is gone.
     ledger.gap_began(&[7]);
     ledger.gap_ended(&[7], false);
-    assert_eq!(ledger.seen(&stamp(2)), Sighting::Repeated);
-    let counts = ledger.finish();
+    assert_eq!(ledger.seen(&stamp(2), Instant::ZERO), Sighting::Repeated);
+    let counts = ledger.finish(END);
     assert_eq!((counts.redelivered, counts.duplicated_explained), (1, 1));
     assert_eq!(counts.duplicated, 1);
 }
@@ -363,7 +380,7 @@ fn a_gap_whose_session_is_gone_excuses_all_that_was_under_way() {
     see(&mut ledger, 4..5);
     // It came all the same: routed after the new subscription, before we knew of that.
     see(&mut ledger, 3..4);
-    let counts = ledger.finish();
+    let counts = ledger.finish(END);
     assert_eq!((counts.lost, counts.unverified, counts.seen), (1, 2, 3));
     assert_eq!(counts.duplicated + counts.unresolved, 0);
 }
@@ -382,10 +399,10 @@ fn an_observer_that_never_comes_back_loses_nothing() {
         ledger.sent(7, &op(seq), false);
         ledger.acked(7, &op(seq));
         if seq < 490 && ledger.streams[2].boot() == 1 {
-            ledger.seen(&stamp(seq));
+            ledger.seen(&stamp(seq), Instant::ZERO);
         }
     }
-    let counts = ledger.finish();
+    let counts = ledger.finish(END);
     // 490..500 were acked before the gap and may lie in the observer's dead connection.
     assert_eq!((counts.lost, counts.seen), (0, 490));
     assert_eq!(counts.unverified, 510);
@@ -403,8 +420,55 @@ fn what_leaves_the_window_in_a_gap_is_unverified_and_before_it_lost() {
     send(&mut ledger, 257..259);
     ledger.gap_ended(&[7], true);
     send(&mut ledger, 259..260);
-    let counts = ledger.finish();
+    let counts = ledger.finish(END);
     assert_eq!((counts.lost, counts.unverified), (2, 2));
+}
+
+#[test]
+fn what_a_drain_did_not_wait_for_is_unresolved() {
+    let second = |s: u64| Instant::from_ns(s * 1_000_000_000);
+    // Seconds between the last sighting and the end; then lost, unresolved, verified.
+    for (idle, expected) in [(0, (0, 2, 1)), (4, (0, 2, 1)), (5, (2, 0, 3))] {
+        let mut ledger = ledger();
+        send(&mut ledger, 0..5);
+        // 0 is seen, 1 and 2 are on their way, 3 is only seen, 4 is neither.
+        ack(&mut ledger, 0..3);
+        see(&mut ledger, 3..4);
+        ledger.seen(&stamp(0), second(100));
+        // A repetition does not say that the rest will come.
+        ledger.seen(&stamp(0), second(104));
+        let counts = ledger.finish(second(100 + idle));
+        let told = (counts.lost, counts.unresolved, counts.verified_acks);
+        assert_eq!(told, expected, "idle for {idle} s");
+        assert_eq!((counts.recovered, counts.undelivered), (1, 1));
+        assert!(ledger.is_settled());
+        assert_eq!(ledger.finish(second(100 + idle)), counts, "judged once");
+    }
+}
+
+#[test]
+fn sightings_more_than_a_window_behind_lose_nothing_either() {
+    for (end, lost, unresolved) in [(Instant::ZERO, 1, 548), (END, 548, 1)] {
+        let mut ledger = ledger();
+        see_all_but(&mut ledger, 5);
+        // The broker falls behind by 548 messages and delivers one of them before the end.
+        for seq in 10..558 {
+            send(&mut ledger, seq..seq + 1);
+            ack(&mut ledger, seq..seq + 1);
+        }
+        assert_eq!(ledger.tally.counts.lost, 293);
+        assert_eq!(ledger.seen(&stamp(10), Instant::ZERO), Sighting::Repeated);
+        let counts = ledger.finish(end);
+        assert_eq!((counts.lost, counts.unresolved), (lost, unresolved));
+    }
+}
+
+/// Device 7 sends 0..10; all but `missing` are acknowledged and seen, that one is acknowledged.
+fn see_all_but(ledger: &mut Ledger, missing: u32) {
+    send(ledger, 0..10);
+    ack(ledger, 0..10);
+    see(ledger, 0..missing);
+    see(ledger, missing + 1..10);
 }
 
 /// One step of a random history; offsets count back from the highest seq sent.
@@ -583,10 +647,13 @@ fn compare(steps: impl IntoIterator<Item = Step>) -> Result<(), String> {
             }
             Step::See(back) => {
                 if let Some(seq) = pick(&oracle, back) {
-                    let told = ledger.seen(&Stamp {
-                        boot: oracle.boot,
-                        ..stamp(seq)
-                    });
+                    let told = ledger.seen(
+                        &Stamp {
+                            boot: oracle.boot,
+                            ..stamp(seq)
+                        },
+                        Instant::ZERO,
+                    );
                     let truth = oracle.see(seq);
                     if told != truth {
                         return Err(format!("seq {seq}: {told:?}, not {truth:?}"));
@@ -623,7 +690,7 @@ fn compare(steps: impl IntoIterator<Item = Step>) -> Result<(), String> {
             }
         }
     }
-    let (told, truth) = (ledger.finish(), oracle.finish());
+    let (told, truth) = (ledger.finish(END), oracle.finish());
     if told == truth && ledger.is_settled() {
         Ok(())
     } else {
