@@ -7,6 +7,7 @@ use crate::device::{self, Device, Profile, payload};
 use crate::mqtt::codec::{self, CodecError};
 use crate::mqtt::packet::Publish;
 use crate::stats::event::{Cause, Event, Limit};
+use crate::stats::recorder::ErrorKind;
 use crate::time::Instant;
 use std::sync::Arc;
 
@@ -98,10 +99,12 @@ impl Fleet {
                 self.expect_encoded(i, now, encoded);
             }
             device::Output::Publish(publish) => {
+                self.expect_link(i, now);
                 let encoded = codec::encode_publish(&as_packet(&publish), bytes);
                 self.expect_encoded(i, now, encoded);
             }
             device::Output::Telemetry(message) => {
+                self.expect_link(i, now);
                 let slot = &self.devices[i];
                 payload::encode_telemetry(
                     &self.profiles[usize::from(slot.cohort)],
@@ -115,10 +118,27 @@ impl Fleet {
         }
     }
 
+    /// A device publishes only while connected; if it has no link all the same, what it takes for
+    /// sent is not.
+    fn expect_link(&mut self, i: usize, now: Instant) {
+        if self.devices[i].port.current().is_none() {
+            self.count_unsent(i, now);
+        }
+    }
+
+    /// The driver lets go what device `i` wanted to send.
+    fn count_unsent(&mut self, i: usize, now: Instant) {
+        let id = self.devices[i].device.id();
+        if let Some(recorder) = self.state.recording() {
+            recorder.record_error(now, id, ErrorKind::GeneratorUnsent);
+        }
+    }
+
     /// The plan has checked all that a device can send; if a packet cannot be encoded all the same,
     /// its connection ends rather than the process.
     fn expect_encoded(&mut self, i: usize, now: Instant, encoded: Result<(), CodecError>) {
         if encoded.is_err() {
+            self.count_unsent(i, now);
             let slot = &mut self.devices[i];
             slot.port.fail(&mut self.routes, now, Cause::ProtocolError);
         }

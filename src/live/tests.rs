@@ -8,10 +8,12 @@ use super::outgoing::Outgoing;
 use super::port::Routes;
 use super::timer::Alarm;
 use crate::cloud::observer::{Input, Output};
+use crate::device;
 use crate::mqtt::packet::{ConnectCode, Packet, QoS};
 use crate::scenario::fixture;
 use crate::scenario::plan::{BackendFault, Fault, Plan};
 use crate::stats::event::Cause;
+use crate::stats::recorder::ErrorKind;
 use crate::time::{Duration, Instant};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -153,5 +155,35 @@ fn an_observer_refused_in_the_run_warns_and_one_refused_before_it_fails() {
                 .take_failure()
                 .is_some_and(|why| why.contains("refuses"))
         );
+    });
+}
+
+#[test]
+fn a_message_without_a_connection_to_write_to_is_counted() {
+    with_fleet(plan(&[]), |fleet, _| {
+        let mut fleet = fleet.borrow_mut();
+        fleet.begin(Instant::ZERO, |_| true);
+        let accepted = Packet::ConnAck {
+            session_present: false,
+            code: ConnectCode::Accepted,
+        };
+        for input in [
+            device::Input::PowerOn,
+            device::Input::Opened,
+            device::Input::Received(accepted),
+        ] {
+            fleet.step_device(0, Instant::ZERO, Instant::ZERO, input);
+        }
+        let key = fleet.device_key(0);
+        fleet.close(key);
+        let mut now = Instant::ZERO;
+        while fleet.devices[0].device.in_flight().is_empty() {
+            now = fleet.devices[0].device.poll_timeout();
+            fleet.step_device(0, now, now, device::Input::Timeout);
+        }
+        let totals = fleet.close_books(now);
+        let errors: Vec<(ErrorKind, u64)> =
+            totals.errors.iter().map(|e| (e.kind, e.count)).collect();
+        assert_eq!(errors, [(ErrorKind::GeneratorUnsent, 1)]);
     });
 }
