@@ -6,6 +6,7 @@ pub mod clock;
 pub mod control;
 mod devices;
 mod fleet;
+mod hiccup;
 mod link;
 mod node;
 mod observers;

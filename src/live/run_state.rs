@@ -180,6 +180,16 @@ impl Fleet {
         }
     }
 
+    /// The loop came round at `now`, having been asked to at `from`.
+    pub(super) fn record_hiccup(&mut self, from: Instant, now: Instant) {
+        if from < self.state.start {
+            return;
+        }
+        if let Some(recorder) = self.state.recording() {
+            recorder.record_hiccup(from, now);
+        }
+    }
+
     fn mark_affected(&mut self, fault: usize) {
         let mark = u16::try_from(fault).expect("the file's limit on faults is below u16");
         let Some(recorder) = self.state.recording() else {

@@ -21,28 +21,34 @@ use std::sync::Arc;
 
 const STEADY: usize = 1;
 
-/// The one worker of `plan` before T0, within a runtime whose tasks do not run.
+/// The one worker of `plan` before T0, to be made inside a runtime, and what it reports.
+pub(super) fn fleet_of(plan: Plan) -> (Shared, Outgoing) {
+    let clock = Clock::starting_now();
+    let alarm = Alarm::new(clock).expect("a test has a file descriptor left");
+    let outgoing = Outgoing::default();
+    let assignment = Assignment {
+        owned: (0..plan.devices()).collect(),
+        plan: Arc::new(plan),
+        run: 7,
+        worker: 0,
+    };
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    let routes = Routes::new(vec![nowhere], Vec::new());
+    let fleet = Fleet::new(clock, Rc::new(alarm), assignment, routes, outgoing.clone());
+    (fleet, outgoing)
+}
+
+/// Gives `test` that worker, within a runtime whose tasks do not run.
 fn with_fleet(plan: Plan, test: impl FnOnce(&Shared, &Outgoing)) {
     let runtime = super::runtime().expect("a test has file descriptors left");
     runtime.block_on(async {
-        let clock = Clock::starting_now();
-        let alarm = Alarm::new(clock).expect("a test has a file descriptor left");
-        let outgoing = Outgoing::default();
-        let assignment = Assignment {
-            owned: (0..plan.devices()).collect(),
-            plan: Arc::new(plan),
-            run: 7,
-            worker: 0,
-        };
-        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        let routes = Routes::new(vec![nowhere], Vec::new());
-        let fleet = Fleet::new(clock, Rc::new(alarm), assignment, routes, outgoing.clone());
+        let (fleet, outgoing) = fleet_of(plan);
         test(&fleet, &outgoing);
     });
 }
 
 /// 3 devices with power from the first 10 s on, and faults in the phase that follows.
-fn plan(faults: &[(u64, u64)]) -> Plan {
+pub(super) fn plan(faults: &[(u64, u64)]) -> Plan {
     let mut plan = fixture::plan(3);
     let begin = plan.phases[STEADY].start;
     plan.faults = faults

@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use super::control::{Command, PROTOCOL, Report, Role, Setup};
 use super::fleet::{self, Assignment, Fleet, Shared};
+use super::hiccup;
 use super::outgoing::Outgoing;
 use super::port::Routes;
 use super::process;
@@ -98,7 +99,7 @@ async fn work(setup: Setup, commands: &mut mpsc::Receiver<Command>, outgoing: &O
 /// A worker that is ready for `Arm`. Dropping it closes all connections and ends all tasks.
 struct Prepared {
     fleet: Shared,
-    timer: task::JoinHandle<()>,
+    tasks: [task::JoinHandle<()>; 2],
     index: u32,
     workers: u32,
     clears_up: bool,
@@ -106,7 +107,9 @@ struct Prepared {
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        self.timer.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
         self.fleet.borrow_mut().close_all();
     }
 }
@@ -153,10 +156,13 @@ fn prepare(setup: Setup, outgoing: &Outgoing) -> Result<Prepared, String> {
         routes,
         outgoing.clone(),
     );
-    let timer = task::spawn_local(fleet::drive_deadlines(Rc::clone(&fleet), alarm));
+    let tasks = [
+        task::spawn_local(fleet::drive_deadlines(Rc::clone(&fleet), alarm)),
+        task::spawn_local(hiccup::watch(Rc::clone(&fleet))),
+    ];
     Ok(Prepared {
         fleet,
-        timer,
+        tasks,
         index,
         workers,
         clears_up,
