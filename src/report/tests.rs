@@ -153,6 +153,19 @@ fn an_unfinished_run_shows_what_was_recorded() {
 }
 
 #[test]
+fn the_ledger_tells_redeliveries_apart() {
+    let mut run = fixture::quickstart();
+    let outcome = run.outcome.as_mut().expect("the fixture has one");
+    outcome.totals.delivery.redelivered = 4_321;
+    let report = assemble::report(&run);
+    let page = html::render(&report);
+    let row = page.split("Redelivered to the observer").nth(1);
+    assert!(row.is_some_and(|row| row[..200].contains("4,321")));
+    let value = serde_json::to_value(&report).expect("serializable");
+    assert_eq!(value["delivery"]["redelivered"], 4_321);
+}
+
+#[test]
 fn errors_name_who_is_to_blame() {
     let mut run = fixture::quickstart();
     let outcome = run.outcome.as_mut().expect("the fixture has one");

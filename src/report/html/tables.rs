@@ -173,6 +173,7 @@ pub(super) fn delivery(report: &Report) -> Markup {
                         ("Lost", "acknowledged and never seen", c.lost, true),
                         ("Duplicated", "seen again without a retransmission", c.duplicated, true),
                         ("Duplicated, explained", "seen again after a retransmission of ours", c.duplicated_explained, false),
+                        ("Redelivered to the observer", "seen again after our observer lost its connection; no fault of the delivery", c.redelivered, false),
                         ("Out of order", "first deliveries behind a later one", c.reordered, true),
                     ]))
                     (ledger_table(&[
