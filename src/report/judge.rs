@@ -103,7 +103,10 @@ pub(super) fn watch(run: &RunData) -> Generator {
                 ..Worker::default()
             })
             .collect(),
-        own_errors: own_errors(run),
+        own_errors: errors_of(run, |kind| {
+            blames_generator(kind) && kind != ErrorKind::GeneratorUnsent
+        }),
+        unsent: errors_of(run, |kind| kind == ErrorKind::GeneratorUnsent),
         ..Generator::default()
     };
     // Whether any worker was over, so that a late one is not diluted by its idle neighbours.
@@ -187,12 +190,9 @@ fn lag_limit_us(run: &RunData) -> u64 {
     limits.min().unwrap_or(0).max(LAG_FLOOR_US)
 }
 
-fn own_errors(run: &RunData) -> u64 {
+fn errors_of(run: &RunData, wanted: impl Fn(ErrorKind) -> bool) -> u64 {
     let errors = run.outcome.iter().flat_map(|o| &o.totals.errors);
-    errors
-        .filter(|e| blames_generator(e.kind))
-        .map(|e| e.count)
-        .sum()
+    errors.filter(|e| wanted(e.kind)).map(|e| e.count).sum()
 }
 
 /// Whether an error disqualifies the generator rather than the target.
@@ -270,6 +270,12 @@ fn generator_rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
             limit: "no lack of descriptors, ports or socket buffers".to_owned(),
             measured: none_or(generator.own_errors),
             holds: generator.own_errors == 0,
+        },
+        Rule {
+            name: "Unsent because of the generator",
+            limit: "no telemetry message that the driver let go".to_owned(),
+            measured: none_or(generator.unsent),
+            holds: generator.unsent == 0,
         },
         Rule {
             name: "Silent workers",

@@ -367,6 +367,8 @@ pub struct Generator {
     pub workers: Vec<Worker>,
     /// Errors that blame the generator (out of descriptors, ports, buffers).
     pub own_errors: u64,
+    /// Telemetry messages that the books call sent and the driver let go.
+    pub unsent: u64,
     /// The rules that make a run INVALID, with their constants.
     pub rules: Vec<Rule>,
 }

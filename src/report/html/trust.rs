@@ -126,7 +126,7 @@ fn workers(report: &Report) -> Markup {
             } } }
         } }
         p.small.muted {
-            "Lag is from a timer's deadline to its handling, p99 per second"
+            "Lag is from a timer's deadline to its handling, or the gap between two turns of the worker's loop if that is worse, p99 per second"
             @if let Some(lag) = report.generator.lag_p99_us { "; over the whole run p99 is " (units::time_us(lag)) }
             ". CPU is of one core."
         }

@@ -31,9 +31,13 @@ fn late(run: &mut RunData, n: usize) {
 }
 
 fn generator_error(run: &mut RunData) {
+    error(run, ErrorKind::Attempt(Cause::GeneratorFds), 1);
+}
+
+fn error(run: &mut RunData, kind: ErrorKind, count: u64) {
     totals(run).errors.push(ErrorCount {
-        kind: ErrorKind::Attempt(Cause::GeneratorFds),
-        count: 1,
+        kind,
+        count,
         first: fixture::at_s(3),
         last: fixture::at_s(3),
         example_device: 0,
@@ -54,9 +58,13 @@ fn a_run_without_blemish_passes() {
 
 #[test]
 fn every_rule_of_the_generator_makes_the_run_invalid_on_its_own() {
-    let cases: [(Change, &str); 7] = [
+    let cases: [(Change, &str); 8] = [
         (|run| late(run, 3), "Driver lag: 2 of 140 seconds over"),
         (generator_error, "The generator's own errors: 1"),
+        (
+            |run| error(run, ErrorKind::GeneratorUnsent, 3),
+            "Unsent because of the generator: 3 (must hold",
+        ),
         (
             |run| {
                 run.series
