@@ -323,7 +323,7 @@ fn connect_success(run: &RunData, objective: &slo::Objective) -> Measured {
     });
     let all = accepted + failed;
     if all == 0 {
-        return Measured::Nothing("no attempt ended in the window".to_owned());
+        return Measured::Nothing("no attempt of the window ended".to_owned());
     }
     Measured::Value(Value {
         remark: format!(

@@ -247,7 +247,7 @@ pub struct Phase {
     pub end_s: f64,
     /// Some objective looks at it.
     pub judged: bool,
-    /// Attempts that were accepted, by their end; `None` without an outcome.
+    /// Attempts that were accepted, by their intended instant; `None` without an outcome.
     pub accepted: Option<u64>,
     /// Attempts that failed.
     pub failed: Option<u64>,

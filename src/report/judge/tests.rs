@@ -111,7 +111,7 @@ fn every_rule_of_the_generator_makes_the_run_invalid_on_its_own() {
 
 #[test]
 fn every_rule_of_the_evidence_makes_the_run_invalid_on_its_own() {
-    let cases: [(Change, &str); 10] = [
+    let cases: [(Change, &str); 11] = [
         (
             |run| run.header.plan_hash = "f".repeat(64),
             "scenario.yaml was changed",
@@ -140,7 +140,15 @@ fn every_rule_of_the_evidence_makes_the_run_invalid_on_its_own() {
                 let key = (Metric::ConnectLatency, 2);
                 run.series.histograms.remove(&key);
             },
-            "Histograms: 14,990 of 23,990 attempts",
+            "Histograms: 0 of 9,000 attempts in restart",
+        ),
+        // The sum over the phases is right.
+        (
+            |run| {
+                totals(run).attempts[0].accepted -= 1;
+                totals(run).attempts[1].accepted += 1;
+            },
+            "Histograms: 10,000 of 9,999 attempts in ramp; 0 of 1 attempts in steady",
         ),
         (
             |run| totals(run).recoveries[0].recovered -= 1,

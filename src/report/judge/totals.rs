@@ -67,32 +67,30 @@ fn mismatches(run: &RunData, totals: &Totals) -> Vec<String> {
     let mut check = |what: &str, phase: &str, values: u64, wanted: u64| {
         if values != wanted {
             let (values, wanted) = (units::count(values), units::count(wanted));
-            found.push(format!("{values} of {wanted} {what} {phase}"));
+            found.push(format!("{values} of {wanted} {what} in {phase}"));
         }
     };
     for (index, phase) in run.plan.phases.iter().enumerate() {
         let values = |metrics: &[Metric]| run.merged(metrics, &[index]).count();
-        let name = format!("in {}", phase.name);
         check(
             "publishes",
-            &name,
+            &phase.name,
             values(&[Metric::AckResponse, Metric::AckResponseReplayed]),
             ended_publishes(run, totals, index),
         );
         check(
             "devices recovered",
-            &name,
+            &phase.name,
             values(&[Metric::ReconnectTime]),
             recovered(run, totals, index),
         );
+        check(
+            "attempts",
+            &phase.name,
+            values(&[Metric::ConnectLatency]),
+            (totals.attempts.get(index)).map_or(0, |a| a.accepted + a.failed),
+        );
     }
-    let all: Vec<usize> = (0..run.plan.phases.len()).collect();
-    check(
-        "attempts",
-        "in the run",
-        run.merged(&[Metric::ConnectLatency], &all).count(),
-        totals.attempts.iter().map(|a| a.accepted + a.failed).sum(),
-    );
     found
 }
 
