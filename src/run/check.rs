@@ -145,7 +145,11 @@ fn schedule(stream: &Stream) -> String {
         Schedule::Every {
             period,
             phase: PhaseShape::Aligned { jitter },
-        } => format!("every {period:?}, all at once within {jitter:?},"),
+        } if jitter.is_zero() => format!("every {period:?}, all devices at once,"),
+        Schedule::Every {
+            period,
+            phase: PhaseShape::Aligned { jitter },
+        } => format!("every {period:?}, all devices within {jitter:?},"),
         Schedule::Every {
             period,
             phase: PhaseShape::Uniform | PhaseShape::Boot,
