@@ -106,15 +106,6 @@ pub(super) fn layout(plan: &Plan, start: Instant) -> Layout {
     }
 }
 
-/// Whether no fault of its phase clears after `fault`: recovery is judged from that clearing on, so
-/// each phase marks devices once. Of faults that clear together the last in the plan counts.
-fn closes_its_phase(plan: &Plan, fault: usize) -> bool {
-    let rank = |index: usize| (plan.faults[index].clear, index);
-    (0..plan.faults.len()).all(|other| {
-        plan.faults[other].phase != plan.faults[fault].phase || rank(other) <= rank(fault)
-    })
-}
-
 impl Fleet {
     /// T0 is known.
     pub(super) fn begin(&mut self, start: Instant, owns: impl Fn(u32) -> bool) {
@@ -172,7 +163,7 @@ impl Fleet {
                 }
             }
             Action::FaultClear(fault) => {
-                if closes_its_phase(&self.plan, fault) {
+                if self.plan.closes_its_phase(fault) {
                     self.mark_affected(fault);
                 }
             }

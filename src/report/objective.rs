@@ -120,8 +120,11 @@ fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
         Measured::Value(value) => {
             let meets = meets(objective.bound, value.value);
             let (value_text, limit_text) = distinct_texts(limit, value.value, target);
-            let incomplete = (!window::reached(run, &objective.window))
-                .then(|| "the run stopped before the end of the window".to_owned());
+            let incomplete =
+                (!window::reached(run, &objective.window)).then(|| match run.lost.first() {
+                    Some((process, ..)) => format!("{process} was lost, and its share with it"),
+                    None => "the run stopped before the end of the window".to_owned(),
+                });
             let (verdict, why) = decide(meets, &value, incomplete);
             result.reason = format!(
                 "{}{}{}",

@@ -43,9 +43,7 @@ pub(super) fn faults(plan: &Plan, window: &Window) -> Vec<usize> {
         Window::During(phases) => phases.clone(),
         Window::After(phase) => vec![*phase],
     };
-    let faults = phases
-        .iter()
-        .filter_map(|&phase| last_clearing(plan, phase));
+    let faults = phases.iter().filter_map(|&phase| plan.last_clearing(phase));
     faults.collect()
 }
 
@@ -77,6 +75,10 @@ pub(super) fn recovered(run: &RunData, faults: &[usize]) -> Option<Recovered> {
 
 /// Whether the run lasted to the end of the window.
 pub(super) fn reached(run: &RunData, window: &Window) -> bool {
+    if !run.lost.is_empty() {
+        // A worker's share of every window is missing, also of those that had ended.
+        return false;
+    }
     if run.is_complete() {
         return true;
     }
@@ -124,19 +126,10 @@ pub(super) fn text(plan: &Plan, window: &Window) -> String {
 
 /// From the last clearing in `phase` to the next fault or the end, from T0.
 fn after(plan: &Plan, phase: usize) -> Option<(Duration, Duration)> {
-    let fault = last_clearing(plan, phase)?;
+    let fault = plan.last_clearing(phase)?;
     let from = plan.faults[fault].clear;
     let later = plan.faults.iter().map(|f| f.start).filter(|&s| s >= from);
     Some((from, later.min().unwrap_or_else(|| plan.length())))
-}
-
-/// The fault of `phase` that clears last; of several that do, the last in the plan.
-fn last_clearing(plan: &Plan, phase: usize) -> Option<usize> {
-    let faults = plan.faults.iter().enumerate();
-    faults
-        .filter(|(_, fault)| fault.phase == phase)
-        .max_by_key(|(_, fault)| fault.clear)
-        .map(|(index, _)| index)
 }
 
 fn indices(plan: &Plan, wanted: impl Fn(Duration, Duration) -> bool) -> Vec<usize> {

@@ -72,6 +72,21 @@ impl Plan {
                 < self.observe.devices
     }
 
+    /// The fault of `phase` from whose clearing recovery is judged: the last to clear, and of those
+    /// that clear together the last in the plan.
+    pub fn last_clearing(&self, phase: usize) -> Option<usize> {
+        let faults = self.faults.iter().enumerate();
+        faults
+            .filter(|(_, fault)| fault.phase == phase)
+            .max_by_key(|(_, fault)| fault.clear)
+            .map(|(index, _)| index)
+    }
+
+    /// Whether recovery from its phase is judged from the clearing of `fault` on.
+    pub fn closes_its_phase(&self, fault: usize) -> bool {
+        self.last_clearing(self.faults[fault].phase) == Some(fault)
+    }
+
     /// Time from T0 to the end of the last phase.
     pub fn length(&self) -> Duration {
         self.phases

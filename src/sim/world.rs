@@ -210,7 +210,7 @@ impl World {
                 });
             }
             Action::FaultClear(fault) => {
-                if closes_its_phase(&self.plan, fault) {
+                if self.plan.closes_its_phase(fault) {
                     self.mark_affected(fault);
                 }
                 self.step_faulty(now, fault, crate::backend::Input::FaultClear);
@@ -349,15 +349,6 @@ impl World {
     pub(super) fn actor_of_device(&self, id: DeviceIdx) -> Actor {
         self.actor_of_observer(self.observers.len()) + id
     }
-}
-
-/// Whether no fault of its phase clears after `fault`: recovery is judged from that clearing on, so
-/// each phase marks devices once. Of faults that clear together the last in the plan counts.
-fn closes_its_phase(plan: &Plan, fault: usize) -> bool {
-    let rank = |index: usize| (plan.faults[index].clear, index);
-    (0..plan.faults.len()).all(|other| {
-        plan.faults[other].phase != plan.faults[fault].phase || rank(other) <= rank(fault)
-    })
 }
 
 /// What an actor's number stands for.
