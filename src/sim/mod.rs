@@ -8,6 +8,7 @@ mod nodes;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod wheel;
 mod world;
 
 use crate::scenario::plan::{Plan, Target};
