@@ -176,7 +176,7 @@ impl Stream {
         if self.acked.get(seq) && !self.is_gone(seq) {
             tally.pending -= 1;
         }
-        let replayed = self.marks.as_ref().is_some_and(|m| m.replayed.get(seq));
+        let replayed = self.take_replayed(seq);
         Sighting::First { replayed }
     }
 
@@ -262,6 +262,20 @@ impl Stream {
 
     fn marks(&mut self) -> &mut Marks {
         self.marks.get_or_insert_default()
+    }
+
+    /// Whether the first sighting of `seq` counts as replayed; the mark has done its work then. After
+    /// an outage a whole fleet has such marks.
+    fn take_replayed(&mut self, seq: u32) -> bool {
+        let Some(marks) = &mut self.marks else {
+            return false;
+        };
+        let replayed = marks.replayed.get(seq);
+        marks.replayed.clear(seq);
+        if marks.is_empty() {
+            self.marks = None;
+        }
+        replayed
     }
 
     fn is_gone(&self, seq: u32) -> bool {
