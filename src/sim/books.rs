@@ -16,9 +16,8 @@ pub(super) struct Books {
     ledger: Ledger,
     /// From T0 on.
     open: Option<Open>,
-    snapshots: Vec<Snapshot>,
-    /// Whether a device is observed.
-    observed: Vec<bool>,
+    /// Seconds that have ended.
+    seconds: u32,
     /// When each fault clears, from the plan, on the run's axis.
     clearings: Vec<Instant>,
 }
@@ -34,8 +33,7 @@ impl Books {
         Self {
             ledger: Ledger::new(plan, everyone),
             open: None,
-            snapshots: Vec::new(),
-            observed: everyone.iter().map(|&id| plan.observed(id)).collect(),
+            seconds: 0,
             clearings: Vec::new(),
         }
     }
@@ -64,23 +62,19 @@ impl Books {
         };
         let id = client.device.id();
         recorder.record(now, id, event);
-        let observed = self.observed[id as usize];
+        // The ledger itself knows who is observed.
         match event {
-            Event::PoweredOn if observed => self.ledger.booted(id, client.device.boot()),
+            Event::PoweredOn => self.ledger.booted(id, client.device.boot()),
             Event::Connected { .. } => {
                 if let Some(fault) = client.recovering.take() {
+                    let fault = fault as usize;
                     recorder.record_recovered(fault, self.clearings[fault], now);
                 }
             }
-            Event::Sent { op, replayed, .. } if observed => self.ledger.sent(id, op, *replayed),
-            Event::Retransmitted(op) if observed => self.ledger.retransmitted(id, op),
-            Event::Acked { op, .. } | Event::LateAck(op) if observed => self.ledger.acked(id, op),
-            Event::PoweredOn
-            | Event::Sent { .. }
-            | Event::Retransmitted(_)
-            | Event::Acked { .. }
-            | Event::LateAck(_)
-            | Event::UnexpectedAck
+            Event::Sent { op, replayed, .. } => self.ledger.sent(id, op, *replayed),
+            Event::Retransmitted(op) => self.ledger.retransmitted(id, op),
+            Event::Acked { op, .. } | Event::LateAck(op) => self.ledger.acked(id, op),
+            Event::UnexpectedAck
             | Event::PoweredOff
             | Event::Expected
             | Event::AttemptStarted { .. }
@@ -137,28 +131,28 @@ impl Books {
         }
     }
 
-    /// Whether every acknowledged operation was seen.
-    pub(super) fn is_settled(&self) -> bool {
-        self.ledger.is_settled()
+    /// Whether nothing waits or is in flight, and every acknowledged operation was seen.
+    pub(super) fn is_drained(&self) -> bool {
+        let open = self.open.as_ref();
+        self.ledger.is_settled() && open.is_none_or(|open| open.recorder.open_operations() == 0)
     }
 
     /// A second of the run has ended.
-    pub(super) fn end_second(&mut self, now: Instant) {
-        let second = u32::try_from(self.snapshots.len()).expect("a run is shorter than 136 years");
-        if let Some(Open { recorder, .. }) = &mut self.open {
-            let snapshot = recorder.take_snapshot(now, second, ProcessGauges::default());
-            self.snapshots.push(snapshot);
-        }
+    pub(super) fn end_second(&mut self, now: Instant) -> Option<Snapshot> {
+        let Open { recorder, .. } = self.open.as_mut()?;
+        let second = self.seconds;
+        self.seconds += 1;
+        Some(recorder.take_snapshot(now, second, ProcessGauges::default()))
     }
 
-    /// Closes the books at `now`: totals and series.
+    /// Closes the books at `now`: totals, and the rest of the series.
     pub(super) fn close(
         &mut self,
         plan: &Plan,
         clients: &[Client],
         end: Instant,
         now: Instant,
-    ) -> (Totals, Vec<Snapshot>) {
+    ) -> (Totals, Option<Snapshot>) {
         let delivery = self.ledger.finish(now);
         let totals = match &mut self.open {
             Some(Open { recorder, layout }) => {
@@ -167,8 +161,7 @@ impl Books {
             }
             None => Totals::default(),
         };
-        self.end_second(now);
-        (totals, std::mem::take(&mut self.snapshots))
+        (totals, self.end_second(now))
     }
 }
 
@@ -180,7 +173,7 @@ fn audit(plan: &Plan, layout: &Layout, clients: &[Client], end: Instant) -> Audi
         in_flight: empty,
     };
     for client in clients.iter().filter(|c| !c.power_on.is_never()) {
-        for stream in plan.cohorts[client.cohort].streams.clone() {
+        for stream in plan.cohorts[usize::from(client.cohort)].streams.clone() {
             let pacer = Pacer {
                 plan,
                 stream,

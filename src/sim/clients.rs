@@ -2,7 +2,7 @@
 
 use super::LINK_DELAY;
 use super::queue::{Actor, Down, Event, Up};
-use super::world::{Timer, Who, World};
+use super::world::{Who, World};
 use crate::backend::ConnId;
 use crate::cloud::observer::{self, Observer};
 use crate::device::{self, Device, backoff};
@@ -16,39 +16,37 @@ use crate::time::Instant;
 pub(super) struct Port {
     /// Grows with each attempt, so that what belongs to an earlier one is known.
     epoch: u32,
+    /// Where it connects to.
+    pub(super) node: u16,
     is_open: bool,
-    pub(super) timer: Timer,
 }
 
-/// A device with its connection.
+/// A device and what the run knows of it.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) device: Device,
-    pub(super) port: Port,
-    pub(super) cohort: usize,
-    pub(super) node: u16,
-    attempts: u64,
     attempt_began: Instant,
-    /// The last cleared fault after which it was not connected, and still is not.
-    pub(super) recovering: Option<usize>,
     /// When it first got power.
     pub(super) power_on: Instant,
+    attempts: u32,
+    /// The last cleared fault after which it was not connected, and still is not.
+    pub(super) recovering: Option<u32>,
+    pub(super) cohort: u16,
 }
 
-/// An observer with its connection.
+/// An observer.
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) observer: Observer,
-    pub(super) port: Port,
     pub(super) armed: bool,
 }
 
 impl Port {
-    const fn new() -> Self {
+    pub(super) const fn new(node: u16) -> Self {
         Self {
             epoch: 0,
+            node,
             is_open: false,
-            timer: Timer::IDLE,
         }
     }
 
@@ -82,16 +80,14 @@ pub(super) fn client_of(conn: ConnId) -> Actor {
 }
 
 impl Client {
-    pub(super) const fn new(device: Device, cohort: usize, node: u16) -> Self {
+    pub(super) fn new(device: Device, cohort: usize) -> Self {
         Self {
             device,
-            port: Port::new(),
-            cohort,
-            node,
-            attempts: 0,
             attempt_began: Instant::NEVER,
-            recovering: None,
             power_on: Instant::NEVER,
+            attempts: 0,
+            recovering: None,
+            cohort: u16::try_from(cohort).expect("a file's limit on cohorts is below u16"),
         }
     }
 }
@@ -100,7 +96,6 @@ impl Watch {
     pub(super) const fn new(observer: Observer) -> Self {
         Self {
             observer,
-            port: Port::new(),
             armed: false,
         }
     }
@@ -109,80 +104,75 @@ impl Watch {
 impl World {
     /// Steps a device.
     pub(super) fn step_device(&mut self, id: DeviceIdx, now: Instant, input: device::Input<'_>) {
-        self.events += 1;
         let actor = self.actor_of_device(id);
         let mut outputs = std::mem::take(&mut self.device_outputs);
-        let client = &mut self.devices[id as usize];
-        client.device.handle_input(now, input, &mut outputs);
+        self.devices[id as usize]
+            .device
+            .handle_input(now, input, &mut outputs);
         for output in outputs.drain(..) {
+            let port = &mut self.ports[actor as usize];
             let client = &mut self.devices[id as usize];
-            let current = client.port.current(actor);
             match output {
                 device::Output::Open => {
                     client.attempts += 1;
                     client.attempt_began = now;
-                    let conn = client.port.open(actor);
+                    let conn = port.open(actor);
                     self.send_up(now, Some(conn), Up::Opened);
                 }
                 device::Output::Close => {
-                    let conn = client.port.close(actor);
+                    let conn = port.close(actor);
                     self.send_up(now, conn, Up::Closed);
                 }
-                device::Output::Send(packet) => self.send_up(now, current, Up::Packet(packet)),
+                device::Output::Send(packet) => {
+                    let conn = port.current(actor);
+                    self.send_up(now, conn, Up::Packet(packet));
+                }
                 device::Output::Publish(publish) => {
-                    self.send_up(now, current, Up::Publish(Box::new(publish)));
+                    let conn = port.current(actor);
+                    self.send_up(now, conn, Up::Publish(Box::new(publish)));
                 }
                 device::Output::Telemetry(telemetry) => {
-                    self.send_up(now, current, Up::Telemetry(telemetry));
+                    let conn = port.current(actor);
+                    self.send_up(now, conn, Up::Telemetry(telemetry));
                 }
                 device::Output::Event(event) => self.books.device_event(now, client, &event),
             }
         }
         self.device_outputs = outputs;
-        self.arm_device(id);
-    }
-
-    pub(super) fn arm_device(&mut self, id: DeviceIdx) {
-        let actor = self.actor_of_device(id);
-        let client = &mut self.devices[id as usize];
-        let deadline = client.device.poll_timeout();
-        client.port.timer.arm(deadline, actor, &mut self.queue);
+        let deadline = self.devices[id as usize].device.poll_timeout();
+        self.queue.arm(actor, deadline);
     }
 
     /// Steps an observer.
     pub(super) fn step_observer(&mut self, o: usize, now: Instant, input: observer::Input<'_>) {
-        self.events += 1;
         let actor = self.actor_of_observer(o);
         let mut outputs = std::mem::take(&mut self.observer_outputs);
         let watch = &mut self.observers[o];
         watch.observer.handle_input(now, input, &mut outputs);
         for output in outputs.drain(..) {
-            let watch = &mut self.observers[o];
+            let port = &mut self.ports[actor as usize];
             match output {
                 observer::Output::Open => {
-                    let conn = watch.port.open(actor);
+                    let conn = port.open(actor);
                     self.send_up(now, Some(conn), Up::Opened);
                 }
                 observer::Output::Close => {
-                    let conn = watch.port.close(actor);
+                    let conn = port.close(actor);
                     self.send_up(now, conn, Up::Closed);
                 }
                 observer::Output::Send(packet) => {
-                    let conn = watch.port.current(actor);
+                    let conn = port.current(actor);
                     self.send_up(now, conn, Up::Packet(packet));
                 }
-                observer::Output::Event(event) => self.books.observer_event(now, watch, event),
+                observer::Output::Event(event) => {
+                    self.books
+                        .observer_event(now, &mut self.observers[o], event);
+                }
             }
         }
         self.observer_outputs = outputs;
-        self.arm_observer(o);
-    }
-
-    pub(super) fn arm_observer(&mut self, o: usize) {
-        let actor = self.actor_of_observer(o);
-        let watch = &mut self.observers[o];
-        let deadline = watch.observer.poll_timeout();
-        watch.port.timer.arm(deadline, actor, &mut self.queue);
+        let deadline = self.observers[o].observer.poll_timeout();
+        self.queue.arm(actor, deadline);
     }
 
     /// What is written to no connection is gone, as on a socket that has ended.
@@ -196,70 +186,63 @@ impl World {
     /// Something reaches a client; what belongs to an earlier connection is dropped.
     pub(super) fn reach_client(&mut self, now: Instant, conn: ConnId, down: Down) {
         let actor = client_of(conn);
-        match self.who(actor) {
-            Who::Device(id) => {
-                let Some(client) = self.devices.get(id as usize) else {
-                    return;
-                };
-                if client.port.current(actor) != Some(conn) {
-                    return;
-                }
-                match down {
-                    Down::Opened => self.step_device(id, now, device::Input::Opened),
-                    Down::Packet(packet) => {
-                        self.step_device(id, now, device::Input::Received(packet));
-                    }
-                    Down::Deliver(delivery) => {
-                        let packet = as_packet(&delivery);
-                        self.step_device(id, now, device::Input::Received(packet));
-                    }
-                    Down::Closed(cause) => self.device_closed(now, conn, id, cause),
-                }
-            }
-            Who::Observer(o) => {
-                if self.observers[o].port.current(actor) != Some(conn) {
-                    return;
-                }
-                match down {
-                    Down::Opened => self.step_observer(o, now, observer::Input::Opened),
-                    Down::Packet(packet) => {
-                        self.step_observer(o, now, observer::Input::Received(packet));
-                    }
-                    Down::Deliver(delivery) => {
-                        let packet = as_packet(&delivery);
-                        self.step_observer(o, now, observer::Input::Received(packet));
-                    }
-                    Down::Closed(cause) => {
-                        self.observers[o].port.is_open = false;
-                        self.step_observer(o, now, observer::Input::Closed(cause));
-                    }
-                }
-            }
-            Who::Run | Who::Node(_) => {}
+        let port = self.ports.get(actor as usize);
+        if port.and_then(|port| port.current(actor)) != Some(conn) {
+            return;
         }
+        match self.who(actor) {
+            Who::Device(id) => match down {
+                Down::Opened => self.step_device(id, now, device::Input::Opened),
+                Down::Packet(packet) => {
+                    self.step_device(id, now, device::Input::Received(packet));
+                }
+                Down::Deliver(delivery) => {
+                    let packet = as_packet(&delivery);
+                    self.step_device(id, now, device::Input::Received(packet));
+                }
+                Down::Closed(cause) => self.device_closed(now, conn, id, cause),
+            },
+            Who::Observer(o) => match down {
+                Down::Opened => self.step_observer(o, now, observer::Input::Opened),
+                Down::Packet(packet) => {
+                    self.step_observer(o, now, observer::Input::Received(packet));
+                }
+                Down::Deliver(delivery) => {
+                    let packet = as_packet(&delivery);
+                    self.step_observer(o, now, observer::Input::Received(packet));
+                }
+                Down::Closed(cause) => {
+                    self.ports[actor as usize].is_open = false;
+                    self.step_observer(o, now, observer::Input::Closed(cause));
+                }
+            },
+            Who::Run | Who::Node(_) => return,
+        }
+        self.events += 1;
     }
 
     /// The device is told now, or, if that fails an attempt, when the attempt has cost its time.
     fn device_closed(&mut self, now: Instant, conn: ConnId, id: DeviceIdx, cause: Cause) {
+        let actor = client_of(conn);
+        self.ports[actor as usize].is_open = false;
         let client = &mut self.devices[id as usize];
-        client.port.is_open = false;
         if client.device.is_connected() {
             self.step_device(id, now, device::Input::Closed(cause));
             return;
         }
-        let attempt = client.attempts.saturating_sub(1);
+        let attempt = u64::from(client.attempts.saturating_sub(1));
         let cost = backoff::attempt_cost(self.plan.seed, id, attempt);
         let at = client.attempt_began.after(cost).max(now);
-        let told = Event::Told(conn, cause);
-        self.queue.push(at, client_of(conn), told);
+        self.queue.push(at, actor, Event::Told(conn, cause));
     }
 
     /// A failed attempt has cost its time. The device may have given it up by itself.
     pub(super) fn tell(&mut self, now: Instant, conn: ConnId, cause: Cause) {
         let actor = client_of(conn);
         if let Who::Device(id) = self.who(actor)
-            && self.devices[id as usize].port.conn(actor) == conn
+            && self.ports[actor as usize].conn(actor) == conn
         {
+            self.events += 1;
             self.step_device(id, now, device::Input::Closed(cause));
         }
     }

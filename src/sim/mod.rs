@@ -37,7 +37,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(100);
 pub struct Outcome {
     /// T0 on the run's axis.
     pub start: Instant,
-    /// End of the last phase.
+    /// End of the last phase, or when the run was stopped.
     pub end: Instant,
     /// End of the drain.
     pub drained: Instant,
@@ -45,7 +45,8 @@ pub struct Outcome {
     pub drain_complete: bool,
     /// Books, recoveries, deliveries.
     pub totals: Totals,
-    /// One per second of the run, and one for the rest.
+    /// Seconds of the run that [`Simulation::next_second`] has not told of; the last one is the
+    /// rest of a second.
     pub snapshots: Vec<Snapshot>,
     /// Each node's own truth.
     pub backends: Vec<BTreeMap<String, u64>>,
@@ -94,13 +95,59 @@ pub enum SimError {
     },
 }
 
+/// A run in virtual time, under way: T0 has come.
+#[derive(Debug)]
+pub struct Simulation(World);
+
+impl Simulation {
+    /// Runs `plan`, as run number `run`, from its first observer's CONNECT to T0.
+    ///
+    /// # Errors
+    /// If the plan cannot be simulated, or its own limits keep the observers out.
+    pub fn begin(plan: &Arc<Plan>, run: u32) -> Result<Self, SimError> {
+        let Target::Embedded(shape) = &plan.target else {
+            return Err(SimError::NotEmbedded);
+        };
+        let mut world = World::new(plan, shape, run);
+        let armed = world.arm()?;
+        world.begin(armed);
+        Ok(Self(world))
+    }
+
+    /// T0 on the run's axis.
+    pub const fn start(&self) -> Instant {
+        self.0.start()
+    }
+
+    /// Events handled so far: queue pops that called an actor.
+    pub const fn events(&self) -> u64 {
+        self.0.events
+    }
+
+    /// Goes on to the end of the next second of the run, and tells of it; `None` once the drain is
+    /// over.
+    pub fn next_second(&mut self) -> Option<Snapshot> {
+        self.0.next_second()
+    }
+
+    /// Goes on to the end of the drain.
+    pub fn to_the_end(mut self) -> Outcome {
+        let snapshots: Vec<Snapshot> = std::iter::from_fn(|| self.next_second()).collect();
+        let mut outcome = self.finish();
+        outcome.snapshots.splice(0..0, snapshots);
+        outcome
+    }
+
+    /// Closes the books, now if the run is not over.
+    pub fn finish(self) -> Outcome {
+        self.0.finish()
+    }
+}
+
 /// Runs `plan` from its first observer's CONNECT to the end of its drain, as run number `run`.
 ///
 /// # Errors
 /// If the plan cannot be simulated, or its own faults and limits keep the observers out.
 pub fn run(plan: &Arc<Plan>, run: u32) -> Result<Outcome, SimError> {
-    let Target::Embedded(shape) = &plan.target else {
-        return Err(SimError::NotEmbedded);
-    };
-    World::new(plan, shape, run).run()
+    Ok(Simulation::begin(plan, run)?.to_the_end())
 }

@@ -3,7 +3,7 @@
 use super::LINK_DELAY;
 use super::clients::client_of;
 use super::queue::{Down, Event, Up};
-use super::world::{Timer, Who, World};
+use super::world::{Who, World};
 use crate::backend::{Backend, ConnId, Input, Output};
 use crate::device::payload;
 use crate::mqtt::packet::{Packet, Publish};
@@ -14,11 +14,13 @@ use std::collections::BTreeMap;
 /// Connections that the kernel completes for a listener that does not accept: the listen backlog.
 const LISTEN_BACKLOG: usize = 4_096;
 
+/// Outputs that are kept room for: a restart closes all connections in one step.
+const OUTPUTS_KEPT: usize = 4_096;
+
 /// A node with its listener.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) backend: Backend,
-    pub(super) timer: Timer,
     is_paused: bool,
     /// Connections that wait to be accepted, by arrival, with what came on them.
     unaccepted: Vec<(ConnId, Vec<Up>)>,
@@ -30,7 +32,6 @@ impl Node {
     pub(super) const fn new(backend: Backend) -> Self {
         Self {
             backend,
-            timer: Timer::IDLE,
             is_paused: false,
             unaccepted: Vec::new(),
             refused_by_listener: 0,
@@ -55,16 +56,11 @@ impl World {
 
     /// Something reaches a node.
     pub(super) fn reach_node(&mut self, now: Instant, conn: ConnId, up: Up) {
-        let actor = client_of(conn);
-        let node = match self.who(actor) {
-            Who::Device(id) => match self.devices.get(id as usize) {
-                Some(client) => usize::from(client.node),
-                None => return,
-            },
-            Who::Observer(o) => usize::from(self.observers[o].observer.node()),
-            Who::Node(node) => node,
-            Who::Run => return,
+        let Some(port) = self.ports.get(client_of(conn) as usize) else {
+            return;
         };
+        let node = usize::from(port.node);
+        self.events += 1;
         let listener = &mut self.nodes[node];
         if let Some((_, waiting)) = listener.unaccepted.iter_mut().find(|(c, _)| *c == conn) {
             waiting.push(up);
@@ -109,7 +105,7 @@ impl World {
                     return;
                 };
                 let mut scratch = std::mem::take(&mut self.scratch);
-                let profile = &self.profiles[self.devices[id as usize].cohort];
+                let profile = &self.profiles[usize::from(self.devices[id as usize].cohort)];
                 payload::render(profile, id, message, &mut scratch);
                 let stream = &self.plan.streams[usize::from(message.op.stream)];
                 let publish = Packet::Publish(Publish {
@@ -128,7 +124,6 @@ impl World {
 
     /// Steps a node.
     pub(super) fn step_node(&mut self, node: usize, now: Instant, input: Input<'_>) {
-        self.events += 1;
         let from = self.actor_of_node(node);
         let at = now.after(LINK_DELAY);
         let mut outputs = std::mem::take(&mut self.node_outputs);
@@ -153,8 +148,10 @@ impl World {
             };
             self.queue.push(at, from, Event::Down(conn, down));
         }
+        outputs.shrink_to(OUTPUTS_KEPT);
         self.node_outputs = outputs;
-        self.arm_node(node);
+        let deadline = self.nodes[node].backend.poll_timeout();
+        self.queue.arm(from, deadline);
         if resumes {
             for (conn, ups) in std::mem::take(&mut self.nodes[node].unaccepted) {
                 for up in ups {
@@ -162,12 +159,5 @@ impl World {
                 }
             }
         }
-    }
-
-    pub(super) fn arm_node(&mut self, node: usize) {
-        let actor = self.actor_of_node(node);
-        let node = &mut self.nodes[node];
-        let deadline = node.backend.poll_timeout();
-        node.timer.arm(deadline, actor, &mut self.queue);
     }
 }

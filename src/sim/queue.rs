@@ -1,6 +1,6 @@
 //! The event queue. Ties in time are ordered by (time, actor, the actor's own sequence), so that the
-//! order does not depend on who was stepped first. What is near is kept in a small heap, what is far
-//! in a wheel; packets wait beside them, so that an entry is 32 bytes.
+//! order does not depend on who was stepped first. What is far is kept in a wheel, whose next slot is
+//! sorted when its time comes; packets wait beside them, so that an entry is 32 bytes.
 
 use super::wheel::{Timed, Wheel};
 use crate::backend::{ConnId, Delivery};
@@ -8,7 +8,7 @@ use crate::device::{OwnedPublish, Telemetry};
 use crate::mqtt::packet::{Packet, PacketId};
 use crate::stats::event::Cause;
 use crate::time::Instant;
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// Who causes an event: 0 is the run itself, then the nodes, the observers, the devices.
@@ -17,8 +17,8 @@ pub(super) type Actor = u32;
 /// The run itself: timeline, seconds, drain.
 pub(super) const RUN: Actor = 0;
 
-/// The heap gives memory back above this many entries when it is mostly empty.
-const HEAP_KEPT: usize = 1 << 16;
+/// The heap keeps memory for this many entries when it is empty.
+const HEAP_KEPT: usize = 1 << 12;
 
 /// What happens at an instant.
 #[derive(Debug)]
@@ -61,14 +61,28 @@ pub(super) enum Down {
 /// Events to come.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// All that comes before anything in `far`.
-    near: BinaryHeap<Reverse<Entry>>,
+    /// The slot of the wheel whose time it is, the next event last.
+    slot: Vec<Entry>,
+    /// What came when its slot had been taken out of the wheel already.
+    late: BinaryHeap<Entry>,
+    /// All that comes after the slot.
     far: Wheel<Entry>,
     /// Packets under way, by the index in their entry; freed places are used again, the latest first.
     parcels: Vec<Option<Parcel>>,
     free: Vec<u32>,
-    /// Events each actor has caused.
-    sequences: Vec<u32>,
+    actors: Vec<ActorState>,
+}
+
+/// What the queue knows of an actor, so that a deadline that has moved on costs no look at the
+/// actor itself.
+#[derive(Copy, Clone, Debug)]
+struct ActorState {
+    /// Instant of the one valid entry of its deadline; others are stale.
+    armed: Instant,
+    /// When it wants to be called.
+    deadline: Instant,
+    /// Events it has caused.
+    sequence: u32,
 }
 
 /// An event in the queue.
@@ -99,7 +113,10 @@ enum What {
     Parcel(u32),
 }
 
-const _: () = assert!(size_of::<Entry>() <= 32, "a fleet has one or two per device");
+const _: () = assert!(
+    size_of::<Entry>() <= 32,
+    "a fleet has one or two per device"
+);
 
 /// A packet under way.
 #[derive(Debug)]
@@ -111,24 +128,76 @@ enum Parcel {
 impl Queue {
     /// A queue for this many actors.
     pub(super) fn new(actors: usize) -> Self {
+        let idle = ActorState {
+            armed: Instant::NEVER,
+            deadline: Instant::NEVER,
+            sequence: 0,
+        };
         Self {
-            near: BinaryHeap::new(),
+            slot: Vec::new(),
+            late: BinaryHeap::new(),
             far: Wheel::new(),
             parcels: Vec::new(),
             free: Vec::new(),
-            sequences: vec![0; actors],
+            actors: vec![idle; actors],
         }
     }
 
     /// `event`, caused by `actor`, happens at `at`.
     pub(super) fn push(&mut self, at: Instant, actor: Actor, event: Event) {
+        let (of, what) = self.pack(event);
+        self.enter(at, actor, of, what);
+    }
+
+    /// `actor` wants [`Event::Timer`] at `deadline` and no other instant; [`Instant::NEVER`] = not
+    /// at all. A deadline that moves on makes no entry: the old one looks again when it comes.
+    pub(super) fn arm(&mut self, actor: Actor, deadline: Instant) {
+        let state = &mut self.actors[actor as usize];
+        state.deadline = deadline;
+        if deadline < state.armed {
+            state.armed = deadline;
+            self.enter(deadline, actor, u64::from(actor), What::Timer);
+        }
+    }
+
+    /// The next event.
+    pub(super) fn pop(&mut self) -> Option<(Instant, Event)> {
+        loop {
+            let entry = self.next()?;
+            if !matches!(entry.what, What::Timer) {
+                return Some((entry.at, self.unpack(&entry)));
+            }
+            let actor = Actor::try_from(entry.of).expect("was an actor");
+            if self.is_due(entry.at, actor) {
+                return Some((entry.at, Event::Timer(actor)));
+            }
+        }
+    }
+
+    /// Whether the timer entry at `at` is the actor's deadline rather than a stale one; if that has
+    /// moved on, so does the entry.
+    fn is_due(&mut self, at: Instant, actor: Actor) -> bool {
+        let state = &mut self.actors[actor as usize];
+        if state.armed != at {
+            return false;
+        }
+        let deadline = state.deadline;
+        state.armed = Instant::NEVER;
+        if deadline <= at {
+            state.deadline = Instant::NEVER;
+            return true;
+        }
+        self.arm(actor, deadline);
+        false
+    }
+
+    fn enter(&mut self, at: Instant, actor: Actor, of: u64, what: What) {
         if at.is_never() {
             return;
         }
-        let sequence = &mut self.sequences[actor as usize];
+        let sequence = &mut self.actors[actor as usize].sequence;
         let order = u64::from(actor) << 32 | u64::from(*sequence);
         *sequence = sequence.wrapping_add(1);
-        let (of, what) = self.pack(event);
         let entry = Entry {
             at,
             order,
@@ -136,22 +205,24 @@ impl Queue {
             what,
         };
         if let Some(entry) = self.far.push(entry) {
-            self.near.push(Reverse(entry));
+            self.late.push(entry);
         }
     }
 
-    /// The next event.
-    pub(super) fn pop(&mut self) -> Option<(Instant, Event)> {
+    fn next(&mut self) -> Option<Entry> {
         loop {
-            if let Some(Reverse(entry)) = self.near.pop() {
-                return Some((entry.at, self.unpack(&entry)));
-            }
-            if self.near.capacity() > HEAP_KEPT {
-                self.near.shrink_to(HEAP_KEPT);
-            }
-            let near = &mut self.near;
-            if !self.far.next_slot(|entry| near.push(Reverse(entry))) {
-                return None;
+            match (self.slot.last(), self.late.peek()) {
+                (None, None) => {
+                    self.late.shrink_to(HEAP_KEPT);
+                    if !self.far.next_slot(&mut self.slot) {
+                        return None;
+                    }
+                    self.slot.sort_unstable();
+                }
+                // The greater entry comes first.
+                (Some(next), Some(late)) if next > late => return self.slot.pop(),
+                (Some(_), None) => return self.slot.pop(),
+                (Some(_) | None, Some(_)) => return self.late.pop(),
             }
         }
     }
@@ -161,7 +232,7 @@ impl Queue {
             Event::Timeline => (0, What::Timeline),
             Event::Second => (0, What::Second),
             Event::DrainLook => (0, What::DrainLook),
-            Event::Timer(actor) => (u64::from(actor), What::Timer),
+            Event::Timer(actor) => unreachable!("actor {actor} is armed, not pushed"),
             Event::Told(conn, cause) => (conn.0, What::Told(cause)),
             Event::Up(conn, Up::Opened) => (conn.0, What::UpOpened),
             Event::Up(conn, Up::Closed) => (conn.0, What::UpClosed),
@@ -180,7 +251,7 @@ impl Queue {
             What::Timeline => Event::Timeline,
             What::Second => Event::Second,
             What::DrainLook => Event::DrainLook,
-            What::Timer => Event::Timer(Actor::try_from(entry.of).expect("was an actor")),
+            What::Timer => unreachable!("seen to by the caller"),
             What::Told(cause) => Event::Told(conn, cause),
             What::UpOpened => Event::Up(conn, Up::Opened),
             What::UpClosed => Event::Up(conn, Up::Closed),
@@ -230,9 +301,10 @@ impl PartialOrd for Entry {
     }
 }
 
+/// What happens first is the greatest, as the heap wants it.
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
+        (other.at, other.order).cmp(&(self.at, self.order))
     }
 }
 
@@ -241,41 +313,73 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const CONN: ConnId = ConnId(7 << 32 | 9);
+
+    fn told(number: u64) -> Event {
+        Event::Told(ConnId(number), Cause::Reset)
+    }
+
+    fn number(event: &Event) -> u64 {
+        match event {
+            Event::Told(conn, _) => conn.0,
+            other => panic!("not of this test: {other:?}"),
+        }
+    }
+
     #[test]
     fn ties_go_by_actor_then_by_its_own_sequence() {
         let mut queue = Queue::new(4);
         let at = Instant::from_ns(5);
-        queue.push(at, 3, Event::Timer(30));
-        queue.push(at, 1, Event::Timer(10));
-        queue.push(at, 3, Event::Timer(31));
-        queue.push(Instant::from_ns(4), 3, Event::Timer(32));
+        queue.push(at, 3, told(30));
+        queue.push(at, 1, told(10));
+        queue.push(at, 3, told(31));
+        queue.push(Instant::from_ns(4), 3, told(32));
         queue.push(Instant::NEVER, 0, Event::Second);
         let mut order = Vec::new();
-        while let Some((_, Event::Timer(actor))) = queue.pop() {
-            order.push(actor);
+        while let Some((_, event)) = queue.pop() {
+            order.push(number(&event));
         }
         assert_eq!(order, [32, 10, 30, 31]);
     }
 
     #[test]
+    fn an_actor_is_called_at_its_deadline_and_at_no_other_instant() {
+        let mut queue = Queue::new(2);
+        let at = |s: u64| Instant::from_ns(s * 1_000_000_000);
+        let next = |queue: &mut Queue| match queue.pop() {
+            Some((at, Event::Timer(actor))) => Some((at, actor)),
+            Some((_, other)) => panic!("no timer: {other:?}"),
+            None => None,
+        };
+        queue.arm(1, at(30));
+        queue.arm(1, at(10));
+        queue.arm(1, at(20));
+        queue.arm(0, at(15));
+        assert_eq!(next(&mut queue), Some((at(15), 0)));
+        assert_eq!(next(&mut queue), Some((at(20), 1)), "moved on, not early");
+        assert_eq!(next(&mut queue), None, "the entry for 30 s is stale");
+        queue.arm(1, at(40));
+        queue.arm(1, Instant::NEVER);
+        assert_eq!(next(&mut queue), None, "disarmed");
+    }
+
+    #[test]
     fn what_goes_in_comes_out() {
         let mut queue = Queue::new(1);
-        let conn = ConnId(7 << 32 | 9);
         let events = || {
             vec![
                 Event::Timeline,
                 Event::Second,
                 Event::DrainLook,
-                Event::Timer(3),
-                Event::Told(conn, Cause::Reset),
-                Event::Up(conn, Up::Opened),
-                Event::Up(conn, Up::Packet(Packet::PubAck(3))),
-                Event::Up(conn, Up::Packet(Packet::PingReq)),
-                Event::Up(conn, Up::Closed),
-                Event::Down(conn, Down::Opened),
-                Event::Down(conn, Down::Packet(Packet::PubAck(4))),
-                Event::Down(conn, Down::Packet(Packet::PingResp)),
-                Event::Down(conn, Down::Closed(Cause::ClosedByPeer)),
+                Event::Told(CONN, Cause::Reset),
+                Event::Up(CONN, Up::Opened),
+                Event::Up(CONN, Up::Packet(Packet::PubAck(3))),
+                Event::Up(CONN, Up::Packet(Packet::PingReq)),
+                Event::Up(CONN, Up::Closed),
+                Event::Down(CONN, Down::Opened),
+                Event::Down(CONN, Down::Packet(Packet::PubAck(4))),
+                Event::Down(CONN, Down::Packet(Packet::PingResp)),
+                Event::Down(CONN, Down::Closed(Cause::ClosedByPeer)),
             ]
         };
         for _ in 0..3 {
@@ -294,38 +398,26 @@ mod tests {
         /// Against a sorted list, with pushes between the pops.
         #[test]
         fn events_come_by_time_then_actor_then_sequence(
-            pushes in prop::collection::vec((0u64..4_000_000_000, 0u32..5, 0u32..3), 1..300),
+            pushes in prop::collection::vec((0u32..40, any::<u32>(), 0u32..5, 0u32..3), 1..300),
         ) {
             let mut queue = Queue::new(5);
-            let mut waiting: Vec<(Instant, u32, u32)> = Vec::new();
-            let mut sent = [0u32; 5];
+            let mut waiting = std::collections::BTreeMap::new();
             let mut now = Instant::ZERO;
-            let take = |queue: &mut Queue, waiting: &mut Vec<(Instant, u32, u32)>| {
-                waiting.sort_unstable();
-                let popped = queue.pop();
-                if waiting.is_empty() {
-                    assert!(popped.is_none());
-                    return Instant::NEVER;
-                }
-                let (at, actor, _) = waiting.remove(0);
-                let (got, event) = popped.expect("one waits");
-                assert!(matches!(event, Event::Timer(a) if a == actor));
-                assert_eq!(got, at);
-                at
+            let check = |queue: &mut Queue, waiting: &mut std::collections::BTreeMap<_, u64>| {
+                let expected = waiting.pop_first().map(|((at, _, _), number)| (at, number));
+                let popped = queue.pop().map(|(at, event)| (at, number(&event)));
+                assert_eq!(popped, expected);
+                popped.map(|(at, _)| at)
             };
-            for (later, actor, pops) in pushes {
-                let at = now.after_ns(later);
-                queue.push(at, actor, Event::Timer(actor));
-                waiting.push((at, actor, sent[actor as usize]));
-                sent[actor as usize] += 1;
+            for (i, (bits, later, actor, pops)) in (0u64..).zip(pushes) {
+                let at = now.after_ns(u64::from(later) << 8 >> bits);
+                queue.push(at, actor, told(i));
+                waiting.insert((at, actor, i), i);
                 for _ in 0..pops {
-                    let at = take(&mut queue, &mut waiting);
-                    if !at.is_never() {
-                        now = at;
-                    }
+                    now = check(&mut queue, &mut waiting).unwrap_or(now);
                 }
             }
-            while !take(&mut queue, &mut waiting).is_never() {}
+            while check(&mut queue, &mut waiting).is_some() {}
         }
     }
 }

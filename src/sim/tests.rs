@@ -4,7 +4,7 @@
 use super::clients::Watch;
 use super::queue::{Event, Up};
 use super::world::World;
-use super::{LINK_DELAY, Outcome, run};
+use super::{LINK_DELAY, Outcome, Simulation, run};
 use crate::mqtt::packet::{Connect, Packet, QoS};
 use crate::scenario::fixture;
 use crate::scenario::plan::{
@@ -323,7 +323,7 @@ fn a_killed_observer_makes_acks_unverified_never_lost() {
     for (up, later) in [(Up::Opened, 0), (connect, 1)] {
         world.queue.push(at.after_ns(later), 0, Event::Up(conn, up));
     }
-    let outcome = world.run_on();
+    let outcome = Simulation(world).to_the_end();
     assert_eq!(
         outcome.backend("takeovers"),
         1 + 1,
@@ -378,8 +378,10 @@ fn the_same_seed_gives_the_same_run_in_whatever_order_devices_are_made() {
     assert!(first.backend("pubacks_dropped") > 0);
     let again = run(&plan, 7).expect("simulated");
     assert_eq!(text(&first), text(&again));
-    let backwards = World::new(&plan, &shape(&plan), 7).made_in_order((0..300).rev().collect());
-    assert_eq!(text(&first), text(&backwards.run().expect("simulated")));
+    let mut backwards = World::new(&plan, &shape(&plan), 7).made_in_order((0..300).rev().collect());
+    let armed = backwards.arm().expect("nothing hinders");
+    backwards.begin(armed);
+    assert_eq!(text(&first), text(&Simulation(backwards).to_the_end()));
     let mut other = eventful();
     other.seed += 1;
     assert_ne!(text(&first), text(&outcome(other)));

@@ -57,16 +57,16 @@ impl<T: Timed> Wheel<T> {
         None
     }
 
-    /// Hands the entries of the next slot that has any to `take`; `false` if there are none.
-    pub(super) fn next_slot(&mut self, mut take: impl FnMut(T)) -> bool {
+    /// Exchanges `empty` for the entries of the next slot that has any, in no order; `false` if
+    /// there are none. What is pushed from then on into that slot or before is given back.
+    pub(super) fn next_slot(&mut self, empty: &mut Vec<T>) -> bool {
         if self.len == 0 {
             return false;
         }
         loop {
             if let Some(slot) = self.levels[0].first_filled(digit(self.now, 0)) {
-                let entries = self.levels[0].take(slot);
-                self.len -= entries.len();
-                self.levels[0].give_back(slot, entries, &mut take);
+                self.levels[0].exchange(slot, empty);
+                self.len -= empty.len();
                 self.now = (self.now & !(SLOTS as u64 - 1)) + slot as u64 + 1;
                 self.carry();
                 return true;
@@ -134,11 +134,13 @@ impl<T> Level<T> {
         std::mem::take(&mut self.slots[slot])
     }
 
-    /// Hands the entries on and keeps their memory for the slot's next turn, if it is not much.
-    fn give_back(&mut self, slot: usize, mut entries: Vec<T>, take: impl FnMut(T)) {
-        entries.drain(..).for_each(take);
-        if entries.capacity() <= KEPT_ENTRIES {
-            self.slots[slot] = entries;
+    /// Takes the slot's entries; the memory of `empty` is kept for the slot's next turn, if it is
+    /// not much.
+    fn exchange(&mut self, slot: usize, empty: &mut Vec<T>) {
+        let entries = self.take(slot);
+        let spare = std::mem::replace(empty, entries);
+        if spare.capacity() <= KEPT_ENTRIES {
+            self.slots[slot] = spare;
         }
     }
 
@@ -177,14 +179,12 @@ mod tests {
 
     /// Takes all slots; each slot's entries sorted.
     fn drained(wheel: &mut Wheel<Instant>) -> Vec<Instant> {
-        let mut all = Vec::new();
-        loop {
-            let from = all.len();
-            if !wheel.next_slot(|at| all.push(at)) {
-                return all;
-            }
-            all[from..].sort_unstable();
+        let (mut all, mut slot) = (Vec::new(), Vec::new());
+        while wheel.next_slot(&mut slot) {
+            slot.sort_unstable();
+            all.append(&mut slot);
         }
+        all
     }
 
     proptest! {
@@ -201,13 +201,13 @@ mod tests {
                 wanted.push(at);
             }
             // Entries that come while others leave, some of them too late.
-            let mut got = Vec::new();
+            let (mut got, mut slot) = (Vec::new(), Vec::new());
             for (bits, draw) in interleaved {
-                let from = got.len();
-                if !wheel.next_slot(|at| got.push(at)) {
+                if !wheel.next_slot(&mut slot) {
                     break;
                 }
-                got[from..].sort_unstable();
+                slot.sort_unstable();
+                got.append(&mut slot);
                 let latest = got.last().copied().unwrap_or(Instant::ZERO);
                 let at = latest.after_ns(draw >> (24 + bits));
                 if wheel.push(at).is_none() {

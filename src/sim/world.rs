@@ -1,7 +1,7 @@
 //! All actors of a simulated run, and the loop that gives them time.
 
 use super::books::Books;
-use super::clients::{Client, Watch};
+use super::clients::{Client, Port, Watch};
 use super::nodes::Node;
 use super::queue::{Actor, Event, Queue, RUN};
 use super::{ARM_TIMEOUT, DRAIN_IDLE, DRAIN_LOOK, Outcome, SimError};
@@ -10,7 +10,9 @@ use crate::cloud::observer::{self, Observer};
 use crate::device::{self, Device, Profile, payload};
 use crate::scenario::plan::{DeviceIdx, Embedded, Plan};
 use crate::scenario::timeline::{self, Action, Entry};
+use crate::stats::recorder::Snapshot;
 use crate::time::{Duration, Instant};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,6 +29,8 @@ pub(super) struct World {
     pub(super) observers: Vec<Watch>,
     /// By index in the fleet; empty until T0 is known.
     pub(super) devices: Vec<Client>,
+    /// By actor; those of the devices are there once T0 is known.
+    pub(super) ports: Vec<Port>,
     pub(super) profiles: Vec<Arc<Profile>>,
     pub(super) books: Books,
     pub(super) scratch: payload::Scratch,
@@ -34,11 +38,13 @@ pub(super) struct World {
     pub(super) device_outputs: Vec<device::Output>,
     pub(super) observer_outputs: Vec<observer::Output>,
     /// What still lies ahead.
-    timeline: std::vec::IntoIter<Entry>,
-    next_entry: Option<Entry>,
+    timeline: VecDeque<Entry>,
     start: Instant,
+    now: Instant,
     drained_since: Option<Instant>,
     pub(super) events: u64,
+    /// A second that has ended and that nobody has been told of.
+    second: Option<Snapshot>,
     /// Set once the drain is over: whether it came to its end.
     over: Option<bool>,
 }
@@ -55,6 +61,11 @@ impl World {
             .map(Watch::new)
             .collect();
         let actors = 1 + nodes.len() + observers.len() + everyone.len();
+        let mut ports = Vec::with_capacity(actors);
+        // Neither the run nor a node connects to a node but in tests: to itself.
+        ports.push(Port::new(0));
+        ports.extend((0..shape.nodes).map(Port::new));
+        ports.extend(observers.iter().map(|w| Port::new(w.observer.node())));
         Self {
             plan: Arc::clone(plan),
             run,
@@ -62,6 +73,7 @@ impl World {
             nodes,
             observers,
             devices: Vec::new(),
+            ports,
             profiles: Vec::new(),
             books: Books::new(plan, &everyone),
             everyone,
@@ -69,11 +81,12 @@ impl World {
             node_outputs: Vec::new(),
             device_outputs: Vec::new(),
             observer_outputs: Vec::new(),
-            timeline: Vec::new().into_iter(),
-            next_entry: None,
+            timeline: VecDeque::new(),
             start: Instant::NEVER,
+            now: Instant::ZERO,
             drained_since: None,
             events: 0,
+            second: None,
             over: None,
         }
     }
@@ -85,40 +98,19 @@ impl World {
         self
     }
 
-    /// From the first observer's CONNECT to the end of the drain.
-    pub(super) fn run(mut self) -> Result<Outcome, SimError> {
-        let armed = self.arm()?;
-        self.begin(armed);
-        Ok(self.run_on())
-    }
-
-    /// From T0 to the end of the drain.
-    pub(super) fn run_on(mut self) -> Outcome {
-        let mut now = self.start;
-        while let Some((at, event)) = self.queue.pop() {
-            now = at;
-            self.handle(at, event);
-            if self.over.is_some() {
-                break;
-            }
-        }
-        self.finish(now)
-    }
-
     /// Arms all observers; when that was done.
     pub(super) fn arm(&mut self) -> Result<Instant, SimError> {
         for o in 0..self.observers.len() {
             self.step_observer(o, Instant::ZERO, observer::Input::Start);
         }
-        let mut now = Instant::ZERO;
         loop {
             let missing = self.observers.iter().filter(|w| !w.armed).count();
             if missing == 0 {
-                return Ok(now);
+                return Ok(self.now);
             }
             match self.queue.pop() {
                 Some((at, event)) if at.since(Instant::ZERO) <= ARM_TIMEOUT => {
-                    now = at;
+                    self.now = at;
                     self.handle(at, event);
                 }
                 Some(_) | None => return Err(SimError::NotArmed { missing }),
@@ -133,12 +125,27 @@ impl World {
         self.start = start;
         self.books.begin(&self.plan, start);
         self.build_devices(start);
-        self.timeline = timeline::compile(&self.plan, |_| true).into_iter();
-        self.next_entry = self.timeline.next();
-        if let Some(entry) = self.next_entry {
-            self.queue.push(start.after(entry.at), RUN, Event::Timeline);
-        }
+        self.timeline = timeline::compile(&self.plan, |_| true).into();
+        self.expect_timeline();
         self.queue.push(start.after(SECOND), RUN, Event::Second);
+    }
+
+    /// T0.
+    pub(super) const fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// Goes on to the end of the next second, and tells of it; `None` once the drain is over.
+    pub(super) fn next_second(&mut self) -> Option<Snapshot> {
+        while self.over.is_none() {
+            let (at, event) = self.queue.pop()?;
+            self.now = at;
+            self.handle(at, event);
+            if let Some(second) = self.second.take() {
+                return Some(second);
+            }
+        }
+        None
     }
 
     fn build_devices(&mut self, start: Instant) {
@@ -152,16 +159,15 @@ impl World {
                 })
             })
             .collect();
-        self.devices = self
-            .everyone
-            .iter()
-            .map(|&id| {
-                let cohort = self.plan.cohort_of(id);
-                let device = Device::new(Arc::clone(&self.profiles[cohort]), id);
-                Client::new(device, cohort, self.plan.home_node(id))
-            })
-            .collect();
-        self.devices.sort_by_key(|client| client.device.id());
+        let make = |&id| {
+            let cohort = self.plan.cohort_of(id);
+            Client::new(Device::new(Arc::clone(&self.profiles[cohort]), id), cohort)
+        };
+        self.devices = self.everyone.iter().map(make).collect();
+        self.devices
+            .sort_unstable_by_key(|client| client.device.id());
+        let home = |client: &Client| Port::new(self.plan.home_node(client.device.id()));
+        self.ports.extend(self.devices.iter().map(home));
     }
 
     /// Does what happens at `now`.
@@ -169,7 +175,7 @@ impl World {
         match event {
             Event::Timeline => self.run_timeline(now),
             Event::Second => {
-                self.books.end_second(now);
+                self.second = self.books.end_second(now);
                 self.queue.push(now.after(SECOND), RUN, Event::Second);
             }
             Event::DrainLook => self.look_at_drain(now),
@@ -181,14 +187,23 @@ impl World {
     }
 
     fn run_timeline(&mut self, now: Instant) {
-        while let Some(entry) = self.next_entry {
-            let at = self.start.after(entry.at);
-            if at > now {
-                self.queue.push(at, RUN, Event::Timeline);
-                return;
-            }
-            self.next_entry = self.timeline.next();
+        while let Some(entry) = self.timeline.front().copied()
+            && self.start.after(entry.at) <= now
+        {
+            self.timeline.pop_front();
             self.act(now, entry.action);
+        }
+        // A fleet's power-on is long, and gone when the run is at its largest.
+        if self.timeline.len() < self.timeline.capacity() / 4 {
+            self.timeline.shrink_to_fit();
+        }
+        self.expect_timeline();
+    }
+
+    fn expect_timeline(&mut self) {
+        if let Some(entry) = self.timeline.front() {
+            let at = self.start.after(entry.at);
+            self.queue.push(at, RUN, Event::Timeline);
         }
     }
 
@@ -245,17 +260,17 @@ impl World {
     }
 
     fn mark_affected(&mut self, fault: usize) {
+        let index = u32::try_from(fault).expect("a file's limit on faults is below u32");
         for client in &mut self.devices {
             if client.device.is_powered() && !client.device.is_connected() {
-                client.recovering = Some(fault);
+                client.recovering = Some(index);
                 self.books.affected(fault);
             }
         }
     }
 
     fn look_at_drain(&mut self, now: Instant) {
-        let is_drained =
-            self.books.is_settled() && self.devices.iter().all(|client| client.device.is_drained());
+        let is_drained = self.books.is_drained();
         self.drained_since = match (is_drained, self.drained_since) {
             (true, Some(since)) => Some(since),
             (true, None) => Some(now),
@@ -275,49 +290,31 @@ impl World {
         }
     }
 
-    fn finish(mut self, now: Instant) -> Outcome {
-        let end = self.start.after(self.plan.length());
-        let (totals, snapshots) = self.books.close(&self.plan, &self.devices, end, now);
+    /// Closes the books: at the end of the drain, or now if the run is stopped before.
+    pub(super) fn finish(mut self) -> Outcome {
+        let now = self.now;
+        let end = self.start.after(self.plan.length()).min(now);
+        let (totals, rest) = self.books.close(&self.plan, &self.devices, end, now);
         Outcome {
             start: self.start,
             end,
             drained: now,
             drain_complete: self.over == Some(true),
             totals,
-            snapshots,
+            snapshots: rest.into_iter().collect(),
             backends: self.nodes.iter().map(Node::counts).collect(),
             events: self.events,
         }
     }
 
-    /// An actor's deadline may have come: deadlines move, so it is asked.
+    /// An actor's deadline has come.
     fn fire(&mut self, now: Instant, actor: Actor) {
+        self.events += 1;
         match self.who(actor) {
             Who::Run => {}
-            Who::Node(node) => {
-                if self.nodes[node].timer.take(now) {
-                    if self.nodes[node].backend.poll_timeout() <= now {
-                        self.step_node(node, now, crate::backend::Input::Timeout);
-                    }
-                    self.arm_node(node);
-                }
-            }
-            Who::Observer(o) => {
-                if self.observers[o].port.timer.take(now) {
-                    if self.observers[o].observer.poll_timeout() <= now {
-                        self.step_observer(o, now, observer::Input::Timeout);
-                    }
-                    self.arm_observer(o);
-                }
-            }
-            Who::Device(id) => {
-                if self.devices[id as usize].port.timer.take(now) {
-                    if self.devices[id as usize].device.poll_timeout() <= now {
-                        self.step_device(id, now, device::Input::Timeout);
-                    }
-                    self.arm_device(id);
-                }
-            }
+            Who::Node(node) => self.step_node(node, now, crate::backend::Input::Timeout),
+            Who::Observer(o) => self.step_observer(o, now, observer::Input::Timeout),
+            Who::Device(id) => self.step_device(id, now, device::Input::Timeout),
         }
     }
 
@@ -358,33 +355,4 @@ pub(super) enum Who {
     Node(usize),
     Observer(usize),
     Device(DeviceIdx),
-}
-
-/// The one valid entry of an actor's deadline in the queue; others are stale.
-#[derive(Copy, Clone, Debug)]
-pub(super) struct Timer {
-    armed: Instant,
-}
-
-impl Timer {
-    pub(super) const IDLE: Self = Self {
-        armed: Instant::NEVER,
-    };
-
-    /// The actor wants to be called at `deadline`: makes an entry, unless one is early enough.
-    pub(super) fn arm(&mut self, deadline: Instant, actor: Actor, queue: &mut Queue) {
-        if deadline < self.armed {
-            self.armed = deadline;
-            queue.push(deadline, actor, Event::Timer(actor));
-        }
-    }
-
-    /// An entry for `now` has come; whether it is the valid one.
-    fn take(&mut self, now: Instant) -> bool {
-        if self.armed != now {
-            return false;
-        }
-        self.armed = Instant::NEVER;
-        true
-    }
 }

@@ -207,6 +207,17 @@ impl Recorder {
         }
     }
 
+    /// Operations that are planned and have not ended: they wait or are in flight.
+    pub fn open_operations(&self) -> u64 {
+        let open = |b: &Books| {
+            let unsent = b.skipped + b.dropped_by_policy + b.device_off;
+            let ended = b.acked + b.written + b.timed_out + b.failed;
+            // What was resumed after its end is not open again; the audit speaks of such books.
+            b.planned.saturating_sub(unsent + ended)
+        };
+        self.books.iter().map(open).sum()
+    }
+
     /// The run's totals. `waiting` and `in_flight` are counted by the caller from the devices' own
     /// state, `planned` from the schedules, so that the books are an independent check.
     pub fn totals(&mut self, now: Instant, audit: &Audit, delivery: DeliveryCounts) -> Totals {
