@@ -4,6 +4,7 @@
 
 use super::packet::{Packet, PacketId, Publish, QoS};
 use crate::time::{Duration, Instant};
+use smallvec::SmallVec;
 
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,9 @@ pub const HELD_MAX: usize = 64;
 /// publish was, so that it can be written again.
 #[derive(Debug)]
 pub struct Session<T> {
-    /// Un-acknowledged publishes in the order of their first write.
-    entries: Vec<Entry<T>>,
+    /// Un-acknowledged publishes in the order of their first write. Nearly all devices have one at
+    /// most, which is kept in place.
+    entries: SmallVec<[Entry<T>; 1]>,
     /// When the latest packet was written.
     last_sent: Instant,
     /// When the PINGREQ without an answer was written, else [`Instant::NEVER`].
@@ -94,7 +96,7 @@ impl<T: Copy> Session<T> {
     /// A session that has sent nothing.
     pub const fn new() -> Self {
         Self {
-            entries: Vec::new(),
+            entries: SmallVec::new_const(),
             last_sent: Instant::ZERO,
             ping_sent: Instant::NEVER,
             last_id: 0,
@@ -131,10 +133,6 @@ impl<T: Copy> Session<T> {
             return None;
         }
         let packet_id = self.free_id();
-        if self.entries.len() == self.entries.capacity() {
-            // One by one at first: nearly all devices have one publish in flight, never four.
-            self.entries.reserve_exact(self.entries.len().max(1));
-        }
         self.entries.push(Entry {
             tag,
             sent: now,
@@ -217,7 +215,7 @@ impl<T: Copy> Session<T> {
     /// The session is gone: forgets all publishes, after handing those in flight to `ended`.
     pub fn discard(&mut self, mut ended: impl FnMut(&Entry<T>)) {
         self.pending().for_each(&mut ended);
-        self.entries.clear();
+        self.entries = SmallVec::new_const();
         self.in_flight = 0;
     }
 
@@ -289,8 +287,12 @@ impl<T: Copy> Session<T> {
     }
 
     /// Bytes it holds on the heap.
-    pub const fn heap_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry<T>>()
+    pub fn heap_bytes(&self) -> usize {
+        if self.entries.spilled() {
+            self.entries.capacity() * size_of::<Entry<T>>()
+        } else {
+            0
+        }
     }
 
     fn acknowledge(&mut self, packet_id: PacketId) -> Incoming<'static, T> {
@@ -302,6 +304,9 @@ impl<T: Copy> Session<T> {
             return Incoming::UnexpectedAck;
         };
         let entry = self.entries.remove(index);
+        if self.entries.is_empty() {
+            self.entries.shrink_to_fit();
+        }
         if entry.held {
             return Incoming::LateAck(entry);
         }
