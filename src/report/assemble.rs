@@ -30,7 +30,7 @@ pub fn report(run: &RunData) -> Report {
     let signal = run.interrupted.map_or(0, |(_, signal)| signal);
     Report {
         schema: SCHEMA,
-        mode: run.header.mode.clone(),
+        mode: run.header.mode,
         scenario: Scenario {
             name: run.plan.name.clone(),
             about: run.plan.about.clone(),

@@ -8,7 +8,7 @@ use crate::scenario::plan::{BackendFault, Fault, Phase, Plan, Schedule, Sessions
 use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
 use crate::stats::books::{Books, DeliveryCounts};
 use crate::stats::event::Cause;
-use crate::stats::evidence::{FORMAT, Header, Outcome, Overrides};
+use crate::stats::evidence::{FORMAT, Header, Mode, Outcome, Overrides};
 use crate::stats::histogram::Histogram;
 use crate::stats::recorder::{
     AttemptCounts, ErrorCount, ErrorKind, ProcessGauges, Recovery, Totals,
@@ -270,7 +270,7 @@ fn header() -> Header {
     ];
     Header {
         format: FORMAT,
-        mode: "live".to_owned(),
+        mode: Mode::Live,
         version: "0.1.0".to_owned(),
         command: ["fleetstorm", "run", "scenarios/quickstart.yaml"]
             .map(str::to_owned)
@@ -282,6 +282,7 @@ fn header() -> Header {
         targets: vec!["127.0.0.1:40001".to_owned(), "127.0.0.1:40002".to_owned()],
         workers: vec![5_000, 5_000],
         host: host.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        model: BTreeMap::new(),
     }
 }
 
@@ -479,5 +480,6 @@ fn outcome() -> Outcome {
                 error(ErrorKind::Connection(Cause::Reset), 4_990, 70, 70),
             ],
         },
+        events: None,
     }
 }

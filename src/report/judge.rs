@@ -203,7 +203,7 @@ pub(super) const fn blames_generator(kind: ErrorKind) -> bool {
 /// The rules that make a run INVALID, with what the run had.
 fn rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
     let mut rules = Vec::new();
-    if run.header.mode == "live" {
+    if !run.header.mode.is_simulated() {
         rules.extend(generator_rules(run, generator));
     }
     let lost: Vec<String> = (run.lost.iter())

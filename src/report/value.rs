@@ -3,6 +3,7 @@
 
 mod counts;
 
+pub use crate::stats::evidence::Mode;
 pub use counts::{Counts, Delivery, NamedBooks, SeriesSums};
 
 use crate::error::ExitCode;
@@ -21,8 +22,8 @@ pub const ALL_PHASES: &str = "(all)";
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: &'static str,
-    /// `live` or `simulated`.
-    pub mode: String,
+    /// In which world it ran.
+    pub mode: Mode,
     /// What ran.
     pub scenario: Scenario,
     /// The run's verdict.

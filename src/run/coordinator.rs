@@ -467,6 +467,7 @@ impl Coordinator {
             drained: self.drained_at.unwrap_or(now),
             drain_complete: self.drain_complete,
             totals: std::mem::take(&mut self.totals),
+            events: None,
         };
         out.push(Output::Evidence(Line::Outcome(Box::new(outcome))));
         out.push(Output::Finished(Ending::Ran));

@@ -11,10 +11,11 @@ use crate::live::clock::{self, Clock};
 use crate::live::control::{PROTOCOL, Report, Role, Setup};
 use crate::scenario::file::{self, Loaded, Overrides, ScenarioErrors, Secrets};
 use crate::scenario::plan::{Plan, Target};
-use crate::stats::evidence::{self, FORMAT, Header, Line};
+use crate::stats::evidence::{self, FORMAT, Header, Line, Mode};
 use crate::stats::recorder::Snapshot;
 use crate::stats::series::{self, PhaseMark, Second};
 use crate::time::Instant;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -311,7 +312,7 @@ impl Session<'_> {
         let (workers, devices) = (self.layout.workers, self.plan.devices());
         Header {
             format: FORMAT,
-            mode: "live".to_owned(),
+            mode: Mode::Live,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: self.options.command.clone(),
             overrides: self.options.overrides.clone(),
@@ -323,6 +324,7 @@ impl Session<'_> {
                 .map(|index| (devices + workers - 1 - index) / workers)
                 .collect(),
             host: host::facts(&self.limits),
+            model: BTreeMap::new(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub enum Line {
     /// First line: what ran, where, with what.
     Header(Box<Header>),
     /// All observers armed, all workers ready: T0 on the run's axis, and the wall clock then
-    /// (RFC 3339, UTC; for people, never for arithmetic).
+    /// (RFC 3339, UTC; for people, never for arithmetic), empty in a simulated run.
     Started {
         /// T0.
         start: Instant,
@@ -79,13 +79,30 @@ pub enum Line {
     Outcome(Box<Outcome>),
 }
 
+/// In which world a run ran.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Over real connections, in wall-clock time: a measurement.
+    Live,
+    /// In virtual time, with the reference backend as the model: a prediction.
+    Simulated,
+}
+
+impl Mode {
+    /// Whether what the run says is a prediction.
+    pub const fn is_simulated(self) -> bool {
+        matches!(self, Self::Simulated)
+    }
+}
+
 /// What ran, where, with what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// [`FORMAT`].
     pub format: u32,
-    /// `live` or `simulated`.
-    pub mode: String,
+    /// In which world.
+    pub mode: Mode,
     /// Version of fleetstorm.
     pub version: String,
     /// The command line, without secrets.
@@ -102,8 +119,13 @@ pub struct Header {
     pub targets: Vec<String>,
     /// Workers and the devices each owns.
     pub workers: Vec<u32>,
-    /// Host facts for provenance: name -> value (`kernel`, `cpu`, `cores`, `memory`, `nofile`, …).
+    /// Host facts for provenance: name -> value (`kernel`, `cpu`, `cores`, `memory`, `nofile`, …);
+    /// empty in a simulated run, which is the same on every host.
     pub host: BTreeMap<String, String>,
+    /// Facts of a simulated run's model: name -> value (`link`, `service law`, …); none of a live
+    /// run's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub model: BTreeMap<String, String>,
 }
 
 /// What the command line changes of a scenario.
@@ -128,6 +150,9 @@ pub struct Outcome {
     pub drain_complete: bool,
     /// Of all workers.
     pub totals: Totals,
+    /// Events a simulated run handled (queue pops that called an actor); `None` of a live run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
 }
 
 /// Name of the file in a run directory.
@@ -220,7 +245,7 @@ mod tests {
         let at = Instant::from_ns(u64::MAX - 1);
         let header = Header {
             format: FORMAT,
-            mode: "live".into(),
+            mode: Mode::Live,
             version: "0.1.0".into(),
             command: vec!["fleetstorm".into(), "run\n\"x\"".into()],
             overrides: Overrides::default(),
@@ -230,6 +255,7 @@ mod tests {
             targets: vec!["127.0.0.1:1883".into()],
             workers: vec![5, 5],
             host: BTreeMap::from([("kernel".into(), "6.1".into())]),
+            model: BTreeMap::new(),
         };
         let error = ErrorCount {
             kind: ErrorKind::Attempt(Cause::ConnAck(ConnectCode::ServerUnavailable)),
@@ -249,6 +275,7 @@ mod tests {
             drained: Instant::NEVER,
             drain_complete: true,
             totals,
+            events: None,
         };
         vec![
             Line::Header(Box::new(header)),

@@ -15,7 +15,7 @@ pub(super) fn section(report: &Report) -> Markup {
     html! {
         header.top {
             span { strong { "fleetstorm" } " · SLA compliance report" }
-            span { (printable(started)) @if report.mode != "live" { " · " (printable(&report.mode)) } }
+            span { (printable(started)) @if report.mode.is_simulated() { " · simulated" } }
         }
         h1 { (printable(&report.scenario.name)) }
         p.about { (printable(&report.scenario.about)) }

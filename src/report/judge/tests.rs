@@ -333,7 +333,7 @@ fn the_lag_limit_follows_the_tightest_latency_limit() {
 #[test]
 fn a_simulated_run_has_no_generator_to_doubt() {
     let report = report(|run| {
-        run.header.mode = "simulated".to_owned();
+        run.header.mode = crate::stats::evidence::Mode::Simulated;
         run.series.generator.clear();
     });
     assert_eq!(report.verdict, RunVerdict::Pass);

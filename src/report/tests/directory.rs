@@ -168,6 +168,12 @@ fn what_is_no_run_directory_is_an_error() {
         t.replacen("\"format\":1", "\"format\":2", 1)
     });
     assert!(matches!(build(dir.path()), Err(ReportError::Format(2))));
+    // What is neither measured nor simulated is not taken for the one or the other.
+    let dir = directory();
+    edit(dir.path().join("events.jsonl"), |t| {
+        t.replacen("\"mode\":\"live\"", "\"mode\":\"guessed\"", 1)
+    });
+    assert!(matches!(build(dir.path()), Err(ReportError::Events(_))));
     let dir = directory();
     fs::remove_file(dir.path().join("scenario.yaml")).expect("there");
     assert!(matches!(build(dir.path()), Err(ReportError::Read { .. })));

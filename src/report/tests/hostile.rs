@@ -29,7 +29,6 @@ pub(super) fn run() -> RunData {
         objective.name = bad.clone();
     }
     let header = &mut run.header;
-    header.mode = bad.clone();
     header.version = bad.clone();
     header.command = vec![bad.clone()];
     header.plan_hash = bad.clone();
