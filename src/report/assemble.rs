@@ -38,6 +38,7 @@ pub fn report(run: &RunData) -> Report {
             seed: run.header.seed.to_string(),
         },
         verdict: judgement.verdict,
+        word: judgement.verdict.word(run.header.mode),
         exit_code: value::exit_code(judgement.verdict, signal).code(),
         reason: judgement.reason,
         reasons: judgement.reasons,

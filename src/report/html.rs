@@ -11,7 +11,7 @@ mod timeline;
 mod trust;
 
 use super::units;
-use super::value::{Report, RunVerdict, Verdict};
+use super::value::{Report, RunVerdict, Verdict, Word};
 use super::words::printable;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +24,7 @@ const STYLE: &str = include_str!("html/style.css");
 pub fn render(report: &Report) -> String {
     let title = format!(
         "{} · {} · fleetstorm",
-        report.verdict.word(),
+        spaced(report.word),
         printable(&report.scenario.name)
     );
     let policy = format!(
@@ -88,8 +88,8 @@ const fn class(verdict: Verdict) -> &'static str {
 }
 
 /// A word with spaces: `NO DATA`.
-fn spaced(word: &str) -> String {
-    word.replace('_', " ")
+fn spaced(word: Word) -> String {
+    word.to_string().replace('_', " ")
 }
 
 /// A table cell with a count.

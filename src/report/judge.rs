@@ -70,7 +70,7 @@ pub(super) fn judge(run: &RunData, objectives: &[Objective], generator: &Generat
     reasons.extend(invalid);
     let unmet = worst_first(objectives).into_iter();
     reasons.extend(unmet.filter(|o| o.verdict != Verdict::Pass).map(|o| {
-        let verdict = o.verdict.word().replace('_', " ");
+        let verdict = o.word.to_string().replace('_', " ");
         format!("{verdict} “{}”: {}", o.name, o.reason)
     }));
     if objectives.is_empty() {

@@ -21,11 +21,10 @@ pub fn render(report: &Report) -> String {
     ] {
         suite.add_property(Property::new(key, printable(value)));
     }
-    let verdict = report.verdict.word();
-    suite.add_property(Property::new("verdict", verdict));
+    suite.add_property(Property::new("verdict", report.word.key()));
     suite.add_test_case(run_case(report));
     for objective in &report.objectives {
-        suite.add_test_case(case(report.verdict, objective));
+        suite.add_test_case(case(report, objective));
     }
     let mut junit = quick_junit::Report::new("fleetstorm");
     junit.add_test_suite(suite);
@@ -38,7 +37,7 @@ fn run_case(report: &Report) -> TestCase {
             let reasons: Vec<String> = report.reasons.iter().map(|r| printable(r)).collect();
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
             status
-                .set_type(report.verdict.word())
+                .set_type(report.word.key())
                 .set_message(printable(&report.reason))
                 .set_description(reasons.join("\n"));
             status
@@ -52,22 +51,23 @@ fn run_case(report: &Report) -> TestCase {
     case
 }
 
-fn case(run: RunVerdict, objective: &Objective) -> TestCase {
-    let proves_nothing = matches!(run, RunVerdict::Invalid | RunVerdict::Interrupted);
-    let (kind, ty) = match objective.verdict {
-        Verdict::Pass if !proves_nothing => (None, ""),
-        Verdict::Pass => (Some(NonSuccessKind::Error), run.word()),
-        Verdict::Fail => (Some(NonSuccessKind::Failure), Verdict::Fail.word()),
-        Verdict::Inconclusive | Verdict::NoData => {
-            (Some(NonSuccessKind::Error), objective.verdict.word())
-        }
+fn case(report: &Report, objective: &Objective) -> TestCase {
+    let proves_nothing = matches!(
+        report.verdict,
+        RunVerdict::Invalid | RunVerdict::Interrupted
+    );
+    let (kind, word) = match objective.verdict {
+        Verdict::Pass if !proves_nothing => (None, objective.word),
+        Verdict::Pass => (Some(NonSuccessKind::Error), report.word),
+        Verdict::Fail => (Some(NonSuccessKind::Failure), objective.word),
+        Verdict::Inconclusive | Verdict::NoData => (Some(NonSuccessKind::Error), objective.word),
     };
     let status = match kind {
         None => TestCaseStatus::success(),
         Some(kind) => {
             let mut status = TestCaseStatus::non_success(kind);
             status
-                .set_type(ty)
+                .set_type(word.key())
                 .set_message(printable(&objective.reason))
                 .set_description(format!(
                     "{} {}\ntarget {}, measured {}, n = {}",

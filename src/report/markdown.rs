@@ -16,7 +16,7 @@ pub fn render(report: &Report) -> String {
 }
 
 fn lines(report: &Report, out: &mut String) -> std::fmt::Result {
-    let (mark, word) = (run_mark(report.verdict), report.verdict.word());
+    let (mark, word) = (run_mark(report.verdict), report.word);
     writeln!(out, "## {mark} {word}: {}\n", escape(&report.scenario.name))?;
     writeln!(out, "**{}**\n", escape(&report.reason))?;
     writeln!(
@@ -65,7 +65,7 @@ fn objectives(report: &Report, out: &mut String) -> std::fmt::Result {
             out,
             "| {} {} | {} | `{}` {} | {} | {} | {} |",
             mark(objective.verdict),
-            objective.verdict.word(),
+            objective.word,
             escape(&objective.name),
             objective.indicator,
             escape(&objective.measure()),

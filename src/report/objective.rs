@@ -106,6 +106,7 @@ fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
         events: 0,
         events_unit: events_unit(objective.indicator),
         verdict: Verdict::NoData,
+        word: Verdict::NoData.word(run.header.mode),
         interval: None,
         limit_used: None,
         spans_s: window::spans_s(&run.plan, &objective.window),
@@ -137,6 +138,7 @@ fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
             result.value = value.value.is_finite().then_some(value.value);
             result.events = value.events;
             result.verdict = verdict;
+            result.word = verdict.word(run.header.mode);
             result.limit_used = limit_used(limit, is_at_most, value.value, target);
         }
     }

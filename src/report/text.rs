@@ -30,20 +30,20 @@ pub fn render(report: &Report, dir: &Path, color: Color) -> String {
 pub fn summary_line(report: &Report) -> String {
     format!(
         "{} {}: {}",
-        report.verdict.word(),
+        report.word,
         printable(&report.scenario.name),
         printable(&report.reason)
     )
 }
 
 fn lines(report: &Report, dir: &Path, color: Color, out: &mut String) -> std::fmt::Result {
-    let verdict = paint(report.verdict.word(), run_color(report.verdict), color);
+    let verdict = paint(&report.word.to_string(), run_color(report.verdict), color);
     writeln!(out, "\n{verdict}  {}", printable(&report.reason))?;
     if report.objectives.len() + report.reasons.len() > 0 {
         writeln!(out)?;
     }
     for objective in worst_first(&report.objectives) {
-        let word = format!("{:<12}", objective.verdict.word());
+        let word = format!("{:<12}", objective.word);
         writeln!(
             out,
             "  {} {}: {}",

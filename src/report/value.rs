@@ -2,16 +2,18 @@
 //! Times without a unit in their name do not exist here; `*_s` count from T0.
 
 mod counts;
+mod verdict;
 
 pub use crate::stats::evidence::Mode;
 pub use counts::{Counts, Delivery, NamedBooks, SeriesSums};
+pub use verdict::{RunVerdict, Verdict, Word, exit_code};
 
-use crate::error::ExitCode;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// Version of `report.json`; raised when a key changes its meaning or goes.
+/// Version of `report.json`; raised when a key changes its meaning or goes. A new key does not
+/// raise it, nor does a new word for what no report said before (the verdicts of simulated runs).
 pub const SCHEMA: &str = "fleetstorm.report/1";
 
 /// Key of a table's row over all phases; no phase can be called so.
@@ -27,7 +29,11 @@ pub struct Report {
     /// What ran.
     pub scenario: Scenario,
     /// The run's verdict.
+    #[serde(skip)]
     pub verdict: RunVerdict,
+    /// Its word, by [`Report::mode`].
+    #[serde(rename = "verdict")]
+    pub word: Word,
     /// Exit code that goes with it.
     pub exit_code: u8,
     /// Why, in one sentence.
@@ -74,74 +80,6 @@ pub fn worst_first(objectives: &[Objective]) -> Vec<&Objective> {
         (b.verdict.severity().cmp(&a.verdict.severity())).then(used(b).total_cmp(&used(a)))
     });
     sorted
-}
-
-/// Verdict of a run.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum RunVerdict {
-    /// Every objective met.
-    Pass,
-    /// At least one objective failed.
-    Fail,
-    /// None failed, at least one could not be decided.
-    Inconclusive,
-    /// None failed, at least one had nothing to decide on.
-    NoData,
-    /// The run proves nothing: the generator or the evidence is at fault.
-    Invalid,
-    /// Stopped before its end.
-    Interrupted,
-}
-
-impl RunVerdict {
-    /// The word on every page.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "PASS",
-            Self::Fail => "FAIL",
-            Self::Inconclusive => "INCONCLUSIVE",
-            Self::NoData => "NO_DATA",
-            Self::Invalid => "INVALID",
-            Self::Interrupted => "INTERRUPTED",
-        }
-    }
-}
-
-/// Verdict of one objective.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Verdict {
-    /// Met.
-    Pass,
-    /// Not met.
-    Fail,
-    /// The evidence does not decide.
-    Inconclusive,
-    /// There was nothing to measure.
-    NoData,
-}
-
-impl Verdict {
-    /// The word on every page.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "PASS",
-            Self::Fail => "FAIL",
-            Self::Inconclusive => "INCONCLUSIVE",
-            Self::NoData => "NO_DATA",
-        }
-    }
-
-    /// Higher is worse.
-    pub const fn severity(self) -> u8 {
-        match self {
-            Self::Pass => 0,
-            Self::NoData => 1,
-            Self::Inconclusive => 2,
-            Self::Fail => 3,
-        }
-    }
 }
 
 /// What ran.
@@ -213,8 +151,13 @@ pub struct Objective {
     pub events: u64,
     /// What `events` counts.
     pub events_unit: &'static str,
-    /// PASS, FAIL, INCONCLUSIVE or NO_DATA.
+    /// What became of it.
+    #[serde(skip)]
     pub verdict: Verdict,
+    /// Its word: PASS, FAIL, INCONCLUSIVE or NO_DATA, with PREDICTED_ before it if the run was
+    /// simulated.
+    #[serde(rename = "verdict")]
+    pub word: Word,
     /// Confidence interval; not computed in this version of the schema.
     pub interval: Option<(f64, f64)>,
     /// Share of the limit (`at_most`) or of the allowed shortfall (`at_least`) that was used;
@@ -533,15 +476,4 @@ pub struct Point {
     pub p99_us: Option<u64>,
     /// See `p50_us`.
     pub p99_9_us: Option<u64>,
-}
-
-/// Exit code of a verdict; `signal` is what stopped an interrupted run.
-pub const fn exit_code(verdict: RunVerdict, signal: i32) -> ExitCode {
-    match verdict {
-        RunVerdict::Pass => ExitCode::Pass,
-        RunVerdict::Fail => ExitCode::SloFailed,
-        RunVerdict::Inconclusive | RunVerdict::NoData => ExitCode::Inconclusive,
-        RunVerdict::Invalid => ExitCode::Invalid,
-        RunVerdict::Interrupted => ExitCode::of_signal(signal),
-    }
 }

@@ -22,7 +22,7 @@ pub(super) fn section(report: &Report) -> Markup {
         section class={ "banner " (run_class(report.verdict)) } {
             div.word {
                 span.mark aria-hidden="true" { (mark(report.verdict)) }
-                span { (spaced(report.verdict.word())) }
+                span { (spaced(report.word)) }
             }
             div.why {
                 p { (printable(&report.reason)) }
@@ -79,7 +79,7 @@ fn row(objective: &Objective) -> Markup {
     };
     html! {
         tr {
-            td { (pill(class(objective.verdict), &spaced(objective.verdict.word()))) }
+            td { (pill(class(objective.verdict), &spaced(objective.word))) }
             td.name {
                 strong { (printable(&objective.name)) }
                 span.sub {
