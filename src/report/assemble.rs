@@ -25,7 +25,7 @@ const RECOVERY_PERCENTS: [f64; 4] = [50.0, 95.0, 99.0, 100.0];
 /// Judges `run` and lays out all that the renderers need.
 pub fn report(run: &RunData) -> Report {
     let objectives = objective::judge_all(run);
-    let generator = judge::watch(run);
+    let generator = judge::generator(run);
     let judgement = judge::judge(run, &objectives, &generator);
     let signal = run.interrupted.map_or(0, |(_, signal)| signal);
     Report {

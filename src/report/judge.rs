@@ -3,10 +3,11 @@
 
 use super::data::RunData;
 use super::units;
-use super::value::{Generator, Objective, Rule, RunVerdict, Verdict, Worker, worst_first};
+use super::value::{Generator, Objective, Rule, RunVerdict, Verdict, Watch, Worker, worst_first};
 use super::window;
 use super::words;
 use crate::scenario::slo::{Bound, Indicator, Limit};
+use crate::stats::evidence::Mode;
 use crate::stats::recorder::ErrorKind;
 use crate::stats::series::{GeneratorRow, Metric};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,15 +86,27 @@ pub(super) fn judge(run: &RunData, objectives: &[Objective], generator: &Generat
         verdict,
         reason: sentence(run, verdict, objectives, &reasons),
         reasons,
-        warnings: warnings(run, generator),
+        warnings: warnings(run, generator.watch.as_ref()),
+    }
+}
+
+/// The rules of evidence, and how the generator of a live run did against its constants.
+pub(super) fn generator(run: &RunData) -> Generator {
+    let watch = match run.header.mode {
+        Mode::Live => Some(watch(run)),
+        Mode::Simulated => None,
+    };
+    Generator {
+        rules: rules(run, watch.as_ref()),
+        watch,
     }
 }
 
 /// The generator's watch on itself, measured against its constants.
-pub(super) fn watch(run: &RunData) -> Generator {
+fn watch(run: &RunData) -> Watch {
     let judged = judged_seconds(run);
     let lag_limit_us = lag_limit_us(run);
-    let mut generator = Generator {
+    let mut watch = Watch {
         lag_limit_us,
         over_limit: LAG_SECONDS_SHARE,
         workers: (run.header.workers.iter().zip(0..))
@@ -107,7 +120,7 @@ pub(super) fn watch(run: &RunData) -> Generator {
             blames_generator(kind) && kind != ErrorKind::GeneratorUnsent
         }),
         unsent: errors_of(run, |kind| kind == ErrorKind::GeneratorUnsent),
-        ..Generator::default()
+        ..Watch::default()
     };
     // Whether any worker was over, so that a late one is not diluted by its idle neighbours.
     let mut seconds: BTreeMap<u32, bool> = BTreeMap::new();
@@ -116,24 +129,23 @@ pub(super) fn watch(run: &RunData) -> Generator {
         let over = is_judged && row.lag_p99_us.is_some_and(|lag| lag > lag_limit_us);
         if is_judged {
             *seconds.entry(row.second).or_default() |= over;
-            generator.lag_worst_us = generator.lag_worst_us.max(row.lag_p99_us);
+            watch.lag_worst_us = watch.lag_worst_us.max(row.lag_p99_us);
         }
-        if let Some(worker) = (generator.workers.iter_mut()).find(|w| w.worker == row.worker) {
+        if let Some(worker) = (watch.workers.iter_mut()).find(|w| w.worker == row.worker) {
             add_second(worker, row, over);
         }
     }
-    generator.judged_seconds = seconds.len() as u64;
-    generator.seconds_over = seconds.values().filter(|over| **over).count() as u64;
+    watch.judged_seconds = seconds.len() as u64;
+    watch.seconds_over = seconds.values().filter(|over| **over).count() as u64;
     if !seconds.is_empty() {
-        generator.over_share = generator.seconds_over as f64 / generator.judged_seconds as f64;
+        watch.over_share = watch.seconds_over as f64 / watch.judged_seconds as f64;
     }
     let all: Vec<usize> = (0..run.plan.phases.len()).collect();
     let lag = run.merged(&[Metric::DriverLag], &all);
     if lag.count() > 0 {
-        generator.lag_p99_us = lag.percentile_us(99.0);
+        watch.lag_p99_us = lag.percentile_us(99.0);
     }
-    generator.rules = rules(run, &generator);
-    generator
+    watch
 }
 
 /// Phases some objective looks at; all of them if there is no objective.
@@ -200,12 +212,18 @@ pub(super) const fn blames_generator(kind: ErrorKind) -> bool {
     kind.blames_generator()
 }
 
-/// The rules that make a run INVALID, with what the run had.
-fn rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    if !run.header.mode.is_simulated() {
-        rules.extend(generator_rules(run, generator));
+/// The rules that make a run INVALID, with what the run had. A simulated run has no generator
+/// and no process that could be lost; the rules of evidence are the same for both.
+fn rules(run: &RunData, watch: Option<&Watch>) -> Vec<Rule> {
+    let mut rules = watch.map_or_else(Vec::new, |watch| generator_rules(run, watch));
+    if watch.is_some() || !run.lost.is_empty() {
+        rules.push(lost_rule(run));
     }
+    rules.extend(evidence_rules(run));
+    rules
+}
+
+fn lost_rule(run: &RunData) -> Rule {
     let lost: Vec<String> = (run.lost.iter())
         .map(|(process, at, how)| {
             format!(
@@ -214,7 +232,7 @@ fn rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
             )
         })
         .collect();
-    rules.push(Rule {
+    Rule {
         name: LOST,
         limit: "no worker or backend node ends before its time".to_owned(),
         measured: if lost.is_empty() {
@@ -223,9 +241,7 @@ fn rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
             lost.join("; ")
         },
         holds: lost.is_empty(),
-    });
-    rules.extend(evidence_rules(run));
-    rules
+    }
 }
 
 fn none_or(count: u64) -> String {
@@ -235,8 +251,8 @@ fn none_or(count: u64) -> String {
     }
 }
 
-fn generator_rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
-    let judged = generator.judged_seconds;
+fn generator_rules(run: &RunData, watch: &Watch) -> Vec<Rule> {
+    let judged = watch.judged_seconds;
     // Objectives without a window have nothing to judge: they say NO_DATA themselves.
     let is_nothing_to_judge = judged_seconds(run).is_empty();
     let silent = silences(run);
@@ -245,7 +261,7 @@ fn generator_rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
             name: "Driver lag",
             limit: format!(
                 "every worker's p99 ≤ {} in at least {} of the judged seconds",
-                units::time_us(generator.lag_limit_us),
+                units::time_us(watch.lag_limit_us),
                 units::ratio(1.0 - LAG_SECONDS_SHARE)
             ),
             measured: if is_nothing_to_judge {
@@ -255,27 +271,27 @@ fn generator_rules(run: &RunData, generator: &Generator) -> Vec<Rule> {
             } else {
                 format!(
                     "{} of {} seconds over ({}), worst {}",
-                    units::count(generator.seconds_over),
+                    units::count(watch.seconds_over),
                     units::count(judged),
-                    units::ratio(generator.over_share),
-                    generator
+                    units::ratio(watch.over_share),
+                    watch
                         .lag_worst_us
                         .map_or_else(|| "n/a".to_owned(), units::time_us)
                 )
             },
-            holds: (judged > 0 || is_nothing_to_judge) && generator.over_share <= LAG_SECONDS_SHARE,
+            holds: (judged > 0 || is_nothing_to_judge) && watch.over_share <= LAG_SECONDS_SHARE,
         },
         Rule {
             name: "The generator's own errors",
             limit: "no lack of descriptors, ports or socket buffers".to_owned(),
-            measured: none_or(generator.own_errors),
-            holds: generator.own_errors == 0,
+            measured: none_or(watch.own_errors),
+            holds: watch.own_errors == 0,
         },
         Rule {
             name: "Unsent because of the generator",
             limit: "no telemetry message that the driver let go".to_owned(),
-            measured: none_or(generator.unsent),
-            holds: generator.unsent == 0,
+            measured: none_or(watch.unsent),
+            holds: watch.unsent == 0,
         },
         Rule {
             name: "Silent workers",
@@ -386,12 +402,13 @@ fn invalid_reasons(run: &RunData, generator: &Generator) -> Vec<String> {
     reasons
 }
 
-fn warnings(run: &RunData, generator: &Generator) -> Vec<String> {
+fn warnings(run: &RunData, watch: Option<&Watch>) -> Vec<String> {
     let mut warnings: Vec<String> = (run.warnings.iter())
         .map(|(at, text)| format!("{}: {text}", units::clock_tenths_s(run.seconds_of(*at))))
         .collect();
     let shares_machine = is_on_this_machine(&run.header.targets);
-    for worker in generator.workers.iter().filter(|w| w.cpu_seconds_high > 0) {
+    let workers = watch.iter().flat_map(|watch| &watch.workers);
+    for worker in workers.filter(|w| w.cpu_seconds_high > 0) {
         let blame = if shares_machine {
             "the target runs on the same machine and competes for its cores"
         } else {

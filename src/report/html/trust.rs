@@ -103,10 +103,14 @@ fn books_row(name: &str, books: &Books) -> Markup {
 }
 
 fn workers(report: &Report) -> Markup {
-    let workers = &report.generator.workers;
-    if workers.is_empty() {
+    let Some(watch) = report
+        .generator
+        .watch
+        .as_ref()
+        .filter(|w| !w.workers.is_empty())
+    else {
         return html! {};
-    }
+    };
     html! {
         h3 { "The generator" }
         div.scroll { table {
@@ -114,7 +118,7 @@ fn workers(report: &Report) -> Markup {
                 th { "Worker" } th.num { "Devices" } th.num { "Worst second's lag p99" } th.num { "Seconds over" }
                 th.num { "CPU mean" } th.num { "CPU max" } th.num { "Descriptors" } th.num { "Ports per source" } th.num { "Memory" }
             } }
-            tbody { @for w in workers { tr {
+            tbody { @for w in &watch.workers { tr {
                 td { (w.worker) }
                 (number(w.devices))
                 td.num { (w.lag_worst_us.map_or_else(|| "n/a".to_owned(), units::time_us)) }
@@ -127,7 +131,7 @@ fn workers(report: &Report) -> Markup {
         } }
         p.small.muted {
             "Lag is from a timer's deadline to its handling, or the gap between two turns of the worker's loop if that is worse, p99 per second"
-            @if let Some(lag) = report.generator.lag_p99_us { "; over the whole run p99 is " (units::time_us(lag)) }
+            @if let Some(lag) = watch.lag_p99_us { "; over the whole run p99 is " (units::time_us(lag)) }
             ". CPU is of one core."
         }
     }

@@ -19,6 +19,11 @@ fn report(change: Change) -> Report {
     assemble::report(&run)
 }
 
+fn watched(report: &Report) -> &Watch {
+    let watch = report.generator.watch.as_ref();
+    watch.expect("a live run has one")
+}
+
 fn totals(run: &mut RunData) -> &mut crate::stats::recorder::Totals {
     &mut run.outcome.as_mut().expect("the fixture has one").totals
 }
@@ -253,7 +258,7 @@ fn one_percent_of_late_seconds_is_allowed_and_only_judged_phases_count() {
             .objectives
             .retain(|o| o.indicator == Indicator::PublishAckLatency);
     });
-    assert_eq!(only_steady.generator.judged_seconds, 60);
+    assert_eq!(watched(&only_steady).judged_seconds, 60);
     assert_eq!(only_steady.verdict, RunVerdict::Pass);
 }
 
@@ -271,10 +276,10 @@ fn one_late_worker_is_not_diluted_by_the_others() {
     late(&mut run, 2);
     let two = assemble::report(&run);
     assert_eq!(two.verdict, RunVerdict::Invalid);
-    let over: Vec<u64> = (two.generator.workers.iter())
+    let over: Vec<u64> = (watched(&two).workers.iter())
         .map(|w| w.seconds_over)
         .collect();
-    assert_eq!((two.generator.seconds_over, over), (2, vec![0, 2]));
+    assert_eq!((watched(&two).seconds_over, over), (2, vec![0, 2]));
 }
 
 #[test]
@@ -293,7 +298,7 @@ fn every_second_that_touches_a_judged_phase_is_judged() {
     let mut run = fixture::quickstart();
     short(&mut run);
     let on_time = assemble::report(&run);
-    assert_eq!(on_time.generator.judged_seconds, 1);
+    assert_eq!(watched(&on_time).judged_seconds, 1);
     assert_eq!(on_time.verdict, RunVerdict::Pass, "{:?}", on_time.reasons);
     let rows = run.series.generator.iter_mut();
     rows.filter(|row| row.second == 10)
@@ -316,24 +321,24 @@ fn windows_that_hold_nothing_are_no_fault_of_the_generator() {
 
 #[test]
 fn the_lag_limit_follows_the_tightest_latency_limit() {
-    assert_eq!(report(|_| {}).generator.lag_limit_us, 12_500);
+    assert_eq!(watched(&report(|_| {})).lag_limit_us, 12_500);
     let tight = report(|run| {
         run.plan.objectives[1].bound = Bound::AtMost(Limit::Time(Duration::from_millis(10)));
     });
-    assert_eq!(tight.generator.lag_limit_us, LAG_FLOOR_US);
+    assert_eq!(watched(&tight).lag_limit_us, LAG_FLOOR_US);
     // The limit on the recovery is no limit on a latency.
     let none = report(|run| {
         run.plan
             .objectives
             .retain(|o| o.indicator == Indicator::ReconnectTime)
     });
-    assert_eq!(none.generator.lag_limit_us, LAG_FLOOR_US);
+    assert_eq!(watched(&none).lag_limit_us, LAG_FLOOR_US);
 }
 
 #[test]
 fn a_simulated_run_has_no_generator_to_doubt() {
     let report = report(|run| {
-        run.header.mode = crate::stats::evidence::Mode::Simulated;
+        run.header.mode = Mode::Simulated;
         run.series.generator.clear();
     });
     assert_eq!(report.verdict, RunVerdict::Pass);
@@ -446,7 +451,7 @@ proptest! {
             remove(&mut run);
         }
         let objectives = objective::judge_all(&run);
-        let judged = judge(&run, &objectives, &watch(&run));
+        let judged = judge(&run, &objectives, &generator(&run));
         let is_whole = missing.iter().all(|missing| !missing);
         prop_assert_eq!(judged.verdict == RunVerdict::Pass, is_whole, "{:?}", judged.reasons);
         for objective in &objectives {
@@ -464,7 +469,7 @@ proptest! {
         run.plan.objectives.retain(|o| o.indicator == Indicator::PublishAckLatency);
         run.plan.objectives[0].statistic = crate::scenario::slo::Statistic::Percentile(p);
         let objectives = objective::judge_all(&run);
-        let judged = judge(&run, &objectives, &watch(&run));
+        let judged = judge(&run, &objectives, &generator(&run));
         prop_assert_eq!(judged.verdict == RunVerdict::Pass, n >= objective::sample_floor(p));
         prop_assert_eq!(judged.verdict == RunVerdict::NoData, n == 0);
     }

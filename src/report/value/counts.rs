@@ -104,7 +104,7 @@ impl Serialize for Delivery {
 }
 
 /// The fields of `value` as entries of `map`.
-fn fields<M: SerializeMap>(map: &mut M, value: &impl Serialize) -> Result<(), M::Error> {
+pub(super) fn fields<M: SerializeMap>(map: &mut M, value: &impl Serialize) -> Result<(), M::Error> {
     let Value::Object(object) = serde_json::to_value(value).map_err(M::Error::custom)? else {
         return Err(M::Error::custom("only a struct has fields"));
     };
