@@ -4,6 +4,7 @@
 use super::data::RunData;
 use super::judge;
 use super::objective::{self, sample_floor};
+use super::prediction;
 use super::units;
 use super::value::{
     self, ALL_PHASES, Backend, BackendNode, Counts, Delivery, Fault, Latency, LatencyTable,
@@ -18,6 +19,7 @@ use crate::stats::histogram::Histogram;
 use crate::stats::recorder::ErrorCount;
 use crate::stats::series::{Metric, Row};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 
 /// Shares of the affected devices whose return is timed, percent.
 const RECOVERY_PERCENTS: [f64; 4] = [50.0, 95.0, 99.0, 100.0];
@@ -31,6 +33,7 @@ pub fn report(run: &RunData) -> Report {
     Report {
         schema: SCHEMA,
         mode: run.header.mode,
+        prediction: prediction::of(run),
         scenario: Scenario {
             name: run.plan.name.clone(),
             about: run.plan.about.clone(),
@@ -100,10 +103,10 @@ pub(super) fn percentiles(values: &Histogram) -> Option<Percentiles> {
 
 fn run_info(run: &RunData) -> Run {
     let peak = |pick: fn(&Row) -> u64| run.series.rows.iter().map(pick).max();
+    let is_simulated = run.header.mode.is_simulated();
     Run {
-        started: run
-            .started
-            .as_ref()
+        started: (run.started.as_ref())
+            .filter(|_| !is_simulated)
             .map(|(_, wall_clock)| wall_clock.clone()),
         planned_s: run.plan.length().as_secs_f64(),
         duration_s: run.ended_s(),
@@ -117,7 +120,11 @@ fn run_info(run: &RunData) -> Run {
         peak_connected: peak(|row| row.gauges.connected).unwrap_or(0),
         peak_connects_per_s: peak(|row| row.counters.connects).unwrap_or(0),
         peak_sent_per_s: peak(|row| row.counters.sent).unwrap_or(0),
-        target: words::target(&run.plan.target, &run.header.targets),
+        target: if is_simulated {
+            prediction::target(run)
+        } else {
+            words::target(&run.plan.target, &run.header.targets)
+        },
     }
 }
 
@@ -235,7 +242,11 @@ fn latency(run: &RunData) -> Latency {
             rows,
         }
     };
-    Latency(Metric::ALL.into_iter().map(table).collect())
+    // A simulation has no driver that could be late.
+    let has_driver = !run.header.mode.is_simulated();
+    let metrics = Metric::ALL.into_iter();
+    let metrics = metrics.filter(|m| has_driver || *m != Metric::DriverLag);
+    Latency(metrics.map(table).collect())
 }
 
 fn recoveries(run: &RunData) -> Vec<Recovery> {
@@ -291,6 +302,7 @@ fn errors(run: &RunData, counts: &[ErrorCount]) -> Vec<value::Error> {
 
 fn provenance(run: &RunData) -> Provenance {
     let header = &run.header;
+    let is_simulated = header.mode.is_simulated();
     let mut overrides = Vec::new();
     if let Some(devices) = header.overrides.devices {
         overrides.push(format!("devices: {}", units::count(u64::from(devices))));
@@ -308,9 +320,17 @@ fn provenance(run: &RunData) -> Provenance {
         command: header.command.clone(),
         overrides,
         run_id: header.run_id.clone(),
-        targets: header.targets.clone(),
+        targets: if is_simulated {
+            Vec::new()
+        } else {
+            header.targets.clone()
+        },
         workers: header.workers.clone(),
-        host: header.host.clone(),
+        host: if is_simulated {
+            BTreeMap::new()
+        } else {
+            header.host.clone()
+        },
         scenario_sha256: words::hex(&Sha256::digest(run.scenario_text.as_bytes())),
         scenario_text: run.scenario_text.clone(),
     }

@@ -4,7 +4,10 @@
 use super::data::RunData;
 use crate::mqtt::packet::QoS;
 use crate::scenario::fixture;
-use crate::scenario::plan::{BackendFault, Fault, Phase, Plan, Schedule, Sessions, Target};
+use crate::scenario::plan::{
+    Auth, BackendFault, BrokerUrl, Brokers, Fault, Phase, Plan, Schedule, Sessions, Target,
+    Topology,
+};
 use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
 use crate::stats::books::{Books, DeliveryCounts};
 use crate::stats::event::Cause;
@@ -141,6 +144,59 @@ pub(super) fn failing() -> RunData {
     run.series
         .histograms
         .insert((Metric::ReconnectTime, 2), times);
+    run
+}
+
+/// As [`quickstart`], as a simulation leaves it: no wall clock, no host, no driver, and the facts of
+/// its model.
+pub(super) fn simulated() -> RunData {
+    predicted(quickstart())
+}
+
+/// As [`simulated`], with two brokers for a target that the model stood in for.
+pub(super) fn simulated_brokers() -> RunData {
+    let mut run = simulated();
+    run.plan.target = Target::Brokers(Brokers {
+        urls: [("10.0.0.7", 1_883), ("fd00::8", 1_884)]
+            .map(|(host, port)| BrokerUrl {
+                host: host.to_owned(),
+                port,
+            })
+            .to_vec(),
+        topology: Topology::Cluster,
+        auth: Auth::default(),
+    });
+    run
+}
+
+fn predicted(mut run: RunData) -> RunData {
+    run.started = Some((START, String::new()));
+    // What the fixture warns of is a listen queue of the kernel.
+    run.warnings.clear();
+    run.series.generator.retain(|row| row.worker == 0);
+    for row in &mut run.series.generator {
+        row.lag_p99_us = None;
+        row.process = ProcessGauges::default();
+    }
+    let is_lag = |metric| metric == Metric::DriverLag;
+    run.series
+        .histograms
+        .retain(|(metric, _), _| !is_lag(*metric));
+    let header = &mut run.header;
+    header.mode = Mode::Simulated;
+    header.command = ["fleetstorm", "simulate", "scenarios/quickstart.yaml"]
+        .map(str::to_owned)
+        .to_vec();
+    header.targets.clear();
+    header.workers = vec![DEVICES];
+    header.host.clear();
+    let model = [
+        ("link", "100 µs each way"),
+        ("service law", "none: a node answers at once"),
+    ];
+    header.model = model.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let outcome = run.outcome.as_mut().expect("the fixture has an outcome");
+    outcome.events = Some(1_234_567);
     run
 }
 

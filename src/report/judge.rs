@@ -13,6 +13,7 @@ use crate::stats::series::{GeneratorRow, Metric};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+mod sentence;
 mod totals;
 
 /// Driver lag p99 of a worker in a second that is always allowed: 1 ms.
@@ -84,7 +85,7 @@ pub(super) fn judge(run: &RunData, objectives: &[Objective], generator: &Generat
     }
     Judgement {
         verdict,
-        reason: sentence(run, verdict, objectives, &reasons),
+        reason: sentence::sentence(run, verdict, objectives, &reasons),
         reasons,
         warnings: warnings(run, generator.watch.as_ref()),
     }
@@ -460,67 +461,6 @@ fn signal_name(signal: i32) -> String {
         2 => "SIGINT (Ctrl-C)".to_owned(),
         15 => "SIGTERM".to_owned(),
         other => format!("signal {other}"),
-    }
-}
-
-fn sentence(
-    run: &RunData,
-    verdict: RunVerdict,
-    objectives: &[Objective],
-    reasons: &[String],
-) -> String {
-    let all = objectives.len();
-    let sorted = worst_first(objectives);
-    let count = |verdict| objectives.iter().filter(|o| o.verdict == verdict).count();
-    let worst = sorted.first().map_or_else(String::new, |o| {
-        format!("“{}” ({}): {}", o.name, o.window, o.reason)
-    });
-    match verdict {
-        RunVerdict::Interrupted => format!(
-            "The run was {}; what follows covers only the part that ran.",
-            reasons.first().map_or("stopped", String::as_str)
-        ),
-        RunVerdict::Invalid => format!(
-            "The run proves nothing. {}.",
-            reasons
-                .first()
-                .map_or("The evidence is incomplete", String::as_str)
-        ),
-        RunVerdict::Fail => format!(
-            "{} of {} failed; the worst is {worst}.",
-            count(Verdict::Fail),
-            units::counted(all as u64, "objective")
-        ),
-        RunVerdict::Inconclusive | RunVerdict::NoData if all == 0 => {
-            "Nothing was judged: the scenario has no objective.".to_owned()
-        }
-        RunVerdict::Inconclusive | RunVerdict::NoData => format!(
-            "{} of {} could not be decided, none failed; the first is {worst}.",
-            count(Verdict::Inconclusive) + count(Verdict::NoData),
-            units::counted(all as u64, "objective")
-        ),
-        RunVerdict::Pass => {
-            let closest = objectives
-                .iter()
-                .filter_map(|o| o.limit_used.map(|used| (used, o)))
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            let closest = closest.map_or_else(String::new, |(used, o)| {
-                format!(
-                    " Closest to its limit: “{}”, {} of it used.",
-                    o.name,
-                    units::ratio_digits(used, 0)
-                )
-            });
-            format!(
-                "{} met by {} in {}.{closest}",
-                match all {
-                    1 => "The objective was".to_owned(),
-                    n => format!("All {n} objectives were"),
-                },
-                units::counted(u64::from(run.plan.devices()), "device"),
-                units::time_s(run.ended_s().round())
-            )
-        }
     }
 }
 

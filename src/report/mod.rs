@@ -19,6 +19,7 @@ pub mod junit;
 pub mod markdown;
 pub mod objective;
 mod plots;
+mod prediction;
 #[cfg(test)]
 mod tests;
 pub mod text;

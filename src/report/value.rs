@@ -3,11 +3,13 @@
 
 mod counts;
 mod generator;
+mod prediction;
 mod verdict;
 
 pub use crate::stats::evidence::Mode;
 pub use counts::{Counts, Delivery, NamedBooks, SeriesSums};
 pub use generator::{Generator, Rule, Watch, Worker};
+pub use prediction::Prediction;
 pub use verdict::{RunVerdict, Verdict, Word, exit_code};
 
 use serde::ser::SerializeMap as _;
@@ -28,6 +30,8 @@ pub struct Report {
     pub schema: &'static str,
     /// In which world it ran.
     pub mode: Mode,
+    /// What a simulated run is and rests on; `None` of a live run, which is a measurement.
+    pub prediction: Option<Prediction>,
     /// What ran.
     pub scenario: Scenario,
     /// The run's verdict.
@@ -100,7 +104,7 @@ pub struct Scenario {
 /// When, how long, how many.
 #[derive(Clone, Debug, Serialize)]
 pub struct Run {
-    /// Wall clock at T0, RFC 3339; `None` if the run never started.
+    /// Wall clock at T0, RFC 3339; `None` if the run never started or was simulated.
     pub started: Option<String>,
     /// From T0 to the end of the last phase as planned.
     pub planned_s: f64,
@@ -122,7 +126,7 @@ pub struct Run {
     pub peak_connects_per_s: u64,
     /// Most first writes of publishes in any second.
     pub peak_sent_per_s: u64,
-    /// What was tested, in words.
+    /// What was tested, in words; of a simulated run the model.
     pub target: String,
 }
 
@@ -374,11 +378,11 @@ pub struct Provenance {
     pub overrides: Vec<String>,
     /// Run id, eight hex digits.
     pub run_id: String,
-    /// Addresses of the target, resolved and pinned.
+    /// Addresses of the target, resolved and pinned; none of a simulated run.
     pub targets: Vec<String>,
     /// Devices of each worker.
     pub workers: Vec<u32>,
-    /// Host facts.
+    /// Host facts; none of a simulated run, which is the same on every host.
     pub host: BTreeMap<String, String>,
     /// SHA-256 of the scenario's text alone.
     pub scenario_sha256: String,

@@ -40,13 +40,19 @@ pub(super) fn fault(fault: &Fault) -> String {
     }
 }
 
+/// All of a few names, the first and the last of many.
+pub(super) fn listed(names: &[String]) -> String {
+    match names {
+        [first, .., last] if names.len() > 3 => format!("{first} … {last}"),
+        few => few.join(", "),
+    }
+}
+
 /// What was tested.
 pub(super) fn target(target: &Target, addresses: &[String]) -> String {
     let listed = match addresses {
         [] => String::new(),
-        [one] => format!(" at {one}"),
-        [first, .., last] if addresses.len() > 3 => format!(" at {first} … {last}"),
-        several => format!(" at {}", several.join(", ")),
+        several => format!(" at {}", listed(several)),
     };
     match target {
         Target::Embedded(embedded) => format!(
