@@ -5,9 +5,11 @@ use crate::report::{self, text::Color};
 use crate::run::backend_command::{self, BackendCommandError};
 use crate::run::check;
 use crate::run::child;
+use crate::run::error::RunError;
 use crate::run::host::Limits;
-use crate::run::live_run::{self, RunError};
+use crate::run::live_run;
 use crate::run::progress::Ui;
+use crate::run::simulate;
 use crate::scenario::file::{self, Overrides, ScenarioErrors, Secrets};
 use crate::scenario::schema;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -32,6 +34,8 @@ unreachable, 4 INVALID or evidence cannot be written, 5 INCONCLUSIVE or NO_DATA,
 enum Command {
     /// Run a scenario live, over real MQTT connections, and judge it
     Run(RunArgs),
+    /// Run a scenario in virtual time against a model of the target, and predict the verdict
+    Simulate(SimulateArgs),
     /// Validate a scenario and print its plan; sends no packet
     Check(CheckArgs),
     /// Judge and render a run directory again
@@ -61,12 +65,16 @@ struct ScenarioArgs {
     /// Seed of all draws
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Worker processes (default: one per core, or as many as the limit of open files demands)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    workers: Option<u32>,
     /// A host off this machine that may get more than 1000 devices; repeat for several
     #[arg(long = "allow-target", value_name = "HOST")]
     allow_targets: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct HostArgs {
+    /// Worker processes (default: one per core, or as many as the limit of open files demands)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    workers: Option<u32>,
     /// Source address of connections; repeat for several (default on loopback: spread over 127.0.0.0/8)
     #[arg(long = "source-ip", value_name = "IP")]
     source_ips: Vec<IpAddr>,
@@ -86,6 +94,8 @@ impl ScenarioArgs {
 struct RunArgs {
     #[command(flatten)]
     scenario: ScenarioArgs,
+    #[command(flatten)]
+    host: HostArgs,
     /// Run directory (default: reports/<name>-<time>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -98,9 +108,32 @@ struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+struct SimulateArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// What stands in for a target that is `brokers`
+    #[arg(long, value_enum)]
+    model: Option<ModelArg>,
+    /// Run directory (default: reports/<name>-<time>)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t = UiArg::Auto)]
+    ui: UiArg,
+}
+
+#[derive(Copy, Clone, Debug, ValueEnum)]
+enum ModelArg {
+    /// The reference backend without limits
+    Reference,
+}
+
+#[derive(Debug, Args)]
 struct CheckArgs {
     #[command(flatten)]
     scenario: ScenarioArgs,
+    #[command(flatten)]
+    host: HostArgs,
 }
 
 /// What the reference backend does when served by itself.
@@ -136,6 +169,16 @@ enum UiArg {
     Off,
 }
 
+impl From<UiArg> for Ui {
+    fn from(ui: UiArg) -> Self {
+        match ui {
+            UiArg::Auto => Self::Auto,
+            UiArg::Plain => Self::Plain,
+            UiArg::Off => Self::Off,
+        }
+    }
+}
+
 /// Runs the command line and gives the exit code. Errors are printed to standard error.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -153,6 +196,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => run(&args, &arguments),
+        Command::Simulate(args) => simulate(&args, &arguments),
         Command::Check(args) => check(&args),
         Command::Report { dir } => judge(&dir),
         Command::Backend(args) => backend(&args),
@@ -172,23 +216,38 @@ fn run(args: &RunArgs, arguments: &[OsString]) -> ExitCode {
         scenario: args.scenario.scenario.clone(),
         overrides: args.scenario.overrides(),
         out: args.out.clone(),
-        workers: args.scenario.workers,
-        source_ips: args.scenario.source_ips.clone(),
+        workers: args.host.workers,
+        source_ips: args.host.source_ips.clone(),
         allow_targets: args.scenario.allow_targets.clone(),
         keep_sessions: args.keep_sessions,
-        ui: match args.ui {
-            UiArg::Auto => Ui::Auto,
-            UiArg::Plain => Ui::Plain,
-            UiArg::Off => Ui::Off,
-        },
+        ui: args.ui.into(),
         command: command_line(arguments),
     };
-    match live_run::run(&options) {
+    conclude(live_run::run(&options))
+}
+
+fn simulate(args: &SimulateArgs, arguments: &[OsString]) -> ExitCode {
+    let options = simulate::Options {
+        scenario: args.scenario.scenario.clone(),
+        overrides: args.scenario.overrides(),
+        out: args.out.clone(),
+        model: args
+            .model
+            .map(|ModelArg::Reference| simulate::Model::Reference),
+        ui: args.ui.into(),
+        command: command_line(arguments),
+    };
+    conclude(simulate::run(&options))
+}
+
+/// Judges a run that gave a run directory; says why another did not.
+fn conclude(run: Result<PathBuf, RunError>) -> ExitCode {
+    match run {
         Ok(dir) => judge(&dir),
         Err(RunError::Scenario(errors)) => refuse(&errors),
         Err(error) => {
             let code = match &error {
-                RunError::Scenario(_) => ExitCode::Usage,
+                RunError::Scenario(_) | RunError::Usage(_) => ExitCode::Usage,
                 RunError::Preflight(_) | RunError::NotStarted(_) => ExitCode::Preflight,
                 RunError::Evidence(_) => ExitCode::Invalid,
                 RunError::Stopped(signal) => ExitCode::of_signal(*signal),
@@ -252,14 +311,14 @@ fn check(args: &CheckArgs) -> ExitCode {
         Err(errors) => return refuse(&errors),
     };
     let limits = Limits::of_this_machine();
-    let (text, layout) = check::text(&loaded.plan, &limits, args.scenario.workers);
+    let (text, layout) = check::text(&loaded.plan, &limits, args.host.workers);
     print(&text);
     match layout.and_then(|layout| {
         check::addresses(
             &loaded.plan,
             &layout,
             &limits,
-            &args.scenario.source_ips,
+            &args.host.source_ips,
             &args.scenario.allow_targets,
         )
     }) {

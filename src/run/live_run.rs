@@ -3,25 +3,24 @@
 
 use super::children::{self, Handle, INBOX, Who};
 use super::coordinator::{Coordinator, Ending, Input, Output};
-use super::directory::{self, DirectoryError};
+use super::directory;
+use super::error::RunError;
 use super::host::{self, Limits};
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::{Progress, Ui};
+use super::record::Record;
+use super::signals::Signals;
 use crate::live::clock::{self, Clock};
 use crate::live::control::{PROTOCOL, Report, Role, Setup};
-use crate::scenario::file::{self, Loaded, Overrides, ScenarioErrors, Secrets};
+use crate::scenario::file::{self, Loaded, Overrides, Secrets};
 use crate::scenario::plan::{Plan, Target};
-use crate::stats::evidence::{self, FORMAT, Header, Line, Mode};
-use crate::stats::recorder::Snapshot;
-use crate::stats::series::{self, PhaseMark, Second};
+use crate::stats::evidence::{FORMAT, Header, Line, Mode};
 use crate::time::Instant;
 use std::collections::BTreeMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// How often the coordinator is told that time passes.
@@ -50,35 +49,6 @@ pub struct Options {
     pub ui: Ui,
     /// The command line as given, for provenance.
     pub command: Vec<String>,
-}
-
-/// Why there is nothing to judge.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The scenario is wrong.
-    #[error("{0}")]
-    Scenario(ScenarioErrors),
-    /// This machine or the target will not do.
-    #[error("{0}")]
-    Preflight(#[from] PreflightError),
-    /// The run directory cannot be written.
-    #[error("evidence cannot be written: {0}")]
-    Evidence(String),
-    /// The run could not begin.
-    #[error("the run did not start: {0}")]
-    NotStarted(String),
-    /// The operator stopped it before T0, or pressed Ctrl-C a second time (signal number).
-    #[error("stopped by signal {0}")]
-    Stopped(i32),
-    /// The system failed us.
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<DirectoryError> for RunError {
-    fn from(error: DirectoryError) -> Self {
-        Self::Evidence(error.to_string())
-    }
 }
 
 /// Runs the scenario; gives the run directory, ready to be judged.
@@ -160,19 +130,9 @@ struct Session<'a> {
     dir: &'a Path,
 }
 
-/// What is appended to as the run goes.
-struct Books {
-    events: evidence::Writer,
-    series: series::Writer,
-}
-
 impl Session<'_> {
     async fn drive(&self, resolved: Vec<SocketAddr>) -> Result<(), RunError> {
-        let mut books = Books {
-            events: evidence::Writer::create(self.dir).map_err(unwritten)?,
-            series: series::Writer::create(self.dir, &phase_marks(&self.plan))
-                .map_err(unwritten)?,
-        };
+        let mut record = Record::create(self.dir, &self.plan)?;
         let mut signals = Signals::listen()?;
         let (inbox_tx, mut inbox) = mpsc::channel(INBOX);
         let (nodes, targets) = match &self.plan.target {
@@ -183,7 +143,7 @@ impl Session<'_> {
             Target::Brokers(_) => (Vec::new(), resolved),
         };
         let header = Line::Header(Box::new(self.header(&targets)));
-        books.events.append(&header).map_err(unwritten)?;
+        record.line(&header)?;
         let workers = self.start_workers(&targets, &inbox_tx)?;
         let coordinator = Coordinator::new(
             Arc::clone(&self.plan),
@@ -200,7 +160,7 @@ impl Session<'_> {
         let course = Course {
             clock: self.clock,
             plan: &self.plan,
-            books,
+            record,
             nodes,
             workers,
             progress: Progress::new(self.options.ui, &self.plan),
@@ -333,7 +293,7 @@ impl Session<'_> {
 struct Course<'a> {
     clock: Clock,
     plan: &'a Plan,
-    books: Books,
+    record: Record,
     nodes: Vec<Handle>,
     workers: Vec<Handle>,
     progress: Progress,
@@ -371,8 +331,7 @@ impl Course<'_> {
             for output in out.drain(..) {
                 if let Some(ending) = self.carry_out(output)? {
                     self.progress.finish();
-                    self.books.events.finish().map_err(unwritten)?;
-                    self.books.series.finish().map_err(unwritten)?;
+                    self.record.finish()?;
                     return Ok(ending);
                 }
             }
@@ -386,12 +345,11 @@ impl Course<'_> {
             Output::ToWorker(index, command) => self.workers[index as usize].tell(command),
             Output::ToNode(node, command) => self.nodes[usize::from(node)].tell(command),
             Output::Evidence(line) => {
-                self.books.events.append(&line).map_err(unwritten)?;
+                self.record.line(&line)?;
                 self.progress.evidence(self.plan, &line);
             }
             Output::Second(second, snapshots) => {
-                let second = merged(second, &snapshots)?;
-                self.books.series.append(&second).map_err(unwritten)?;
+                let second = self.record.second(second, &snapshots)?;
                 self.progress.second(self.plan, &second);
             }
             Output::Finished(ending) => return Ok(Some(ending)),
@@ -420,60 +378,10 @@ impl Course<'_> {
     }
 }
 
-fn unwritten(error: io::Error) -> RunError {
-    RunError::Evidence(error.to_string())
-}
-
-fn phase_marks(plan: &Plan) -> Vec<PhaseMark> {
-    plan.phases
-        .iter()
-        .map(|phase| PhaseMark {
-            name: phase.name.clone(),
-            end: phase.start + phase.length,
-        })
-        .collect()
-}
-
-fn merged(second: u32, snapshots: &[(u32, Snapshot)]) -> Result<Second, RunError> {
-    let mut merged = Second::new(second);
-    for (worker, snapshot) in snapshots {
-        merged.add(*worker, snapshot).map_err(|error| {
-            RunError::Internal(format!("second {second} of worker {worker}: {error}"))
-        })?;
-    }
-    Ok(merged)
-}
-
 fn finish(ending: Ending) -> Result<(), RunError> {
     match ending {
         Ending::Ran => Ok(()),
         Ending::NotStarted(why) => Err(RunError::NotStarted(why)),
         Ending::StoppedBeforeStart(number) => Err(RunError::Stopped(number)),
-    }
-}
-
-/// SIGINT and SIGTERM as a stream.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, RunError> {
-        let on = |kind| {
-            signal(kind)
-                .map_err(|error| RunError::Internal(format!("cannot listen to signals: {error}")))
-        };
-        Ok(Self {
-            interrupt: on(SignalKind::interrupt())?,
-            terminate: on(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
-            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
-        }
     }
 }

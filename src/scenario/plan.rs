@@ -146,6 +146,22 @@ pub struct Brokers {
     pub auth: Auth,
 }
 
+impl Brokers {
+    /// The reference backend that stands in for them in a simulation: no limits, a node per address;
+    /// one for a cluster, on which every publish reaches every subscriber.
+    pub fn reference_model(&self) -> Embedded {
+        let addresses = u16::try_from(self.urls.len()).expect("the file's limit is below u16");
+        Embedded {
+            nodes: match self.topology {
+                Topology::Cluster => 1,
+                Topology::Independent => addresses,
+            },
+            accept_rate_per_s: None,
+            accept_queue: u32::MAX,
+        }
+    }
+}
+
 /// `mqtt://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerUrl {

@@ -11,7 +11,7 @@ mod tests;
 mod wheel;
 mod world;
 
-use crate::scenario::plan::{Plan, Target};
+use crate::scenario::plan::{Embedded, Plan, Target};
 use crate::stats::histogram::Histogram;
 use crate::stats::recorder::{Snapshot, Totals};
 use crate::stats::series::Metric;
@@ -100,18 +100,21 @@ pub enum SimError {
 pub struct Simulation(World);
 
 impl Simulation {
-    /// Runs `plan`, as run number `run`, from its first observer's CONNECT to T0.
+    /// Runs `plan` against a backend of this shape, as run number `run`, from its first observer's
+    /// CONNECT to T0. A device's home node is its node in the plan, modulo the nodes that there are.
     ///
     /// # Errors
-    /// If the plan cannot be simulated, or its own limits keep the observers out.
-    pub fn begin(plan: &Arc<Plan>, run: u32) -> Result<Self, SimError> {
-        let Target::Embedded(shape) = &plan.target else {
-            return Err(SimError::NotEmbedded);
-        };
+    /// If the backend's limits keep the observers out.
+    pub fn begin(plan: &Arc<Plan>, shape: &Embedded, run: u32) -> Result<Self, SimError> {
         let mut world = World::new(plan, shape, run);
         let armed = world.arm()?;
         world.begin(armed);
         Ok(Self(world))
+    }
+
+    /// How far virtual time is.
+    pub const fn now(&self) -> Instant {
+        self.0.now()
     }
 
     /// T0 on the run's axis.
@@ -149,5 +152,8 @@ impl Simulation {
 /// # Errors
 /// If the plan cannot be simulated, or its own faults and limits keep the observers out.
 pub fn run(plan: &Arc<Plan>, run: u32) -> Result<Outcome, SimError> {
-    Ok(Simulation::begin(plan, run)?.to_the_end())
+    let Target::Embedded(shape) = &plan.target else {
+        return Err(SimError::NotEmbedded);
+    };
+    Ok(Simulation::begin(plan, shape, run)?.to_the_end())
 }

@@ -65,7 +65,8 @@ impl World {
         // Neither the run nor a node connects to a node but in tests: to itself.
         ports.push(Port::new(0));
         ports.extend((0..shape.nodes).map(Port::new));
-        ports.extend(observers.iter().map(|w| Port::new(w.observer.node())));
+        let home = |w: &Watch| Port::new(w.observer.node() % shape.nodes);
+        ports.extend(observers.iter().map(home));
         Self {
             plan: Arc::clone(plan),
             run,
@@ -130,6 +131,11 @@ impl World {
         self.queue.push(start.after(SECOND), RUN, Event::Second);
     }
 
+    /// The instant of the latest event.
+    pub(super) const fn now(&self) -> Instant {
+        self.now
+    }
+
     /// T0.
     pub(super) const fn start(&self) -> Instant {
         self.start
@@ -166,7 +172,8 @@ impl World {
         self.devices = self.everyone.iter().map(make).collect();
         self.devices
             .sort_unstable_by_key(|client| client.device.id());
-        let home = |client: &Client| Port::new(self.plan.home_node(client.device.id()));
+        let nodes = u16::try_from(self.nodes.len()).expect("a shape's nodes are a u16");
+        let home = |client: &Client| Port::new(self.plan.home_node(client.device.id()) % nodes);
         self.ports.extend(self.devices.iter().map(home));
     }
 
