@@ -33,6 +33,8 @@ pub enum Purpose {
     ScheduleJitter = 11,
     /// Faults of the reference backend; index = the operation's own counter.
     BackendFault = 12,
+    /// Which devices' inputs are recorded.
+    Recording = 16,
     /// The run id of a simulated run.
     SimulatedRun = 18,
 }

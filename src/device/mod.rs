@@ -6,6 +6,8 @@ pub mod connect;
 mod connection;
 pub mod pacer;
 pub mod payload;
+pub mod record;
+pub mod replay;
 pub mod stamp;
 mod streams;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::scenario::plan::{Backoff, BackoffShape, PhaseShape, Schedule, Step, S
 use crate::stats::event::Unsent;
 
 mod invariants;
+mod replays;
 mod scripts;
 
 /// The fixture's plan, made predictable: arrivals each 10 s from power-on, 5 s of backoff, a

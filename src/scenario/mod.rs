@@ -26,3 +26,5 @@ pub mod template;
 mod template_parse;
 pub mod timeline;
 mod tree;
+
+pub use selector::part_of;

@@ -55,7 +55,7 @@ impl Selector {
 }
 
 /// `share` (0 to 1) of `all`, rounded to the nearest whole number.
-pub(super) fn part_of(share: f64, all: u32) -> u32 {
+pub fn part_of(share: f64, all: u32) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -5,7 +5,8 @@ use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
 /// One telemetry operation: an arrival of a stream's schedule and what became of it.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Operation {
     /// Index into `Plan::streams`.
     pub stream: u16,
@@ -72,7 +73,8 @@ impl Cause {
 }
 
 /// What happened at an actor, reported at the instant handed along with it.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
     /// The device got power.
     PoweredOn,

@@ -3,6 +3,9 @@
 
 use super::*;
 use crate::device::pacer::Pacer;
+use crate::device::payload::Scratch;
+use crate::device::record::{Record, RecordedOutput};
+use crate::device::replay::{Compared, Replay};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use std::collections::BTreeMap;
@@ -87,6 +90,8 @@ struct World {
     reserved: BTreeMap<PacketId, Option<Operation>>,
     subscribe: Option<PacketId>,
     out: Vec<Output>,
+    /// What happened, if it is kept.
+    records: Option<Vec<Record>>,
 }
 
 impl World {
@@ -104,6 +109,7 @@ impl World {
             reserved: BTreeMap::new(),
             subscribe: None,
             out: Vec::new(),
+            records: None,
         }
     }
 
@@ -190,7 +196,12 @@ impl World {
             | Input::StopArrivals
             | Input::Shutdown => self.device.poll_timeout(),
         };
+        let told = self.records.is_some().then(|| input.clone());
         self.device.handle_input(self.now, input, &mut out);
+        if let (Some(records), Some(told)) = (&mut self.records, told) {
+            let mut scratch = Scratch::default();
+            records.push(self.device.record(self.now, &told, &out, &mut scratch));
+        }
         for output in out.drain(..) {
             self.check(&output)?;
         }
@@ -385,6 +396,34 @@ proptest! {
         for what in &moves {
             world.apply(what)?;
         }
+    }
+
+    /// A fresh device that is told the same does the same.
+    #[test]
+    fn a_replay_is_the_same(
+        clean: bool,
+        steps: bool,
+        moves in proptest::collection::vec(world_move(), 1..150),
+    ) {
+        let mut world = World::new(varied_plan(clean, steps));
+        world.records = Some(Vec::new());
+        world.step(Input::PowerOn)?;
+        for what in &moves {
+            world.apply(what)?;
+        }
+        let records = world.records.expect("they are kept");
+        let mut packets = 0;
+        let mut replay = Replay::new(&world.device.profile.plan, 7, Instant::ZERO);
+        for record in &records {
+            // As it comes back from a file.
+            let text = serde_json::to_string(record).expect("a record is JSON");
+            let record: Record = serde_json::from_str(&text).expect("its own text");
+            prop_assert_eq!(replay.feed(&record), Ok(()));
+            let is_packet = |output: &&RecordedOutput| matches!(output, RecordedOutput::Packet(_));
+            packets += record.outputs.iter().filter(is_packet).count() as u64;
+        }
+        let inputs = records.len() as u64;
+        prop_assert_eq!(replay.compared(), Compared { devices: 1, inputs, packets });
     }
 
     /// The device's own count of arrivals equals the schedule's arithmetic, however late timers are.
