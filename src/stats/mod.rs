@@ -5,6 +5,7 @@ pub mod books;
 pub mod event;
 pub mod evidence;
 pub mod histogram;
+pub mod input_log;
 pub mod lines;
 pub mod recorder;
 pub mod series;
