@@ -11,7 +11,7 @@ use crate::run::live_run;
 use crate::run::progress::Ui;
 use crate::run::simulate;
 use crate::scenario::file::{self, Overrides, ScenarioErrors, Secrets};
-use crate::scenario::schema;
+use crate::scenario::{schema, share_argument};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
@@ -102,6 +102,11 @@ struct RunArgs {
     /// Leave persistent sessions and retained messages on the target
     #[arg(long)]
     keep_sessions: bool,
+    /// Record all that this share of the devices (1%, 0.5%) is told and puts out, into
+    /// inputs-<worker>.jsonl of the run directory, at most 1 GiB per worker. Topics and payloads are
+    /// in it, passwords are not
+    #[arg(long, value_name = "SHARE", value_parser = share_argument)]
+    record_inputs: Option<f64>,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t = UiArg::Auto)]
     ui: UiArg,
@@ -221,6 +226,7 @@ fn run(args: &RunArgs, arguments: &[OsString]) -> ExitCode {
         allow_targets: args.scenario.allow_targets.clone(),
         keep_sessions: args.keep_sessions,
         ui: args.ui.into(),
+        record_inputs: args.record_inputs.unwrap_or(0.0),
         command: command_line(arguments),
     };
     conclude(live_run::run(&options))

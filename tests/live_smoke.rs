@@ -3,7 +3,8 @@
 mod live_arm;
 mod live_target;
 
-use fleetstorm::live::control::{Command, Report};
+use fleetstorm::device::record::Sample;
+use fleetstorm::live::control::{Command, RecordInputs, Report};
 use fleetstorm::live::runtime;
 use fleetstorm::scenario::file::Overrides;
 use fleetstorm::stats::books::Books;
@@ -187,6 +188,25 @@ fn observers_that_cannot_connect_fail_the_worker_with_a_reason() {
                 panic!("the number of addresses is wrong");
             };
             assert!(why.contains("2 target nodes"), "{why}");
+        });
+}
+
+#[test]
+fn a_worker_that_cannot_record_says_so_at_once() {
+    runtime()
+        .expect("a test has file descriptors left")
+        .block_on(async {
+            let mut scenario = Scenario::new(&small(""), Overrides::default());
+            scenario.record_inputs = Some(RecordInputs {
+                dir: "/no/such/run".into(),
+                sample: Sample { devices: 1 },
+            });
+            let dead = dead_address();
+            let mut child = scenario.worker(0, 1, &[dead, dead]);
+            let Report::EvidenceFailed(why) = child.next().await else {
+                panic!("its log cannot be created");
+            };
+            assert!(why.contains("/no/such/run/inputs-0.jsonl"), "{why}");
         });
 }
 

@@ -1,15 +1,17 @@
 //! What a coordinator says to a worker or a backend node, and what they answer. The transport
 //! (pipes today) lies in `run`; these are plain values.
 
+use crate::device::record::Sample;
 use crate::scenario::file::Overrides;
 use crate::stats::recorder::{ErrorCount, Snapshot, Totals};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 /// Version of this protocol; both ends must agree.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// First message to a child process: all it needs to compile the same plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,12 +51,23 @@ pub enum Role {
         sources: Vec<IpAddr>,
         /// Leave persistent sessions and retained messages on the target.
         keep_sessions: bool,
+        /// Record what some devices are told.
+        record_inputs: Option<RecordInputs>,
     },
     /// One node of the embedded target, on a free loopback port.
     BackendNode {
         /// Its number.
         node: u16,
     },
+}
+
+/// Whose inputs are recorded, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordInputs {
+    /// The run directory.
+    pub dir: PathBuf,
+    /// Which devices of the fleet.
+    pub sample: Sample,
 }
 
 /// Later messages to a child. End of input (the coordinator died) ends the child within 1 s.
@@ -96,6 +109,8 @@ pub enum Report {
     },
     /// Something a reader of the report must know.
     Warning(String),
+    /// Worker: its part of the evidence cannot be written, so the run is worth nothing.
+    EvidenceFailed(String),
     /// The child cannot go on; it exits after this.
     Failed(String),
 }

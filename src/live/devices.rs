@@ -20,6 +20,7 @@ pub(super) struct Slot {
     attempts: u32,
     pub(super) cohort: u16,
     pub(super) observed: bool,
+    recorded: bool,
     /// The last cleared fault after which it was not connected, and still is not.
     pub(super) recovering: Option<u16>,
     /// When it first got power.
@@ -49,6 +50,7 @@ impl Fleet {
                 attempts: 0,
                 cohort: u16::try_from(cohort).expect("fewer than 65 536 cohorts"),
                 observed: self.plan.observed(id),
+                recorded: self.is_recorded(id),
                 recovering: None,
                 power_on: Instant::NEVER,
             });
@@ -68,11 +70,17 @@ impl Fleet {
         let mut outputs = std::mem::take(&mut self.device_outputs);
         let mut bytes = std::mem::take(&mut self.write_buffer);
         bytes.clear();
+        let told = self.devices[i].recorded.then(|| input.clone());
         self.devices[i].device.handle_input(at, input, &mut outputs);
+        let told = told.map(|input| (input, outputs.clone()));
         for output in outputs.drain(..) {
             self.carry_out(i, at, now, output, &mut bytes);
         }
         self.write_device(i, now, &mut bytes);
+        if let Some((input, outputs)) = told {
+            // After the write, so that recording does not delay it.
+            self.record_step(i, at, &input, &outputs);
+        }
         self.device_outputs = outputs;
         self.write_buffer = bytes;
         let slot = &self.devices[i];

@@ -7,6 +7,7 @@ use super::link::READ_BUFFER;
 use super::outgoing::Outgoing;
 use super::port::{Port, Routes};
 use super::process::{self, Meter};
+use super::recording::Recording;
 use super::run_state::RunState;
 use super::timer::{Alarm, Deadlines};
 use crate::cloud::ledger::Ledger;
@@ -59,6 +60,8 @@ pub(super) struct Fleet {
     pub(super) ledger: Ledger,
     pub(super) state: RunState,
     pub(super) reports: Outgoing,
+    /// Set before T0, if inputs are recorded.
+    pub(super) recording: Option<Recording>,
     /// Why the worker cannot go on, and who is told.
     pub(super) failed: Option<String>,
     pub(super) failure: Rc<Notify>,
@@ -137,6 +140,7 @@ impl Fleet {
                 routes,
                 state: RunState::default(),
                 reports,
+                recording: None,
                 failed: None,
                 failure: Rc::default(),
                 meter: Meter::new(clock.now()),

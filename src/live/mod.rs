@@ -14,6 +14,7 @@ mod outgoing;
 mod port;
 pub mod process;
 mod reader;
+mod recording;
 mod run_state;
 pub mod serve;
 mod serving;

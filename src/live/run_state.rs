@@ -116,6 +116,7 @@ impl Fleet {
         self.state.start = start;
         self.state.end = start.after(self.plan.length());
         self.state.timeline = timeline::compile(&self.plan, owns);
+        self.begin_recording(start);
         self.build_devices(start);
         let now = self.clock.now();
         self.wake_at(KEY_SECOND, start.after(SECOND), now);
@@ -273,6 +274,7 @@ impl Fleet {
 
     /// Reports what happened since the last second ended, as a second of its own.
     pub(super) fn report_second(&mut self, now: Instant) {
+        self.flush_recording();
         let fds = self.base_fds + self.routes.open();
         let gauges = self.meter.read(now, fds, self.routes.ports());
         let second = self.state.seconds;

@@ -7,6 +7,7 @@ use super::hiccup;
 use super::outgoing::Outgoing;
 use super::port::Routes;
 use super::process;
+use super::recording::Recording;
 use super::teardown;
 use super::timer::Alarm;
 use crate::device;
@@ -54,6 +55,13 @@ async fn closed(commands: &mut mpsc::Receiver<Command>) {
 }
 
 async fn work(setup: Setup, commands: &mut mpsc::Receiver<Command>, outgoing: &Outgoing) {
+    let recording = match Recording::open(&setup) {
+        Ok(recording) => recording,
+        Err(error) => {
+            outgoing.push(Report::EvidenceFailed(error.to_string()));
+            return;
+        }
+    };
     let prepared = match prepare(setup, outgoing) {
         Ok(prepared) => prepared,
         Err(why) => {
@@ -61,6 +69,7 @@ async fn work(setup: Setup, commands: &mut mpsc::Receiver<Command>, outgoing: &O
             return;
         }
     };
+    prepared.fleet.borrow_mut().recording = recording;
     outgoing.push(Report::Ready);
     let failure = Rc::clone(&prepared.fleet.borrow().failure);
     loop {
@@ -122,6 +131,7 @@ fn prepare(setup: Setup, outgoing: &Outgoing) -> Result<Prepared, String> {
         targets,
         sources,
         keep_sessions,
+        record_inputs: _,
     } = setup.role
     else {
         return Err("a worker was set up as a backend node".into());
@@ -223,6 +233,7 @@ async fn finish(
         totals
     };
     shut_down(&prepared.fleet).await;
+    prepared.fleet.borrow_mut().end_recording();
     let left = teardown::left_behind(&prepared.fleet.borrow());
     if prepared.clears_up && !left.is_empty() {
         let all = left.len();

@@ -68,6 +68,8 @@ pub enum Ending {
     NotStarted(String),
     /// The operator stopped it before T0 (signal number).
     StoppedBeforeStart(i32),
+    /// A worker cannot write its part of the evidence. Sentence for people.
+    Unwritten(String),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -208,6 +210,20 @@ impl Coordinator {
                 }
                 State::AskingNodes | State::Over => {}
             },
+            Report::EvidenceFailed(text) => match self.state {
+                State::Preparing
+                | State::Arming
+                | State::Running
+                | State::Draining
+                | State::Finishing
+                | State::Aborting
+                | State::AskingNodes => {
+                    self.state = State::Over;
+                    let ending = Ending::Unwritten(format!("worker {index}: {text}"));
+                    out.push(Output::Finished(ending));
+                }
+                State::Over => {}
+            },
             Report::Listening(_) | Report::BackendDone { .. } => {}
         }
     }
@@ -232,6 +248,7 @@ impl Coordinator {
             | Report::Armed
             | Report::Snapshot(_)
             | Report::Drained(_)
+            | Report::EvidenceFailed(_)
             | Report::Done(_) => {}
         }
     }

@@ -8,13 +8,15 @@ use super::error::RunError;
 use super::host::{self, Limits};
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::{Progress, Ui};
-use super::record::Record;
+use super::record::{Record, unwritten};
 use super::signals::Signals;
+use crate::device::record::Sample;
 use crate::live::clock::{self, Clock};
-use crate::live::control::{PROTOCOL, Report, Role, Setup};
+use crate::live::control::{PROTOCOL, RecordInputs, Report, Role, Setup};
 use crate::scenario::file::{self, Loaded, Overrides, Secrets};
 use crate::scenario::plan::{Plan, Target};
 use crate::stats::evidence::{FORMAT, Header, Line, Mode};
+use crate::stats::input_log;
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -45,6 +47,8 @@ pub struct Options {
     pub allow_targets: Vec<String>,
     /// Leave sessions and retained messages on the target.
     pub keep_sessions: bool,
+    /// Share of the devices (0 to 1) whose inputs are recorded.
+    pub record_inputs: f64,
     /// How progress is shown.
     pub ui: Ui,
     /// The command line as given, for provenance.
@@ -82,6 +86,7 @@ pub fn run(options: &Options) -> Result<PathBuf, RunError> {
         &clock::wall_clock(),
         &loaded.text,
     )?;
+    let record_inputs = record_inputs(options, &loaded.plan, &dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -96,6 +101,7 @@ pub fn run(options: &Options) -> Result<PathBuf, RunError> {
         plan: Arc::new(loaded.plan.clone()),
         loaded: &loaded,
         dir: &dir,
+        record_inputs,
     };
     let result = local.block_on(&runtime, session.drive(targets));
     runtime.shutdown_background();
@@ -119,6 +125,24 @@ fn run_id(clock: Clock) -> u32 {
     u32::try_from(word >> 32).expect("32 bits remain")
 }
 
+/// What the workers are told to record.
+fn record_inputs(
+    options: &Options,
+    plan: &Plan,
+    dir: &Path,
+) -> Result<Option<RecordInputs>, RunError> {
+    let Some(sample) = Sample::of(plan, options.record_inputs) else {
+        return Ok(None);
+    };
+    if dir.to_str().is_none() {
+        // The path goes to the workers as text.
+        let text = format!("the path {} is not UTF-8", dir.display());
+        return Err(RunError::Evidence(text));
+    }
+    let dir = dir.to_owned();
+    Ok(Some(RecordInputs { dir, sample }))
+}
+
 struct Session<'a> {
     options: &'a Options,
     clock: Clock,
@@ -128,6 +152,7 @@ struct Session<'a> {
     plan: Arc<Plan>,
     loaded: &'a Loaded,
     dir: &'a Path,
+    record_inputs: Option<RecordInputs>,
 }
 
 impl Session<'_> {
@@ -167,7 +192,11 @@ impl Session<'_> {
             coordinator,
             overflows,
         };
-        finish(course.follow(&mut inbox, &mut signals).await?)
+        let ending = course.follow(&mut inbox, &mut signals).await?;
+        if self.record_inputs.is_some() && ending == Ending::Ran {
+            input_log::sync(self.dir, self.layout.workers).map_err(unwritten)?;
+        }
+        finish(ending)
     }
 
     fn start_workers(
@@ -183,6 +212,7 @@ impl Session<'_> {
                     targets: targets.to_vec(),
                     sources: self.sources(targets, index)?,
                     keep_sessions: self.options.keep_sessions,
+                    record_inputs: self.record_inputs.clone(),
                 };
                 self.start_child(Who::Worker(index), role, inbox)
             })
@@ -383,5 +413,6 @@ fn finish(ending: Ending) -> Result<(), RunError> {
         Ending::Ran => Ok(()),
         Ending::NotStarted(why) => Err(RunError::NotStarted(why)),
         Ending::StoppedBeforeStart(number) => Err(RunError::Stopped(number)),
+        Ending::Unwritten(why) => Err(RunError::Evidence(why)),
     }
 }

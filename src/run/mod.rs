@@ -13,6 +13,7 @@ pub mod live_run;
 pub mod preflight;
 pub mod progress;
 mod record;
+pub mod replay;
 mod signals;
 pub mod simulate;
 mod simulation_progress;

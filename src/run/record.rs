@@ -78,7 +78,7 @@ impl Record {
     }
 }
 
-fn unwritten(error: io::Error) -> RunError {
+pub(super) fn unwritten(error: io::Error) -> RunError {
     RunError::Evidence(error.to_string())
 }
 

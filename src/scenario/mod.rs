@@ -27,4 +27,5 @@ mod template_parse;
 pub mod timeline;
 mod tree;
 
+pub use quantity::share_argument;
 pub use selector::part_of;

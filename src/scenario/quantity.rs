@@ -257,6 +257,14 @@ fn parse_finite(text: &str) -> Result<f64, (String, String)> {
     }
 }
 
+/// Reads a share on the command line, written as in a scenario, as a ratio from 0 to 1.
+///
+/// # Errors
+/// A sentence with the fix, if `text` is no share.
+pub fn share_argument(text: &str) -> Result<f64, String> {
+    parse_share(text).map_err(|(message, help)| format!("{message}: {help}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

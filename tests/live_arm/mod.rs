@@ -2,7 +2,7 @@
 //! by channels instead of pipes, over real sockets.
 
 use fleetstorm::live::clock::Clock;
-use fleetstorm::live::control::{Command, PROTOCOL, Report, Role, Setup};
+use fleetstorm::live::control::{Command, PROTOCOL, RecordInputs, Report, Role, Setup};
 use fleetstorm::live::{runtime, serve, worker};
 use fleetstorm::scenario::file::{self, Overrides, Secrets};
 use fleetstorm::scenario::plan::Plan;
@@ -72,6 +72,7 @@ impl Child {
                 | Report::Drained(_)
                 | Report::Done(_)
                 | Report::BackendDone { .. }
+                | Report::EvidenceFailed(_)
                 | Report::Failed(_) => return report,
             }
         }
@@ -91,6 +92,8 @@ pub(crate) struct Scenario {
     /// The run's.
     pub(crate) clock: Clock,
     overrides: Overrides,
+    /// What its workers record.
+    pub(crate) record_inputs: Option<RecordInputs>,
 }
 
 impl Scenario {
@@ -109,6 +112,7 @@ impl Scenario {
             plan,
             clock: Clock::starting_now(),
             overrides,
+            record_inputs: None,
         }
     }
 
@@ -145,6 +149,7 @@ impl Scenario {
             targets: targets.to_vec(),
             sources: sources(index, workers),
             keep_sessions,
+            record_inputs: self.record_inputs.clone(),
         });
         let (commands, inbox) = mpsc::channel(worker::CONTROL_QUEUE);
         let (outbox, reports) = mpsc::channel(worker::CONTROL_QUEUE);

@@ -115,6 +115,7 @@ async fn done(child: &mut Child) -> (Totals, Vec<String>) {
                 | Report::Ready
                 | Report::Armed
                 | Report::BackendDone { .. }
+                | Report::EvidenceFailed(_)
                 | Report::Failed(_),
             )) => panic!("instead of Done: {other:?}"),
         }

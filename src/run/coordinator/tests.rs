@@ -172,6 +172,20 @@ fn what_fails_before_the_start_is_not_a_run() {
 }
 
 #[test]
+fn evidence_that_cannot_be_written_ends_the_run_whenever_it_is() {
+    let failed = || Input::Worker(1, Report::EvidenceFailed("no space".into()));
+    let ending = "Finished(Unwritten(\"worker 1: no space\"))";
+    assert!(mentions(&Bench::new(2, 1).feed(failed()), ending));
+    for state in [State::Running, State::Draining, State::Finishing] {
+        let mut bench = Bench::started(2, 1);
+        bench.run_until(state);
+        assert!(mentions(&bench.feed(failed()), ending), "{state:?}");
+        // Once is enough.
+        assert!(bench.feed(failed()).is_empty());
+    }
+}
+
+#[test]
 fn a_lost_node_stops_the_run() {
     let mut bench = Bench::started(1, 2);
     let said = bench.feed(Input::NodeExited(1, "killed by signal 9".into()));
