@@ -170,3 +170,56 @@ pub enum ReadError {
     #[error("{} is not of this run", .0.display())]
     Foreign(PathBuf),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::fixture;
+    use crate::scenario::plan::{Auth, BrokerUrl, Brokers, Topology};
+
+    #[test]
+    fn a_scenario_that_shows_ids_needs_its_credentials() {
+        let id = || Template(vec![Segment::Id]);
+        let mut plan = fixture::plan(1);
+        plan.target = Target::Brokers(Brokers {
+            urls: vec![BrokerUrl {
+                host: "h".into(),
+                port: 1883,
+            }],
+            topology: Topology::Independent,
+            auth: Auth {
+                username: Some(id()),
+                password: Some(Template(vec![Segment::Token])),
+                tokens: Vec::new(),
+            },
+        });
+        assert!(!shows_ids(&plan), "records hold no user names");
+        let changes: [fn(&mut Plan, Template); 3] = [
+            |plan, id| plan.cohorts[0].client.client_id = id,
+            |plan, id| plan.streams[0].topic = id,
+            |plan, id| {
+                let payload = Template::default();
+                plan.cohorts[0].on_connect = vec![Step::Publish {
+                    topic: id,
+                    payload,
+                    qos: crate::mqtt::packet::QoS::AtMostOnce,
+                    retain: false,
+                }];
+            },
+        ];
+        for change in changes {
+            let mut plan = plan.clone();
+            change(&mut plan, id());
+            assert!(shows_ids(&plan));
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_run_is_an_error() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        assert!(matches!(
+            replay(dir.path(), None),
+            Err(ReadError::Events(_))
+        ));
+    }
+}
