@@ -153,6 +153,16 @@ pub(super) fn simulated() -> RunData {
     predicted(quickstart())
 }
 
+/// As [`simulated`], with what [`failing`] has.
+pub(super) fn simulated_failing() -> RunData {
+    predicted(failing())
+}
+
+/// As [`tiny`], simulated.
+pub(super) fn simulated_tiny() -> RunData {
+    predicted(tiny())
+}
+
 /// As [`simulated`], with two brokers for a target that the model stood in for.
 pub(super) fn simulated_brokers() -> RunData {
     let mut run = simulated();

@@ -5,13 +5,14 @@
 //! load but the one style sheet whose hash it names.
 
 mod banner;
+mod model;
 mod provenance;
 mod tables;
 mod timeline;
 mod trust;
 
 use super::units;
-use super::value::{Report, RunVerdict, Verdict, Word};
+use super::value::{Mode, Report, RunVerdict, Verdict, Word};
 use super::words::printable;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,8 +23,12 @@ const STYLE: &str = include_str!("html/style.css");
 
 /// The page.
 pub fn render(report: &Report) -> String {
+    let stamp = match report.mode {
+        Mode::Live => "",
+        Mode::Simulated => "PREDICTION · ",
+    };
     let title = format!(
-        "{} · {} · fleetstorm",
+        "{stamp}{} · {} · fleetstorm",
         spaced(report.word),
         printable(&report.scenario.name)
     );
@@ -46,6 +51,7 @@ pub fn render(report: &Report) -> String {
                 main {
                     (banner::section(report))
                     (banner::objectives(report))
+                    (model::section(report))
                     (trust::section(report))
                     (timeline::section(report))
                     (tables::recoveries(report))
@@ -65,6 +71,15 @@ pub fn render(report: &Report) -> String {
 /// A verdict as a coloured word.
 fn pill(class: &str, word: &str) -> Markup {
     html! { span class={ "pill " (class) } { (word) } }
+}
+
+/// Added to a verdict's class if it is a simulation's.
+const fn stamp_class(word: Word) -> &'static str {
+    if word.is_predicted() {
+        " is-predicted"
+    } else {
+        ""
+    }
 }
 
 /// CSS class of a run's verdict.

@@ -1,17 +1,29 @@
 //! `junit.xml`: a case per objective and one for the run itself, for the test tab of a CI system.
 //! Nothing but a proven PASS is green: what could not be judged, and every objective of a run
-//! that proves nothing, is an error.
+//! that proves nothing, is an error. A case of a simulated run says in its name that it is predicted.
 
-use super::value::{Objective, Report, RunVerdict, Verdict};
+use super::value::{Mode, Objective, Report, RunVerdict, Verdict};
 use super::words::printable;
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
 
 /// Name of the case that stands for the run itself.
 const RUN_CASE: &str = "the run proves something";
 
+/// The same for a simulated run.
+const SIMULATED_RUN_CASE: &str = "the evidence of the simulation is whole";
+
+/// In front of the suite's and each case's name if the run was simulated: a test tab shows little
+/// else of a green case.
+const STAMP: &str = "PREDICTION: ";
+
 /// The report as JUnit XML. Control characters become U+FFFD: XML 1.0 has no escape for them.
 pub fn render(report: &Report) -> String {
-    let mut suite = TestSuite::new(printable(&report.scenario.name));
+    let mut suite = TestSuite::new(stamped(report, &report.scenario.name));
+    let mode = match report.mode {
+        Mode::Live => "live",
+        Mode::Simulated => "simulated",
+    };
+    suite.add_property(Property::new("mode", mode));
     for (key, value) in [
         ("seed", &report.scenario.seed),
         ("hash", &report.scenario.hash),
@@ -31,6 +43,15 @@ pub fn render(report: &Report) -> String {
     junit.to_string().expect("a String accepts every write")
 }
 
+/// The name, printable, and stamped if the run was simulated.
+fn stamped(report: &Report, name: &str) -> String {
+    let stamp = match report.mode {
+        Mode::Live => "",
+        Mode::Simulated => STAMP,
+    };
+    format!("{stamp}{}", printable(name))
+}
+
 fn run_case(report: &Report) -> TestCase {
     let status = match report.verdict {
         RunVerdict::Invalid | RunVerdict::Interrupted => {
@@ -46,7 +67,11 @@ fn run_case(report: &Report) -> TestCase {
             TestCaseStatus::success()
         }
     };
-    let mut case = TestCase::new(RUN_CASE, status);
+    let name = match report.mode {
+        Mode::Live => RUN_CASE,
+        Mode::Simulated => SIMULATED_RUN_CASE,
+    };
+    let mut case = TestCase::new(stamped(report, name), status);
     case.set_classname("run");
     case
 }
@@ -62,6 +87,10 @@ fn case(report: &Report, objective: &Objective) -> TestCase {
         Verdict::Fail => (Some(NonSuccessKind::Failure), objective.word),
         Verdict::Inconclusive | Verdict::NoData => (Some(NonSuccessKind::Error), objective.word),
     };
+    let came_to = match report.mode {
+        Mode::Live => "measured",
+        Mode::Simulated => "predicted",
+    };
     let status = match kind {
         None => TestCaseStatus::success(),
         Some(kind) => {
@@ -70,7 +99,7 @@ fn case(report: &Report, objective: &Objective) -> TestCase {
                 .set_type(word.key())
                 .set_message(printable(&objective.reason))
                 .set_description(format!(
-                    "{} {}\ntarget {}, measured {}, n = {}",
+                    "{} {}\ntarget {}, {came_to} {}, n = {}",
                     objective.indicator,
                     printable(&objective.measure()),
                     printable(&objective.target_text),
@@ -81,7 +110,7 @@ fn case(report: &Report, objective: &Objective) -> TestCase {
         }
     };
     let name = format!("{} ({})", objective.name, objective.window);
-    let mut case = TestCase::new(printable(&name), status);
+    let mut case = TestCase::new(stamped(report, &name), status);
     case.set_classname(objective.indicator);
     case
 }

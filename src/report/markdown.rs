@@ -1,7 +1,7 @@
 //! `summary.md`: what a merge request shows. GitHub-flavoured Markdown, every string escaped.
 
 use super::units;
-use super::value::{ALL_PHASES, Report, RunVerdict, Verdict, worst_first};
+use super::value::{ALL_PHASES, Mode, Report, RunVerdict, Verdict, worst_first};
 use super::words::printable;
 use std::fmt::Write as _;
 
@@ -16,12 +16,20 @@ pub fn render(report: &Report) -> String {
 }
 
 fn lines(report: &Report, out: &mut String) -> std::fmt::Result {
-    let (mark, word) = (run_mark(report.verdict), report.word);
-    writeln!(out, "## {mark} {word}: {}\n", escape(&report.scenario.name))?;
+    let (mark, word) = (run_mark(report.verdict, report.mode), report.word);
+    let (stamp, time) = match report.mode {
+        Mode::Live => ("", ""),
+        Mode::Simulated => ("PREDICTION · ", " of virtual time"),
+    };
+    let name = escape(&report.scenario.name);
+    writeln!(out, "## {stamp}{mark} {word}: {name}\n")?;
     writeln!(out, "**{}**\n", escape(&report.reason))?;
+    if let Some(prediction) = &report.prediction {
+        writeln!(out, "{}\n", escape(&prediction.notice))?;
+    }
     writeln!(
         out,
-        "{} · {} · {} · seed {}\n",
+        "{} · {}{time} · {} · seed {}\n",
         units::counted(report.run.devices, "device"),
         units::time_s(report.run.duration_s.round()),
         escape(&report.run.target),
@@ -64,7 +72,7 @@ fn objectives(report: &Report, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
             "| {} {} | {} | `{}` {} | {} | {} | {} |",
-            mark(objective.verdict),
+            mark(objective.verdict, report.mode),
             objective.word,
             escape(&objective.name),
             objective.indicator,
@@ -149,9 +157,9 @@ fn escape(text: &str) -> String {
     out
 }
 
-const fn run_mark(verdict: RunVerdict) -> &'static str {
+const fn run_mark(verdict: RunVerdict, mode: Mode) -> &'static str {
     match verdict {
-        RunVerdict::Pass => "✅",
+        RunVerdict::Pass => mark(Verdict::Pass, mode),
         RunVerdict::Fail => "❌",
         RunVerdict::Inconclusive | RunVerdict::NoData => "❔",
         RunVerdict::Invalid => "🚫",
@@ -159,8 +167,10 @@ const fn run_mark(verdict: RunVerdict) -> &'static str {
     }
 }
 
-const fn mark(verdict: Verdict) -> &'static str {
+/// The green tick is for what was measured.
+const fn mark(verdict: Verdict, mode: Mode) -> &'static str {
     match verdict {
+        Verdict::Pass if mode.is_simulated() => "🔷",
         Verdict::Pass => "✅",
         Verdict::Fail => "❌",
         Verdict::Inconclusive | Verdict::NoData => "❔",

@@ -10,10 +10,15 @@ use std::path::Path;
 
 mod directory;
 mod hostile;
+mod simulated;
 
 fn tiny() -> Report {
-    let mut report = assemble::report(&fixture::tiny());
-    // The snapshots outlive this version.
+    of_this_version(&fixture::tiny())
+}
+
+/// The snapshots outlive this version.
+fn of_this_version(run: &RunData) -> Report {
+    let mut report = assemble::report(run);
     report.provenance.reported_by = "0.1.0".to_owned();
     report
 }
@@ -27,6 +32,10 @@ fn pages_to_look_at() {
         ("pass", fixture::quickstart()),
         ("fail", fixture::failing()),
         ("hostile", hostile::run()),
+        ("simulated", fixture::simulated()),
+        ("simulated-fail", fixture::simulated_failing()),
+        ("simulated-brokers", fixture::simulated_brokers()),
+        ("simulated-hostile", hostile::simulated()),
     ] {
         let page = html::render(&assemble::report(&run));
         fs::write(dir.join(format!("{name}.html")), page).expect("just created");

@@ -2,7 +2,7 @@
 //! report is.
 
 use super::units;
-use super::value::{Report, RunVerdict, Verdict, worst_first};
+use super::value::{Mode, Report, RunVerdict, Verdict, worst_first};
 use super::words::printable;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -26,10 +26,15 @@ pub fn render(report: &Report, dir: &Path, color: Color) -> String {
     out
 }
 
-/// One line: `PASS quickstart: All 5 objectives were met by …`.
+/// One line: `PASS quickstart: All 5 objectives were met by …`; of a simulated run
+/// `PREDICTION: PREDICTED PASS quickstart: …`.
 pub fn summary_line(report: &Report) -> String {
+    let stamp = match report.mode {
+        Mode::Live => "",
+        Mode::Simulated => "PREDICTION: ",
+    };
     format!(
-        "{} {}: {}",
+        "{stamp}{} {}: {}",
         report.word,
         printable(&report.scenario.name),
         printable(&report.reason)
@@ -37,17 +42,25 @@ pub fn summary_line(report: &Report) -> String {
 }
 
 fn lines(report: &Report, dir: &Path, color: Color, out: &mut String) -> std::fmt::Result {
-    let verdict = paint(&report.word.to_string(), run_color(report.verdict), color);
+    if let Some(prediction) = &report.prediction {
+        let stamp = paint("PREDICTION", CYAN, color);
+        writeln!(out, "{stamp}: {}", printable(&prediction.notice))?;
+    }
+    let code = run_color(report.verdict, report.mode);
+    let verdict = paint(&report.word.to_string(), code, color);
     writeln!(out, "\n{verdict}  {}", printable(&report.reason))?;
     if report.objectives.len() + report.reasons.len() > 0 {
         writeln!(out)?;
     }
     for objective in worst_first(&report.objectives) {
-        let word = format!("{:<12}", objective.word);
+        let word = match report.mode {
+            Mode::Live => format!("{:<12}", objective.word),
+            Mode::Simulated => format!("{:<22}", objective.word),
+        };
         writeln!(
             out,
             "  {} {}: {}",
-            paint(&word, verdict_color(objective.verdict), color),
+            paint(&word, verdict_color(objective.verdict, report.mode), color),
             printable(&objective.name),
             printable(&objective.reason)
         )?;
@@ -102,6 +115,7 @@ fn lines(report: &Report, dir: &Path, color: Color, out: &mut String) -> std::fm
 const RED: &str = "31";
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
+const CYAN: &str = "36";
 
 fn paint(word: &str, code: &str, color: Color) -> String {
     match color {
@@ -110,16 +124,18 @@ fn paint(word: &str, code: &str, color: Color) -> String {
     }
 }
 
-const fn run_color(verdict: RunVerdict) -> &'static str {
+const fn run_color(verdict: RunVerdict, mode: Mode) -> &'static str {
     match verdict {
-        RunVerdict::Pass => GREEN,
+        RunVerdict::Pass => verdict_color(Verdict::Pass, mode),
         RunVerdict::Fail | RunVerdict::Invalid => RED,
         RunVerdict::Inconclusive | RunVerdict::NoData | RunVerdict::Interrupted => YELLOW,
     }
 }
 
-const fn verdict_color(verdict: Verdict) -> &'static str {
+/// Green is for what was measured.
+const fn verdict_color(verdict: Verdict, mode: Mode) -> &'static str {
     match verdict {
+        Verdict::Pass if mode.is_simulated() => CYAN,
         Verdict::Pass => GREEN,
         Verdict::Fail => RED,
         Verdict::Inconclusive | Verdict::NoData => YELLOW,

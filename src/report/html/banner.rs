@@ -1,8 +1,8 @@
 //! The first screen: verdict with its reason, the facts of the run, and the objectives.
 
-use super::{class, pill, run_class, spaced};
+use super::{class, pill, run_class, spaced, stamp_class};
 use crate::report::units;
-use crate::report::value::{Objective, Report, RunVerdict, Verdict, worst_first};
+use crate::report::value::{Mode, Objective, Report, RunVerdict, Verdict, worst_first};
 use crate::report::words::printable;
 use maud::{Markup, html};
 
@@ -12,16 +12,31 @@ const REASONS_SHOWN: usize = 4;
 pub(super) fn section(report: &Report) -> Markup {
     let run = &report.run;
     let started = run.started.as_deref().unwrap_or("never started");
+    let (what, when, length, target) = match report.mode {
+        Mode::Live => ("SLA compliance report", started, "Duration", "Target"),
+        Mode::Simulated => (
+            "prediction from a simulated run",
+            "virtual time",
+            "Virtual duration",
+            "Model",
+        ),
+    };
     html! {
         header.top {
-            span { strong { "fleetstorm" } " · SLA compliance report" }
-            span { (printable(started)) @if report.mode.is_simulated() { " · simulated" } }
+            span { strong { "fleetstorm" } " · " (what) }
+            span { (printable(when)) }
         }
         h1 { (printable(&report.scenario.name)) }
         p.about { (printable(&report.scenario.about)) }
-        section class={ "banner " (run_class(report.verdict)) } {
+        section class={
+            "banner " (run_class(report.verdict)) (stamp_class(report.word))
+            @if report.prediction.is_some() { " has-stamp" }
+        } {
+            @if let Some(prediction) = &report.prediction {
+                div.stamp { strong { "PREDICTION" } p { (printable(&prediction.notice)) } }
+            }
             div.word {
-                span.mark aria-hidden="true" { (mark(report.verdict)) }
+                span.mark aria-hidden="true" { (mark(report.verdict, report.mode)) }
                 span { (spaced(report.word)) }
             }
             div.why {
@@ -34,12 +49,12 @@ pub(super) fn section(report: &Report) -> Markup {
         }
         dl.facts {
             (fact("Devices", &units::count(run.devices)))
-            (fact("Duration", &duration(report)))
+            (fact(length, &duration(report)))
             (fact("Publishes sent", &units::count(report.counts.total.map_or(report.counts.series.sent, |b| b.sent))))
             (fact("Peak connected", &units::count(run.peak_connected)))
             (fact("Peak connects", &format!("{}/s", units::count(run.peak_connects_per_s))))
             (fact("Peak publishes", &format!("{}/s", units::count(run.peak_sent_per_s))))
-            div.wide { dt { "Target" } dd { (printable(&run.target)) } }
+            div.wide { dt { (target) } dd { (printable(&run.target)) } }
         }
     }
 }
@@ -53,7 +68,9 @@ pub(super) fn objectives(report: &Report) -> Markup {
         section {
             h2 { "Objectives" }
             p.lead {
-                @if proves_nothing {
+                @if !proves_nothing && report.mode.is_simulated() {
+                    "Worst first. Values and verdicts are what the model predicts. “Of limit” is how much of what the objective allows would be used."
+                } @else if proves_nothing {
                     "Worst first. The run proves nothing as a whole, so these verdicts are for orientation only."
                 } @else {
                     "Worst first. “Of limit” is how much of what the objective allows was used."
@@ -79,7 +96,7 @@ fn row(objective: &Objective) -> Markup {
     };
     html! {
         tr {
-            td { (pill(class(objective.verdict), &spaced(objective.word))) }
+            td { (verdict(objective)) }
             td.name {
                 strong { (printable(&objective.name)) }
                 span.sub {
@@ -95,6 +112,12 @@ fn row(objective: &Objective) -> Markup {
             td.num { (units::count(objective.events)) span.sub { (objective.events_unit) } }
         }
     }
+}
+
+fn verdict(objective: &Objective) -> Markup {
+    let word = objective.word;
+    let class = format!("{}{}", class(objective.verdict), stamp_class(word));
+    pill(&class, &spaced(word))
 }
 
 /// The share of the limit as a figure over a small bar.
@@ -117,6 +140,7 @@ fn used(objective: &Objective) -> Markup {
     let width = (share.min(1.0) * 100.0).round() as u32;
     // The style sheet maps these colours to those of the dark page.
     let color = match objective.verdict {
+        Verdict::Pass if objective.word.is_predicted() => "#2F55A4",
         Verdict::Pass => "#14784A",
         Verdict::Fail => "#C22A2A",
         Verdict::Inconclusive | Verdict::NoData => "#8F5B00",
@@ -151,8 +175,10 @@ fn further_reasons(report: &Report) -> &[String] {
         .unwrap_or_default()
 }
 
-const fn mark(verdict: RunVerdict) -> &'static str {
+/// The tick is for what was measured.
+const fn mark(verdict: RunVerdict, mode: Mode) -> &'static str {
     match verdict {
+        RunVerdict::Pass if mode.is_simulated() => "◇",
         RunVerdict::Pass => "✓",
         RunVerdict::Fail => "✕",
         RunVerdict::Inconclusive | RunVerdict::NoData => "?",

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 pub(super) fn section(report: &Report) -> Markup {
     let from = &report.provenance;
+    let is_live = !report.mode.is_simulated();
     let workers: u64 = from.workers.iter().map(|&n| u64::from(n)).sum();
     html! {
         section.long {
@@ -24,13 +25,13 @@ pub(super) fn section(report: &Report) -> Markup {
                     @if from.version != from.reported_by { ", reported by " (from.reported_by) }
                     ", run directory format " (from.format)
                 }
-                dt { "Target addresses" } dd { (printable(&from.targets.join(", "))) }
+                @if is_live { dt { "Target addresses" } dd { (printable(&from.targets.join(", "))) } }
                 dt { "Cohorts" } dd {
                     @for (index, (name, n)) in report.run.cohorts.iter().enumerate() {
                         @if index > 0 { ", " } (printable(name)) " " (units::count(*n))
                     }
                 }
-                dt { "Workers" } dd { (units::counted(from.workers.len() as u64, "process").replace("processs", "processes")) " for " (units::counted(workers, "device")) }
+                @if is_live { dt { "Workers" } dd { (units::counted(from.workers.len() as u64, "process").replace("processs", "processes")) " for " (units::counted(workers, "device")) } }
                 @for (name, value) in &from.host { dt { (printable(name)) } dd { (printable(value)) } }
             }
             details open {

@@ -3,7 +3,7 @@
 
 use super::number;
 use crate::report::units;
-use crate::report::value::{ALL_PHASES, Error, LatencyTable, Percentiles, Report};
+use crate::report::value::{ALL_PHASES, Error, LatencyTable, Mode, Percentiles, Report};
 use crate::report::words::printable;
 use maud::{Markup, html};
 
@@ -157,8 +157,12 @@ pub(super) fn delivery(report: &Report) -> Markup {
         "No device was observed, so nothing is known about delivery.".to_owned()
     } else {
         format!(
-            "Telemetry of {} was received again by observers and compared message by message.",
-            units::counted(delivery.observed_devices, "device")
+            "Telemetry of {} was received again by {} and compared message by message.",
+            units::counted(delivery.observed_devices, "device"),
+            match report.mode {
+                Mode::Live => "observers",
+                Mode::Simulated => "simulated observers",
+            }
         )
     };
     html! {
@@ -269,7 +273,10 @@ pub(super) fn backend(report: &Report) -> Markup {
         .collect();
     html! {
         section {
-            h2 { "What the target counted itself" }
+            h2 { (match report.mode {
+                Mode::Live => "What the target counted itself",
+                Mode::Simulated => "What the model counted itself",
+            }) }
             p.lead { "The reference backend's own truth, to hold against what the devices saw. It is a model of a broker, no benchmark of one." }
             div.scroll { table {
                 thead { tr { th { "" } @for node in nodes { th.num { "node " (node.node) } } } }

@@ -3,7 +3,7 @@
 
 use super::{number, pill};
 use crate::report::units;
-use crate::report::value::Report;
+use crate::report::value::{Mode, Report};
 use crate::report::words::printable;
 use crate::stats::books::Books;
 use maud::{Markup, html};
@@ -12,10 +12,22 @@ pub(super) fn section(report: &Report) -> Markup {
     let holds = report.generator.rules.iter().all(|rule| rule.holds);
     html! {
         section {
-            h2 { "Can you trust this run?" }
-            p.lead {
-                @if holds { "Yes: every rule below held. " } @else { "No: at least one rule below is broken. " }
-                "A generator that is late or short of resources measures itself, not the target; then the run is INVALID, whatever its figures say."
+            @match report.mode {
+                Mode::Live => {
+                    h2 { "Can you trust this run?" }
+                    p.lead {
+                        @if holds { "Yes: every rule below held. " } @else { "No: at least one rule below is broken. " }
+                        "A generator that is late or short of resources measures itself, not the target; then the run is INVALID, whatever its figures say."
+                    }
+                }
+                Mode::Simulated => {
+                    h2 { "Can you trust this simulation?" }
+                    p.lead {
+                        @if holds { "As a computation, yes: every rule below held. That makes it no measurement: its figures are as good as the model. " }
+                        @else { "No: at least one rule below is broken. " }
+                        "A simulation whose evidence does not add up is INVALID, whatever its figures say."
+                    }
+                }
             }
             ul.rules { @for rule in &report.generator.rules {
                 li class=(if rule.holds { "ok" } else { "broken" }) {

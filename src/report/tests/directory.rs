@@ -10,13 +10,17 @@ use tempfile::TempDir;
 
 /// A run directory with the figures of the quickstart fixture.
 fn directory() -> TempDir {
+    directory_of(fixture::quickstart())
+}
+
+/// A run directory with the figures of a run of [`fixture::SCENARIO`].
+fn directory_of(run: RunData) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path();
     fs::write(path.join("scenario.yaml"), fixture::SCENARIO).expect("writable");
     let none = Overrides::default();
     let plan = file::parse("s", fixture::SCENARIO, path, &none, Secrets::Ignore);
     let plan = plan.expect("the fixture's text is a scenario");
-    let run = fixture::quickstart();
     write_series(path, &run);
     let mut header = run.header.clone();
     header.plan_hash = plan.hash;
@@ -95,6 +99,30 @@ fn a_run_is_judged_from_its_directory_alone() {
     let again = build(dir.path()).expect("still whole");
     assert_eq!(json::render(&again), json::render(&report));
     assert_eq!(html::render(&again), html::render(&report));
+}
+
+#[test]
+fn two_simulations_with_one_seed_leave_the_same_report() {
+    let pages = |change: fn(&mut RunData)| {
+        let mut run = fixture::simulated();
+        change(&mut run);
+        let dir = directory_of(run);
+        let report = build(dir.path()).expect("a whole directory");
+        write_all(&report, dir.path(), None).expect("writable");
+        FILES.map(|name| fs::read_to_string(dir.path().join(name)).expect("written"))
+    };
+    let here = pages(|_| {});
+    assert!(here[0].contains("\"verdict\": \"PREDICTED_PASS\""));
+    // Another day, another machine.
+    let elsewhere = pages(|run| {
+        run.started = run
+            .started
+            .take()
+            .map(|(at, _)| (at, "2027-01-01T00:00:00Z".to_owned()));
+        run.header.host = [("cpu".to_owned(), "another".to_owned())].into();
+        run.header.targets = vec!["127.0.0.1:40009".to_owned()];
+    });
+    assert_eq!(here, elsewhere);
 }
 
 type Damage = fn(&Path);

@@ -2,6 +2,8 @@
 //! page.
 
 use super::*;
+use crate::report::value::Mode;
+use crate::scenario::plan::Target;
 
 /// Ends tags, attributes, comments and CDATA; starts scripts, links, tables and mentions; moves
 /// terminals; reverses text.
@@ -49,8 +51,22 @@ pub(super) fn run() -> RunData {
     run
 }
 
-fn report() -> Report {
-    assemble::report(&run())
+/// The same of a simulated run.
+pub(super) fn simulated() -> RunData {
+    let mut run = run();
+    let bad = PAYLOAD.to_owned();
+    run.header.mode = Mode::Simulated;
+    run.header.model = [(bad.clone(), bad.clone())].into();
+    let mut brokers = fixture::simulated_brokers().plan.target;
+    if let Target::Brokers(brokers) = &mut brokers {
+        brokers.urls[0].host = bad;
+    }
+    run.plan.target = brokers;
+    run
+}
+
+fn reports() -> [Report; 2] {
+    [run(), simulated()].map(|run| assemble::report(&run))
 }
 
 /// No control character but line breaks, no reordering of text.
@@ -61,71 +77,88 @@ fn is_clean(page: &str) -> bool {
 
 #[test]
 fn html_keeps_it_text() {
-    let page = html::render(&report());
-    assert!(is_clean(&page));
-    assert!(page.contains("&lt;script&gt;alert(1)"));
-    let lower = page.to_lowercase();
-    for forbidden in ["<script", "<img", "<b ", "<!--", "]]>", "<a "] {
-        assert!(!lower.contains(forbidden), "{forbidden}");
-    }
-    for (tag, n) in [("</style>", 1), ("</title>", 1), ("</main>", 1)] {
-        assert_eq!(lower.matches(tag).count(), n, "{tag}");
-    }
     // A clean page of the same run has the same tags, attribute for attribute.
     let clean = html::render(&assemble::report(&fixture::failing()));
-    let opened = |page: &str, tag: &str| page.matches(&format!("<{tag}")).count();
-    assert_eq!(opened(&lower, "svg"), lower.matches("</svg>").count());
-    assert_eq!(opened(&lower, "figure"), opened(&clean, "figure"));
-    // No quote of the payload ended an attribute: what follows it is still escaped.
-    assert!(!page.contains("\"'>"));
+    for report in reports() {
+        let page = html::render(&report);
+        assert!(is_clean(&page));
+        assert!(page.contains("&lt;script&gt;alert(1)"));
+        let lower = page.to_lowercase();
+        for forbidden in ["<script", "<img", "<b ", "<!--", "]]>", "<a "] {
+            assert!(!lower.contains(forbidden), "{forbidden}");
+        }
+        for (tag, n) in [("</style>", 1), ("</title>", 1), ("</main>", 1)] {
+            assert_eq!(lower.matches(tag).count(), n, "{tag}");
+        }
+        let opened = |page: &str, tag: &str| page.matches(&format!("<{tag}")).count();
+        assert_eq!(opened(&lower, "svg"), lower.matches("</svg>").count());
+        assert_eq!(opened(&lower, "figure"), opened(&clean, "figure"));
+        // No quote of the payload ended an attribute: what follows it is still escaped.
+        assert!(!page.contains("\"'>"));
+    }
 }
 
 #[test]
 fn junit_keeps_it_text_and_stays_xml() {
-    let xml = junit::render(&report());
-    assert!(is_clean(&xml));
-    for forbidden in ["<script", "<img", "<!--", "]]>", "\u{FFFE}"] {
-        assert!(!xml.contains(forbidden), "{forbidden}");
+    for report in reports() {
+        let xml = junit::render(&report);
+        assert!(is_clean(&xml));
+        for forbidden in ["<script", "<img", "<!--", "]]>", "\u{FFFE}"] {
+            assert!(!xml.contains(forbidden), "{forbidden}");
+        }
+        assert_eq!(xml.matches("<testcase ").count(), 6);
     }
-    assert_eq!(xml.matches("<testcase ").count(), 6);
 }
 
 #[test]
 fn markdown_keeps_it_text_and_its_tables_whole() {
-    let page = markdown::render(&report());
-    assert!(is_clean(&page));
-    for forbidden in ["<script", "<img", "@team", "http://"] {
-        assert!(!page.contains(forbidden), "{forbidden}\n{page}");
-    }
-    let unescaped = page
-        .replace("\\]", "")
-        .replace("\\[", "")
-        .replace("\\*", "");
-    for forbidden in ["](", "![", "**b"] {
-        assert!(!unescaped.contains(forbidden), "{forbidden}\n{page}");
-    }
-    for row in page.lines().filter(|line| line.starts_with('|')) {
-        let bars = row.replace("\\|", "").matches('|').count();
-        assert!([7, 8].contains(&bars), "{row}");
+    for report in reports() {
+        let page = markdown::render(&report);
+        assert!(is_clean(&page));
+        for forbidden in ["<script", "<img", "@team", "http://"] {
+            assert!(!page.contains(forbidden), "{forbidden}\n{page}");
+        }
+        let unescaped = page
+            .replace("\\]", "")
+            .replace("\\[", "")
+            .replace("\\*", "");
+        for forbidden in ["](", "![", "**b"] {
+            assert!(!unescaped.contains(forbidden), "{forbidden}\n{page}");
+        }
+        for row in page.lines().filter(|line| line.starts_with('|')) {
+            let bars = row.replace("\\|", "").matches('|').count();
+            assert!([7, 8].contains(&bars), "{row}");
+        }
     }
 }
 
 #[test]
 fn the_terminal_obeys_none_of_it() {
-    for color in [text::Color::Off, text::Color::On] {
-        let page = text::render(&report(), Path::new("reports/x"), color);
-        let ours = ["\x1b[1;31m", "\x1b[1;32m", "\x1b[1;33m", "\x1b[0m"];
-        let page = ours
-            .iter()
-            .fold(page, |page, escape| page.replace(escape, ""));
-        assert!(is_clean(&page));
+    for report in reports() {
+        for color in [text::Color::Off, text::Color::On] {
+            let page = text::render(&report, Path::new("reports/x"), color);
+            let ours = [
+                "\x1b[1;31m",
+                "\x1b[1;32m",
+                "\x1b[1;33m",
+                "\x1b[1;36m",
+                "\x1b[0m",
+            ];
+            let page = ours
+                .iter()
+                .fold(page, |page, escape| page.replace(escape, ""));
+            assert!(is_clean(&page));
+        }
+        assert!(is_clean(&text::summary_line(&report)));
     }
-    assert!(is_clean(&text::summary_line(&report())));
 }
 
 #[test]
 fn json_is_still_json() {
-    let text = json::render(&report());
-    let value: serde_json::Value = serde_json::from_str(&text).expect("valid JSON");
-    assert_eq!(value["scenario"]["name"], PAYLOAD);
+    let [live, simulated] = reports().map(|report| {
+        let text = json::render(&report);
+        serde_json::from_str::<serde_json::Value>(&text).expect("valid JSON")
+    });
+    assert_eq!(live["scenario"]["name"], PAYLOAD);
+    assert_eq!(simulated["prediction"]["model"][PAYLOAD], PAYLOAD);
 }

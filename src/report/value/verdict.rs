@@ -93,6 +93,11 @@ impl Word {
         }
     }
 
+    /// Whether it is a simulation's.
+    pub const fn is_predicted(self) -> bool {
+        self.is_predicted
+    }
+
     /// For programs: one word without a space.
     pub fn key(self) -> String {
         self.joined('_')
