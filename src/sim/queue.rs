@@ -320,10 +320,10 @@ mod tests {
     }
 
     fn number(event: &Event) -> u64 {
-        match event {
-            Event::Told(conn, _) => conn.0,
-            other => panic!("not of this test: {other:?}"),
-        }
+        let Event::Told(conn, _) = event else {
+            panic!("not of this test: {event:?}");
+        };
+        conn.0
     }
 
     #[test]
