@@ -99,6 +99,13 @@ const TABLE: &[(&str, Mistakes)] = &[
         &[(6, 33, "put `{device}` into it: an observer follows sing")],
     ),
     (
+        "sdk-backoff",
+        &[
+            (5, 51, "write for example 1s or 30s"),
+            (8, 53, "make `cap` at least 10s"),
+        ],
+    ),
+    (
         "second-document",
         &[(10, 1, "a scenario is one document: remove `---` and wha")],
     ),

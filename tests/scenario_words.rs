@@ -109,6 +109,44 @@ fn backoffs() {
                 cap: secs(30),
             },
         ),
+        (
+            "{ aws_crt: { base: 2s, cap: 9s } }",
+            BackoffShape::AwsCrt { base, cap },
+        ),
+        (
+            "aws_crt",
+            BackoffShape::AwsCrt {
+                base: secs(1),
+                cap: secs(120),
+            },
+        ),
+        (
+            "{ azure_iot_sdk_c: { base: 2s, cap: 9s } }",
+            BackoffShape::AzureIotSdkC { base, cap },
+        ),
+        (
+            "azure_iot_sdk_c",
+            BackoffShape::AzureIotSdkC {
+                base: secs(1),
+                cap: secs(30),
+            },
+        ),
+        (
+            "{ azure_sdk_for_c: { base: 2s, cap: 9s, jitter: 500ms } }",
+            BackoffShape::AzureSdkForC {
+                base,
+                cap,
+                jitter: Duration::from_millis(500),
+            },
+        ),
+        (
+            "azure_sdk_for_c",
+            BackoffShape::AzureSdkForC {
+                base: secs(1),
+                cap: secs(100),
+                jitter: secs(5),
+            },
+        ),
     ];
     for (text, shape) in table {
         let client = format!("{{ backoff: {text}, give_up_after: 3 }}");
@@ -127,6 +165,12 @@ fn backoffs() {
         "fixed",
         "{ fixed: 0s }",
         "{ full_jitter: { base: 9s, cap: 2s } }",
+        "{ aws_crt: { base: 121s, cap: 120s } }",
+        "{ aws_crt: { jitter: 1s } }",
+        "{ azure_iot_sdk_c: { base: 500ms } }",
+        "{ azure_iot_sdk_c: { base: 0s } }",
+        "{ azure_iot_sdk_c: { cap: 2500ms } }",
+        "{ azure_sdk_for_c: { base: 9s, cap: 2s } }",
         "{ a: 1, b: 2 }",
         "[]",
     ] {

@@ -9,6 +9,8 @@ use std::time::Duration;
 const ATTEMPT_COST_MEDIAN_S: f64 = 0.1;
 /// Standard deviation of the logarithm of [`attempt_cost`].
 const ATTEMPT_COST_SIGMA: f64 = 0.4;
+/// Most that azure-iot-sdk-c adds to a wait, as a ratio (`max_jitter_percent` 5).
+const AZURE_IOT_JITTER: f64 = 0.05;
 
 /// The wait after `failures` failed attempts in a row (at least 1), or `None` if the policy gives
 /// up. `draw_index` counts all waits of this device over the whole run, so that two outages draw
@@ -37,6 +39,20 @@ pub fn delay(
         BackoffShape::DecorrelatedJitter { base, cap } => {
             let previous = previous.max(base);
             uniform(base, previous.saturating_mul(3), u).min(cap)
+        }
+        BackoffShape::AwsCrt { base, cap } => {
+            uniform(Duration::ZERO, grown(base, Duration::MAX, k), u).min(cap)
+        }
+        BackoffShape::AzureIotSdkC { base, cap } => match k.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(doublings) => {
+                let v = grown(base, cap, doublings);
+                Duration::from_secs(v.mul_f64(1.0 + AZURE_IOT_JITTER * u).as_secs())
+            }
+        },
+        BackoffShape::AzureSdkForC { base, cap, jitter } => {
+            let (v, extra) = (grown(base, cap, k), jitter.mul_f64(u));
+            if cap - v > extra { v + extra } else { v }
         }
     };
     Some(wait)
@@ -121,6 +137,125 @@ mod tests {
         }
     }
 
+    /// The first ten waits of each device, in seconds.
+    fn first_ten(policy: &Backoff, device: u32) -> Vec<f64> {
+        let mut previous = Duration::ZERO;
+        (1..=10u32)
+            .map_while(|waits| {
+                let draw = u64::from(waits) - 1;
+                previous = delay(policy, 42, device, draw, waits, previous)?;
+                Some(previous.as_secs_f64())
+            })
+            .collect()
+    }
+
+    /// Smallest and largest of each of the first ten waits over many devices.
+    fn ten_ranges(shape: BackoffShape) -> Vec<(f64, f64)> {
+        let mut ranges = vec![(f64::INFINITY, 0.0f64); 10];
+        for device in 0..SAMPLES {
+            for (range, wait) in ranges.iter_mut().zip(first_ten(&policy(shape), device)) {
+                *range = (range.0.min(wait), range.1.max(wait));
+            }
+        }
+        ranges
+    }
+
+    /// What the SDKs' own code gives: smallest and largest of the first ten waits in seconds, with
+    /// `rand()` at 0 and at its maximum.
+    #[test]
+    fn the_first_ten_waits_of_each_sdk() {
+        let secs = Duration::from_secs;
+        let aws_crt = BackoffShape::AwsCrt {
+            base: secs(1),
+            cap: secs(120),
+        };
+        let azure_iot_sdk_c = BackoffShape::AzureIotSdkC {
+            base: secs(1),
+            cap: secs(30),
+        };
+        let azure_sdk_for_c = BackoffShape::AzureSdkForC {
+            base: secs(1),
+            cap: secs(100),
+            jitter: secs(5),
+        };
+        let embedded_c = BackoffShape::FullJitter {
+            base: Duration::from_millis(500),
+            cap: secs(5),
+        };
+        let table = [
+            (
+                aws_crt,
+                [0.0; 10],
+                [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 120.0, 120.0, 120.0],
+            ),
+            (
+                azure_iot_sdk_c,
+                [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0],
+                [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 31.0, 31.0, 31.0, 31.0],
+            ),
+            (
+                azure_sdk_for_c,
+                [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0, 100.0, 100.0],
+                [6.0, 7.0, 9.0, 13.0, 21.0, 37.0, 69.0, 100.0, 100.0, 100.0],
+            ),
+            (
+                embedded_c,
+                [0.0; 10],
+                [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0],
+            ),
+        ];
+        for (shape, smallest, largest) in table {
+            for (k, (min, max)) in ten_ranges(shape).into_iter().enumerate() {
+                let (low, high) = (smallest[k], largest[k]);
+                // 20 000 draws come this close to both ends of a range.
+                let hair = (high - low) * 0.002;
+                assert!(
+                    (low..=low + hair).contains(&min) && (high - hair..=high).contains(&max),
+                    "{shape:?}, wait {k}: {min} to {max}, not {low} to {high}"
+                );
+            }
+        }
+    }
+
+    /// Of the waits up to 2^k s those beyond the cap become the cap: 1 - 120/128 of the eighth,
+    /// 1 - 120/256 of the ninth.
+    #[test]
+    fn the_aws_crt_cuts_after_the_draw() {
+        let shape = BackoffShape::AwsCrt {
+            base: BASE,
+            cap: Duration::from_secs(120),
+        };
+        for (failures, at_cap) in [(7, 0.0), (8, 0.0625), (9, 0.531_25), (10, 0.765_625)] {
+            let waits = (0..SAMPLES).map(|device| wait(shape, device, failures, Duration::ZERO));
+            let capped = waits.filter(|wait| wait.as_secs() == 120).count();
+            let expected = at_cap * f64::from(SAMPLES);
+            let deviation = (expected * (1.0 - at_cap)).sqrt();
+            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+            let off = (capped as f64 - expected).abs();
+            assert!(
+                off <= 4.0 * deviation,
+                "wait {failures}: {capped}, not {expected}"
+            );
+        }
+    }
+
+    /// 5 % of less than 20 s are less than a second, so only the waits at the cap vary: up to
+    /// 31.5 s, of which a third is below 31 s.
+    #[test]
+    fn azure_iot_sdk_c_cuts_its_jitter_to_whole_seconds() {
+        let shape = BackoffShape::AzureIotSdkC {
+            base: BASE,
+            cap: CAP,
+        };
+        let longer = (0..SAMPLES)
+            .filter(|device| wait(shape, *device, 9, Duration::ZERO).as_secs() == 31)
+            .count();
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let share = longer as f64 / f64::from(SAMPLES);
+        // A standard error is 0.33 %.
+        assert!((share - 1.0 / 3.0).abs() < 0.014, "{share}");
+    }
+
     #[test]
     fn a_huge_cap_saturates_instead_of_overflowing() {
         let shapes = |base, cap| {
@@ -129,6 +264,12 @@ mod tests {
                 BackoffShape::FullJitter { base, cap },
                 BackoffShape::EqualJitter { base, cap },
                 BackoffShape::DecorrelatedJitter { base, cap },
+                BackoffShape::AwsCrt { base, cap },
+                BackoffShape::AzureSdkForC {
+                    base,
+                    cap,
+                    jitter: cap,
+                },
             ]
         };
         let huge = Duration::from_secs(u64::from(u32::MAX));

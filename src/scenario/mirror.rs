@@ -148,6 +148,13 @@ pub(super) enum Backoff {
     EqualJitter(Exponential),
     /// Uniform from base to three times the wait before, at most cap.
     DecorrelatedJitter(Exponential),
+    /// As in the AWS CRT's MQTT 5 client: uniform from 0 to base * 2^k, then at most cap.
+    AwsCrt(AwsCrt),
+    /// As in azure-iot-sdk-c: at first at once, then min(cap, base * 2^(k-1)) plus up to 5 %, in
+    /// whole seconds.
+    AzureIotSdkC(AzureIotSdkC),
+    /// As in azure-sdk-for-c: v, plus uniform from 0 to jitter if that stays below cap.
+    AzureSdkForC(AzureSdkForC),
 }
 
 /// Growth of a backoff.
@@ -158,6 +165,38 @@ pub(super) struct Exponential {
     pub(super) base: Option<At<Time>>,
     /// Longest wait; 30s if absent.
     pub(super) cap: Option<At<Time>>,
+}
+
+/// Growth of the AWS CRT's backoff.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AwsCrt {
+    /// 1s if absent.
+    pub(super) base: Option<At<Time>>,
+    /// Longest wait; 120s if absent.
+    pub(super) cap: Option<At<Time>>,
+}
+
+/// Growth of azure-iot-sdk-c's backoff.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AzureIotSdkC {
+    /// Second wait, in whole seconds; 1s if absent.
+    pub(super) base: Option<At<Time>>,
+    /// Longest wait before the 5 % are added, in whole seconds; 30s if absent.
+    pub(super) cap: Option<At<Time>>,
+}
+
+/// Growth of azure-sdk-for-c's backoff.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AzureSdkForC {
+    /// First wait; 1s if absent.
+    pub(super) base: Option<At<Time>>,
+    /// Longest wait; 100s if absent.
+    pub(super) cap: Option<At<Time>>,
+    /// What may be added; 5s if absent.
+    pub(super) jitter: Option<At<Time>>,
 }
 
 /// MQTT session of a device.

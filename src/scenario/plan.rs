@@ -258,7 +258,8 @@ pub struct Backoff {
 }
 
 /// How a backoff grows and is drawn. With v = min(cap, base * 2^k): see
-/// aws-samples/aws-arch-backoff-simulator for the jitter formulas.
+/// aws-samples/aws-arch-backoff-simulator for the jitter formulas. The shapes with an SDK's name
+/// follow its code, which differs from these formulas.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum BackoffShape {
     /// Always the same.
@@ -271,6 +272,23 @@ pub enum BackoffShape {
     EqualJitter { base: Duration, cap: Duration },
     /// s = min(cap, U(base, 3 * s of the attempt before)), starting from base.
     DecorrelatedJitter { base: Duration, cap: Duration },
+    /// min(cap, U(0, base * 2^k)): cut after the draw, so that in a long outage most waits are the
+    /// cap itself. awslabs/aws-c-mqtt `source/v5/mqtt5_client.c`,
+    /// `s_update_reconnect_delay_for_pending_reconnect`.
+    AwsCrt { base: Duration, cap: Duration },
+    /// At first 0, then min(cap, base * 2^(k-1)) * (1 + U(0, 5 %)) cut to whole seconds; base and
+    /// cap are whole seconds. Azure/azure-iot-sdk-c `iothub_client/src/iothub_client_retry_control.c`,
+    /// `evaluate_retry_action` and `calculate_next_wait_time` (which counts the wait from the start
+    /// of the attempt before; here it follows its end, like all others).
+    AzureIotSdkC { base: Duration, cap: Duration },
+    /// v + U(0, jitter) if that is below the cap, else v: once v is the cap there is no jitter.
+    /// Azure/azure-sdk-for-c `sdk/src/azure/iot/az_iot_common.c`, `az_iot_calculate_retry_delay`
+    /// (which also deducts the time that the attempt before took; here the wait follows its end).
+    AzureSdkForC {
+        base: Duration,
+        cap: Duration,
+        jitter: Duration,
+    },
 }
 
 /// MQTT session of a device.

@@ -99,35 +99,71 @@ impl Checker<'_> {
         match &backoff.value {
             mirror::Backoff::Fixed(time) => BackoffShape::Fixed(self.positive(Some(time), secs(1))),
             mirror::Backoff::NoJitter(growth) => {
-                let (base, cap) = self.growth(growth);
+                let (base, cap) = self.exponential(growth);
                 BackoffShape::NoJitter { base, cap }
             }
             mirror::Backoff::FullJitter(growth) => {
-                let (base, cap) = self.growth(growth);
+                let (base, cap) = self.exponential(growth);
                 BackoffShape::FullJitter { base, cap }
             }
             mirror::Backoff::EqualJitter(growth) => {
-                let (base, cap) = self.growth(growth);
+                let (base, cap) = self.exponential(growth);
                 BackoffShape::EqualJitter { base, cap }
             }
             mirror::Backoff::DecorrelatedJitter(growth) => {
-                let (base, cap) = self.growth(growth);
+                let (base, cap) = self.exponential(growth);
                 BackoffShape::DecorrelatedJitter { base, cap }
+            }
+            mirror::Backoff::AwsCrt(sdk) => {
+                let (base, cap) = self.growth(sdk.base.as_ref(), sdk.cap.as_ref(), secs(120));
+                BackoffShape::AwsCrt { base, cap }
+            }
+            mirror::Backoff::AzureIotSdkC(sdk) => {
+                for time in [&sdk.base, &sdk.cap].into_iter().flatten() {
+                    self.whole_seconds(time);
+                }
+                let (base, cap) = self.growth(sdk.base.as_ref(), sdk.cap.as_ref(), secs(30));
+                BackoffShape::AzureIotSdkC { base, cap }
+            }
+            mirror::Backoff::AzureSdkForC(sdk) => {
+                let (base, cap) = self.growth(sdk.base.as_ref(), sdk.cap.as_ref(), secs(100));
+                let jitter = sdk.jitter.as_ref().map_or(secs(5), |time| time.value.0);
+                BackoffShape::AzureSdkForC { base, cap, jitter }
             }
         }
     }
 
-    fn growth(&mut self, growth: &mirror::Exponential) -> (Duration, Duration) {
-        let base = self.positive(growth.base.as_ref(), secs(1));
-        let cap = self.positive(growth.cap.as_ref(), secs(30).max(base));
-        if let (Some(at), true) = (&growth.cap, cap < base) {
+    fn exponential(&mut self, growth: &mirror::Exponential) -> (Duration, Duration) {
+        self.growth(growth.base.as_ref(), growth.cap.as_ref(), secs(30))
+    }
+
+    /// Base and cap as written, or 1 s and `default_cap`.
+    fn growth(
+        &mut self,
+        base: Option<&At<Time>>,
+        cap: Option<&At<Time>>,
+        default_cap: Duration,
+    ) -> (Duration, Duration) {
+        let base = self.positive(base, secs(1));
+        let length = self.positive(cap, default_cap.max(base));
+        if let (Some(at), true) = (cap, length < base) {
             self.error(
                 at.span,
                 "the cap is shorter than the first wait",
                 format!("make `cap` at least {base:?}"),
             );
         }
-        (base, cap)
+        (base, length)
+    }
+
+    fn whole_seconds(&mut self, time: &At<Time>) {
+        if time.value.0.subsec_nanos() > 0 {
+            self.error(
+                time.span,
+                "azure-iot-sdk-c knows whole seconds only",
+                "write for example 1s or 30s",
+            );
+        }
     }
 }
 
