@@ -49,8 +49,8 @@ impl Serving {
     pub(super) fn begin_faults(&self, plan: &Plan, node: u16, start: Instant) {
         let mut changes = Vec::new();
         for (index, fault) in plan.faults.iter().enumerate() {
-            if fault.node.is_none_or(|only| only == node) {
-                changes.push((start.after(fault.start), Change::Start(index, fault.kind)));
+            if let Some(what) = fault.kind.on_node(node) {
+                changes.push((start.after(fault.start), Change::Start(index, what)));
                 changes.push((start.after(fault.clear), Change::Clear(index)));
             }
         }

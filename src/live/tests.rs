@@ -11,7 +11,7 @@ use crate::cloud::observer::{Input, Output};
 use crate::device;
 use crate::mqtt::packet::{ConnectCode, Packet, QoS};
 use crate::scenario::fixture;
-use crate::scenario::plan::{BackendFault, Fault, Plan};
+use crate::scenario::plan::{BackendFault, Fault, FaultKind, Plan};
 use crate::stats::event::Cause;
 use crate::stats::recorder::ErrorKind;
 use crate::time::{Duration, Instant};
@@ -57,8 +57,10 @@ pub(super) fn plan(faults: &[(u64, u64)]) -> Plan {
             phase: STEADY,
             start: begin + Duration::from_secs(start),
             clear: begin + Duration::from_secs(clear),
-            node: None,
-            kind: BackendFault::Refuse,
+            kind: FaultKind::Backend {
+                node: None,
+                fault: BackendFault::Refuse,
+            },
         })
         .collect();
     plan

@@ -5,8 +5,8 @@ use super::data::RunData;
 use crate::mqtt::packet::QoS;
 use crate::scenario::fixture;
 use crate::scenario::plan::{
-    Auth, BackendFault, BrokerUrl, Brokers, Fault, Phase, Plan, Schedule, Sessions, Target,
-    Topology,
+    Auth, BackendFault, BrokerUrl, Brokers, Fault, FaultKind, Phase, Plan, Schedule, Sessions,
+    Target, Topology,
 };
 use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
 use crate::stats::books::{Books, DeliveryCounts};
@@ -275,9 +275,11 @@ pub(super) fn plan() -> Plan {
         phase: 2,
         start: Duration::from_secs(70),
         clear: Duration::from_secs(80),
-        node: Some(0),
-        kind: BackendFault::Restart {
-            sessions: Sessions::Keep,
+        kind: FaultKind::Backend {
+            node: Some(0),
+            fault: BackendFault::Restart {
+                sessions: Sessions::Keep,
+            },
         },
     }];
     plan.objectives = objectives();

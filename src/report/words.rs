@@ -2,17 +2,23 @@
 
 use super::units;
 use crate::mqtt::packet::ConnectCode;
-use crate::scenario::plan::{BackendFault, DropAck, Fault, Plan, Sessions, Target, Topology};
+use crate::scenario::plan::{
+    BackendFault, DropAck, Fault, FaultKind, Plan, Sessions, Target, Topology,
+};
 use crate::stats::event::{Cause, Limit};
 use crate::stats::recorder::ErrorKind;
 use std::fmt::Write as _;
 
 /// `restart of node 0, sessions kept`.
 pub(super) fn fault(fault: &Fault) -> String {
-    let node = fault
-        .node
-        .map_or_else(|| "all nodes".to_owned(), |n| format!("node {n}"));
-    match fault.kind {
+    match &fault.kind {
+        FaultKind::Backend { node, fault } => backend_fault(*node, *fault),
+    }
+}
+
+fn backend_fault(node: Option<u16>, fault: BackendFault) -> String {
+    let node = node.map_or_else(|| "all nodes".to_owned(), |n| format!("node {n}"));
+    match fault {
         BackendFault::Restart { sessions } => {
             let sessions = match sessions {
                 Sessions::Keep => "sessions kept",

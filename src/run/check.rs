@@ -4,7 +4,7 @@ use super::host::Limits;
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::grouped;
 use crate::scenario::plan::{
-    BrokerUrl, Cohort, Fault, PhaseShape, Plan, Schedule, Stream, Target, Topology,
+    BrokerUrl, Cohort, Fault, FaultKind, PhaseShape, Plan, Schedule, Stream, Target, Topology,
 };
 use crate::scenario::slo::{Bound, Limit, Objective, Statistic, Window};
 use std::fmt::Write as _;
@@ -159,12 +159,14 @@ fn schedule(stream: &Stream) -> String {
 }
 
 fn fault_text(fault: &Fault) -> String {
-    let node = fault
-        .node
-        .map_or_else(|| "all nodes".to_owned(), |node| format!("node {node}"));
+    let what = match &fault.kind {
+        FaultKind::Backend { node, fault } => {
+            let node = node.map_or_else(|| "all nodes".to_owned(), |node| format!("node {node}"));
+            format!("{} on {node}", fault.name())
+        }
+    };
     format!(
-        "fault {} on {node} from {:.1} s to {:.1} s",
-        fault.kind.name(),
+        "fault {what} from {:.1} s to {:.1} s",
         fault.start.as_secs_f64(),
         fault.clear.as_secs_f64()
     )

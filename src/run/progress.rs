@@ -1,7 +1,7 @@
 //! Progress for people: a live line on a terminal, a plain line per ten seconds otherwise. Written
 //! to standard error, so that standard output holds the verdict alone.
 
-use crate::scenario::plan::Plan;
+use crate::scenario::plan::{FaultKind, Plan};
 use crate::stats::evidence::Line;
 use crate::stats::histogram::Histogram;
 use crate::stats::series::{Counters, Gauges, Metric, Second};
@@ -92,10 +92,10 @@ impl Progress {
             )),
             Line::Fault { index, cleared, .. } => {
                 let what = if *cleared { "cleared" } else { "begins" };
-                self.say(&format!(
-                    "fault {what}: {}",
-                    plan.faults[*index].kind.name()
-                ));
+                let fault = match &plan.faults[*index].kind {
+                    FaultKind::Backend { fault, .. } => fault.name(),
+                };
+                self.say(&format!("fault {what}: {fault}"));
             }
             Line::Warning { text, .. } => self.say(&format!("warning: {text}")),
             Line::Lost { process, how, .. } => self.say(&format!("lost {process}: {how}")),

@@ -1,6 +1,6 @@
 //! Figures that follow from a plan: what to expect of a run before it starts.
 
-use super::plan::{BackendFault, DeviceIdx, Plan, Schedule, Stream};
+use super::plan::{BackendFault, DeviceIdx, FaultKind, Plan, Schedule, Stream};
 use super::slo::{Bound, Limit};
 use std::time::Duration;
 
@@ -43,10 +43,12 @@ impl Plan {
         }
         self.faults
             .iter()
-            .filter(|fault| matches!(fault.kind, BackendFault::Restart { .. }))
-            .map(|fault| match fault.node {
-                Some(node) => per_node[usize::from(node)],
-                None => self.devices(),
+            .map(|fault| match &fault.kind {
+                FaultKind::Backend {
+                    node,
+                    fault: BackendFault::Restart { .. },
+                } => node.map_or_else(|| self.devices(), |node| per_node[usize::from(node)]),
+                FaultKind::Backend { .. } => 0,
             })
             .max()
             .unwrap_or(0)

@@ -450,7 +450,7 @@ pub struct Selector {
     pub share: Option<f64>,
 }
 
-/// A fault of the reference backend with its exact window.
+/// A fault with its exact window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// The phase it belongs to.
@@ -459,10 +459,31 @@ pub struct Fault {
     pub start: Duration,
     /// Clearing, from T0; known exactly.
     pub clear: Duration,
-    /// The node it acts on; `None` = all.
-    pub node: Option<u16>,
-    /// What it does.
-    pub kind: BackendFault,
+    /// Where it acts and what it does.
+    pub kind: FaultKind,
+}
+
+/// Where a fault acts and what it does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FaultKind {
+    /// On the reference backend.
+    Backend {
+        /// The node it acts on; `None` = all.
+        node: Option<u16>,
+        /// What it does.
+        fault: BackendFault,
+    },
+}
+
+impl FaultKind {
+    /// What it does to node `node` of the reference backend, if anything.
+    pub fn on_node(&self, node: u16) -> Option<BackendFault> {
+        match self {
+            Self::Backend { node: on, fault } => {
+                on.is_none_or(|only| only == node).then_some(*fault)
+            }
+        }
+    }
 }
 
 /// What a fault of the reference backend does.

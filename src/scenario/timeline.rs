@@ -105,7 +105,7 @@ impl Power {
 mod tests {
     use super::*;
     use crate::scenario::fixture;
-    use crate::scenario::plan::{BackendFault, Fault, Phase, PowerOn};
+    use crate::scenario::plan::{BackendFault, Fault, FaultKind, Phase, PowerOn};
     use proptest::prelude::*;
 
     fn secs(secs: u64) -> Duration {
@@ -143,8 +143,10 @@ mod tests {
             phase: 1,
             start: secs(start),
             clear: secs(clear),
-            node: None,
-            kind: BackendFault::Stall,
+            kind: FaultKind::Backend {
+                node: None,
+                fault: BackendFault::Stall,
+            },
         };
         plan.faults = vec![fault(10, 20), fault(20, 70)];
         plan

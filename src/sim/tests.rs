@@ -8,8 +8,8 @@ use super::{LINK_DELAY, Outcome, Simulation, run};
 use crate::mqtt::packet::{Connect, Packet, QoS};
 use crate::scenario::fixture;
 use crate::scenario::plan::{
-    BackendFault, Backoff, BackoffShape, DropAck, Embedded, Fault, Observe, PhaseShape, Plan,
-    Schedule, Sessions, Target,
+    BackendFault, Backoff, BackoffShape, DropAck, Embedded, Fault, FaultKind, Observe, PhaseShape,
+    Plan, Schedule, Sessions, Target,
 };
 use crate::stats::books::{Books, DeliveryCounts};
 use crate::stats::recorder::Recovery;
@@ -41,8 +41,10 @@ fn with_fault(mut plan: Plan, start: Duration, clear: Duration, kind: BackendFau
         phase: STEADY,
         start: begin + start,
         clear: begin + clear,
-        node: None,
-        kind,
+        kind: FaultKind::Backend {
+            node: None,
+            fault: kind,
+        },
     });
     plan
 }

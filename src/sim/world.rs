@@ -8,7 +8,7 @@ use super::{ARM_TIMEOUT, DRAIN_IDLE, DRAIN_LOOK, Outcome, SimError};
 use crate::backend::Backend;
 use crate::cloud::observer::{self, Observer};
 use crate::device::{self, Device, Profile, payload};
-use crate::scenario::plan::{DeviceIdx, Embedded, Plan};
+use crate::scenario::plan::{BackendFault, DeviceIdx, Embedded, Plan};
 use crate::scenario::timeline::{self, Action, Entry};
 use crate::stats::recorder::Snapshot;
 use crate::time::{Duration, Instant};
@@ -226,8 +226,7 @@ impl World {
                 for client in &mut self.devices {
                     client.recovering = None;
                 }
-                let kind = self.plan.faults[fault].kind;
-                self.step_faulty(now, fault, |fault| {
+                self.step_faulty(now, fault, |kind| {
                     crate::backend::Input::FaultStart(fault, kind)
                 });
             }
@@ -235,7 +234,7 @@ impl World {
                 if self.plan.closes_its_phase(fault) {
                     self.mark_affected(fault);
                 }
-                self.step_faulty(now, fault, crate::backend::Input::FaultClear);
+                self.step_faulty(now, fault, |_| crate::backend::Input::FaultClear(fault));
             }
             Action::End => {
                 // Who comes back in the drain came back after the run.
@@ -256,12 +255,11 @@ impl World {
         &mut self,
         now: Instant,
         fault: usize,
-        input: impl Fn(usize) -> crate::backend::Input<'static>,
+        input: impl Fn(BackendFault) -> crate::backend::Input<'static>,
     ) {
-        let on = self.plan.faults[fault].node;
-        for node in 0..self.nodes.len() {
-            if on.is_none_or(|only| usize::from(only) == node) {
-                self.step_node(node, now, input(fault));
+        for node in 0..self.plan.target.nodes() {
+            if let Some(kind) = self.plan.faults[fault].kind.on_node(node) {
+                self.step_node(usize::from(node), now, input(kind));
             }
         }
     }

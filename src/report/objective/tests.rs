@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::report::fixture::{self, objective, values};
+use crate::scenario::plan::{BackendFault, FaultKind};
 use crate::scenario::slo::Window;
 use crate::time::Duration;
 
@@ -507,7 +508,10 @@ fn stranded_devices() {
 fn a_phase_with_two_faults_is_judged_from_its_last_clearing() {
     let mut run = fixture::quickstart();
     let mut early = run.plan.faults[0].clone();
-    early.node = Some(1);
+    early.kind = FaultKind::Backend {
+        node: Some(1),
+        fault: BackendFault::Stall,
+    };
     early.clear = Duration::from_secs(75);
     run.plan.faults.push(early);
     // What an earlier clearing says of devices that may be gone again is no recovery.

@@ -5,7 +5,7 @@ use crate::scenario::errors::nearest_help;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::{
-    BackendFault, DropAck, Fault, Phase, Plan, PowerOn, Selector, Sessions, Target,
+    BackendFault, DropAck, Fault, FaultKind, Phase, Plan, PowerOn, Selector, Sessions, Target,
 };
 use crate::scenario::quantity::{Time, parse_share};
 use crate::scenario::timeline::Power;
@@ -189,7 +189,7 @@ impl Checker<'_> {
             );
             return None;
         }
-        let (node, kind, down) = self.backend_fault(&written.backend, nodes)?;
+        let (kind, down) = self.backend_fault(&written.backend, nodes)?;
         let offset = written
             .at
             .as_ref()
@@ -232,21 +232,16 @@ impl Checker<'_> {
             phase,
             start,
             clear: start + length,
-            node,
             kind,
         })
     }
 
-    /// Node, kind, and a restart's own length.
-    #[expect(
-        clippy::type_complexity,
-        reason = "three parts of one mapping, used once"
-    )]
+    /// Kind, and a restart's own length.
     fn backend_fault<'f>(
         &mut self,
         fault: &'f At<mirror::BackendFault>,
         nodes: u16,
-    ) -> Option<(Option<u16>, BackendFault, Option<&'f At<Time>>)> {
+    ) -> Option<(FaultKind, Option<&'f At<Time>>)> {
         let (node, kind, down) = match &fault.value {
             mirror::BackendFault::Restart(restart) => {
                 let sessions = match restart.sessions {
@@ -285,7 +280,7 @@ impl Checker<'_> {
         let node = node
             .as_ref()
             .map(|node| self.node(node.value, node.span, nodes));
-        Some((node, kind, down))
+        Some((FaultKind::Backend { node, fault: kind }, down))
     }
 
     /// Who is meant by a `where`.
