@@ -35,6 +35,8 @@ pub enum Purpose {
     BackendFault = 12,
     /// Which devices' inputs are recorded.
     Recording = 16,
+    /// When a reset outage cuts a device; index = the fault's place in the plan.
+    OutageReset = 17,
     /// The run id of a simulated run.
     SimulatedRun = 18,
 }

@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod connect;
 mod connection;
+pub mod outage;
 pub mod pacer;
 pub mod payload;
 pub mod record;

@@ -217,7 +217,7 @@ fn faults(run: &RunData) -> Vec<Fault> {
     let faults = run.plan.faults.iter();
     faults
         .map(|fault| Fault {
-            label: words::fault(fault),
+            label: words::fault(&run.plan, fault),
             phase: phase_name(run, fault.phase),
             start_s: fault.start.as_secs_f64(),
             clear_s: fault.clear.as_secs_f64(),
@@ -268,7 +268,7 @@ fn recoveries(run: &RunData) -> Vec<Recovery> {
             }
         });
         Some(Recovery {
-            fault: words::fault(fault),
+            fault: words::fault(&run.plan, fault),
             phase: phase_name(run, fault.phase),
             clear_s: fault.clear.as_secs_f64(),
             affected: counted.affected,

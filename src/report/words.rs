@@ -3,16 +3,28 @@
 use super::units;
 use crate::mqtt::packet::ConnectCode;
 use crate::scenario::plan::{
-    BackendFault, DropAck, Fault, FaultKind, Plan, Sessions, Target, Topology,
+    BackendFault, DropAck, Fault, FaultKind, NetworkFault, Plan, Sessions, Target, Topology,
 };
 use crate::stats::event::{Cause, Limit};
 use crate::stats::recorder::ErrorKind;
 use std::fmt::Write as _;
 
-/// `restart of node 0, sessions kept`.
-pub(super) fn fault(fault: &Fault) -> String {
+/// `restart of node 0, sessions kept`; `reset of 30 % of the devices of meters`.
+pub(super) fn fault(plan: &Plan, fault: &Fault) -> String {
     match &fault.kind {
         FaultKind::Backend { node, fault } => backend_fault(*node, *fault),
+        FaultKind::Network { who, fault } => network_fault(&who.text(plan), *fault),
+    }
+}
+
+fn network_fault(who: &str, fault: NetworkFault) -> String {
+    match fault {
+        NetworkFault::Reset { within } if within.is_zero() => format!("reset of {who}"),
+        NetworkFault::Reset { within } => {
+            let within = units::time_s(within.as_secs_f64());
+            format!("reset of {who} within {within}")
+        }
+        NetworkFault::Refuse => format!("new connections of {who} refused"),
     }
 }
 
@@ -227,4 +239,49 @@ pub(super) fn printable(text: &str) -> String {
 /// Characters that reorder the text around them, so that a page shows other than it says.
 const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::fixture;
+    use crate::scenario::plan::Selector;
+    use std::time::Duration;
+
+    #[test]
+    fn outages_in_words() {
+        let plan = fixture::plan(10);
+        let some = Selector {
+            cohort: Some(0),
+            share: Some(0.3),
+            ..Selector::default()
+        };
+        let reset = |within| NetworkFault::Reset { within };
+        let table = [
+            (
+                reset(Duration::ZERO),
+                some.clone(),
+                "reset of 30 % of the devices of meters",
+            ),
+            (
+                reset(Duration::from_millis(500)),
+                Selector::default(),
+                "reset of all devices within 500 ms",
+            ),
+            (
+                NetworkFault::Refuse,
+                some,
+                "new connections of 30 % of the devices of meters refused",
+            ),
+        ];
+        for (kind, who, text) in table {
+            let outage = Fault {
+                phase: 0,
+                start: Duration::ZERO,
+                clear: Duration::from_secs(1),
+                kind: FaultKind::Network { who, fault: kind },
+            };
+            assert_eq!(fault(&plan, &outage), text);
+        }
+    }
 }

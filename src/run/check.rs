@@ -4,7 +4,8 @@ use super::host::Limits;
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::grouped;
 use crate::scenario::plan::{
-    BrokerUrl, Cohort, Fault, FaultKind, PhaseShape, Plan, Schedule, Stream, Target, Topology,
+    BrokerUrl, Cohort, Fault, FaultKind, NetworkFault, PhaseShape, Plan, Schedule, Selector,
+    Stream, Target, Topology,
 };
 use crate::scenario::slo::{Bound, Limit, Objective, Statistic, Window};
 use std::fmt::Write as _;
@@ -71,7 +72,7 @@ fn write_fleet(out: &mut String, plan: &Plan) -> std::fmt::Result {
         0 => Ok(()),
         herd => writeln!(
             out,
-            "herd       {} devices come back at once after a restart",
+            "herd       {} devices come back at once after a restart or reset",
             grouped(u64::from(herd))
         ),
     }
@@ -90,7 +91,7 @@ fn write_phases(out: &mut String, plan: &Plan) -> std::fmt::Result {
             write!(out, "  power on {:.0}/s", power_on.rate_per_s)?;
         }
         for fault in plan.faults.iter().filter(|fault| fault.phase == index) {
-            write!(out, "  {}", fault_text(fault))?;
+            write!(out, "  {}", fault_text(plan, fault))?;
         }
         writeln!(out)?;
     }
@@ -158,18 +159,29 @@ fn schedule(stream: &Stream) -> String {
     }
 }
 
-fn fault_text(fault: &Fault) -> String {
+fn fault_text(plan: &Plan, fault: &Fault) -> String {
     let what = match &fault.kind {
         FaultKind::Backend { node, fault } => {
             let node = node.map_or_else(|| "all nodes".to_owned(), |node| format!("node {node}"));
             format!("{} on {node}", fault.name())
         }
+        FaultKind::Network { who, fault } => outage_text(plan, who, *fault),
     };
     format!(
         "fault {what} from {:.1} s to {:.1} s",
         fault.start.as_secs_f64(),
         fault.clear.as_secs_f64()
     )
+}
+
+/// A network fault in words.
+pub(super) fn outage_text(plan: &Plan, who: &Selector, fault: NetworkFault) -> String {
+    let who = who.text(plan);
+    match fault {
+        NetworkFault::Reset { within } if within.is_zero() => format!("reset of {who}"),
+        NetworkFault::Reset { within } => format!("reset of {who} within {within:?}"),
+        NetworkFault::Refuse => format!("new connections of {who} refused"),
+    }
 }
 
 /// One objective in words.

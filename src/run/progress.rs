@@ -1,6 +1,7 @@
 //! Progress for people: a live line on a terminal, a plain line per ten seconds otherwise. Written
 //! to standard error, so that standard output holds the verdict alone.
 
+use super::check;
 use crate::scenario::plan::{FaultKind, Plan};
 use crate::stats::evidence::Line;
 use crate::stats::histogram::Histogram;
@@ -93,7 +94,8 @@ impl Progress {
             Line::Fault { index, cleared, .. } => {
                 let what = if *cleared { "cleared" } else { "begins" };
                 let fault = match &plan.faults[*index].kind {
-                    FaultKind::Backend { fault, .. } => fault.name(),
+                    FaultKind::Backend { fault, .. } => fault.name().to_owned(),
+                    FaultKind::Network { who, fault } => check::outage_text(plan, who, *fault),
                 };
                 self.say(&format!("fault {what}: {fault}"));
             }

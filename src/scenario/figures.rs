@@ -1,6 +1,6 @@
 //! Figures that follow from a plan: what to expect of a run before it starts.
 
-use super::plan::{BackendFault, DeviceIdx, FaultKind, Plan, Schedule, Stream};
+use super::plan::{BackendFault, DeviceIdx, FaultKind, NetworkFault, Plan, Schedule, Stream};
 use super::slo::{Bound, Limit};
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ impl Plan {
             .fold(0.0, f64::max)
     }
 
-    /// Most devices that one restart cuts off at once: the herd that comes back. Zero if no node
-    /// is restarted.
+    /// Most devices that one restart or reset cuts off: the herd that comes back. Zero if there is
+    /// neither.
     pub fn largest_herd(&self) -> u32 {
         let mut per_node = vec![0u32; usize::from(self.target.nodes())];
         for device in 0..self.devices() {
@@ -48,7 +48,15 @@ impl Plan {
                     node,
                     fault: BackendFault::Restart { .. },
                 } => node.map_or_else(|| self.devices(), |node| per_node[usize::from(node)]),
-                FaultKind::Backend { .. } => 0,
+                FaultKind::Network {
+                    who,
+                    fault: NetworkFault::Reset { .. },
+                } => u32::try_from(who.members(self).len()).expect("no more than devices, a u32"),
+                FaultKind::Backend { .. }
+                | FaultKind::Network {
+                    fault: NetworkFault::Refuse,
+                    ..
+                } => 0,
             })
             .max()
             .unwrap_or(0)
@@ -80,6 +88,29 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use crate::scenario::fixture;
+    use crate::scenario::plan::{Fault, FaultKind, NetworkFault, Selector};
+    use std::time::Duration;
+
+    #[test]
+    fn a_reset_makes_a_herd_and_a_refusal_none() {
+        let mut plan = fixture::plan(600);
+        let mut herd_after = |fault| {
+            let who = Selector {
+                share: Some(0.3),
+                ..Selector::default()
+            };
+            plan.faults.push(Fault {
+                phase: 1,
+                start: Duration::from_secs(10),
+                clear: Duration::from_secs(20),
+                kind: FaultKind::Network { who, fault },
+            });
+            plan.largest_herd()
+        };
+        assert_eq!(herd_after(NetworkFault::Refuse), 0);
+        let within = Duration::from_secs(1);
+        assert_eq!(herd_after(NetworkFault::Reset { within }), 180);
+    }
 
     #[test]
     fn figures_of_the_fixture() {

@@ -473,6 +473,13 @@ pub enum FaultKind {
         /// What it does.
         fault: BackendFault,
     },
+    /// At the devices' end of the network, whatever the target is.
+    Network {
+        /// The devices meant.
+        who: Selector,
+        /// What it does.
+        fault: NetworkFault,
+    },
 }
 
 impl FaultKind {
@@ -482,6 +489,27 @@ impl FaultKind {
             Self::Backend { node: on, fault } => {
                 on.is_none_or(|only| only == node).then_some(*fault)
             }
+            Self::Network { .. } => None,
+        }
+    }
+}
+
+/// What a network fault does to the devices meant.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum NetworkFault {
+    /// Every connection ends with RST, each at a uniform draw below `within` after the start (zero:
+    /// all at the start; at most the fault's length), and connects are refused until it clears.
+    Reset { within: Duration },
+    /// Established connections go on; connects are refused until it clears.
+    Refuse,
+}
+
+impl NetworkFault {
+    /// The word used in scenarios.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Reset { .. } => "reset",
+            Self::Refuse => "refuse",
         }
     }
 }

@@ -33,6 +33,33 @@ impl Selector {
         self.members(plan).binary_search(&device).is_ok()
     }
 
+    /// For people: `all devices`, `30 % of the devices of meters on node 1 with region north`.
+    ///
+    /// # Panics
+    /// If the plan has no such cohort.
+    pub fn text(&self, plan: &Plan) -> String {
+        if *self == Self::default() {
+            return "all devices".to_owned();
+        }
+        let share = self.share.map_or_else(String::new, |share| {
+            let percent = format!("{:.6}", share * 100.0);
+            let percent = percent.trim_end_matches('0').trim_end_matches('.');
+            format!("{percent} % of ")
+        });
+        let mut text = format!("{share}the devices");
+        if let Some(cohort) = self.cohort {
+            text = format!("{text} of {}", plan.cohorts[cohort].name);
+        }
+        if let Some(node) = self.node {
+            text = format!("{text} on node {node}");
+        }
+        for (index, (name, value)) in self.attributes.iter().enumerate() {
+            let and = if index == 0 { "with" } else { "and" };
+            text = format!("{text} {and} {name} {value}");
+        }
+        text
+    }
+
     /// The devices of the named cohort, or all.
     fn range(&self, plan: &Plan) -> std::ops::Range<DeviceIdx> {
         self.cohort.map_or_else(
@@ -149,6 +176,35 @@ mod tests {
                     some.contains(&device)
                 );
             }
+        }
+    }
+
+    #[test]
+    fn words_for_people() {
+        let plan = plan(10, 1);
+        let both = Selector {
+            cohort: Some(0),
+            node: Some(1),
+            attributes: vec![("region".into(), "north".into()), ("hw".into(), "B".into())],
+            share: Some(0.075),
+        };
+        let table = [
+            (Selector::default(), "all devices"),
+            (region("north", None), "the devices with region north"),
+            (
+                Selector {
+                    share: Some(0.3),
+                    ..Selector::default()
+                },
+                "30 % of the devices",
+            ),
+            (
+                both,
+                "7.5 % of the devices of meters on node 1 with region north and hw B",
+            ),
+        ];
+        for (selector, text) in table {
+            assert_eq!(selector.text(&plan), text);
         }
     }
 

@@ -105,7 +105,7 @@ impl Power {
 mod tests {
     use super::*;
     use crate::scenario::fixture;
-    use crate::scenario::plan::{BackendFault, Fault, FaultKind, Phase, PowerOn};
+    use crate::scenario::plan::{BackendFault, Fault, FaultKind, NetworkFault, Phase, PowerOn};
     use proptest::prelude::*;
 
     fn secs(secs: u64) -> Duration {
@@ -139,16 +139,21 @@ mod tests {
                 power_on: power_on(None),
             },
         ];
-        let fault = |start, clear| Fault {
+        let fault = |start, clear, kind| Fault {
             phase: 1,
             start: secs(start),
             clear: secs(clear),
-            kind: FaultKind::Backend {
-                node: None,
-                fault: BackendFault::Stall,
-            },
+            kind,
         };
-        plan.faults = vec![fault(10, 20), fault(20, 70)];
+        let stall = FaultKind::Backend {
+            node: None,
+            fault: BackendFault::Stall,
+        };
+        let refuse = FaultKind::Network {
+            who: Selector::default(),
+            fault: NetworkFault::Refuse,
+        };
+        plan.faults = vec![fault(10, 20, stall), fault(20, 70, refuse)];
         plan
     }
 
