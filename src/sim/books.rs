@@ -20,6 +20,9 @@ pub(super) struct Books {
     seconds: u32,
     /// When each fault clears, from the plan, on the run's axis.
     clearings: Vec<Instant>,
+    /// Who came back and how long after the clearing.
+    #[cfg(test)]
+    pub(super) came_back: Vec<(DeviceIdx, Duration)>,
 }
 
 #[derive(Debug)]
@@ -35,6 +38,8 @@ impl Books {
             open: None,
             seconds: 0,
             clearings: Vec::new(),
+            #[cfg(test)]
+            came_back: Vec::new(),
         }
     }
 
@@ -69,6 +74,8 @@ impl Books {
                 if let Some(fault) = client.recovering.take() {
                     let fault = fault as usize;
                     recorder.record_recovered(fault, self.clearings[fault], now);
+                    #[cfg(test)]
+                    self.came_back.push((id, now.since(self.clearings[fault])));
                 }
             }
             Event::Sent { op, replayed, .. } => self.ledger.sent(id, op, *replayed),

@@ -65,7 +65,7 @@ impl Port {
     }
 
     /// The connection that packets go to.
-    fn current(&self, actor: Actor) -> Option<ConnId> {
+    pub(super) fn current(&self, actor: Actor) -> Option<ConnId> {
         self.is_open.then(|| self.conn(actor))
     }
 
@@ -117,7 +117,11 @@ impl World {
                     client.attempts += 1;
                     client.attempt_began = now;
                     let conn = port.open(actor);
-                    self.send_up(now, Some(conn), Up::Opened);
+                    if self.outages.refuses(id) {
+                        self.device_closed(now, conn, id, Cause::Refused);
+                    } else {
+                        self.send_up(now, Some(conn), Up::Opened);
+                    }
                 }
                 device::Output::Close => {
                     let conn = port.close(actor);
@@ -176,7 +180,7 @@ impl World {
     }
 
     /// What is written to no connection is gone, as on a socket that has ended.
-    fn send_up(&mut self, now: Instant, conn: Option<ConnId>, up: Up) {
+    pub(super) fn send_up(&mut self, now: Instant, conn: Option<ConnId>, up: Up) {
         if let Some(conn) = conn {
             let at = now.after(LINK_DELAY);
             self.queue.push(at, client_of(conn), Event::Up(conn, up));
@@ -222,7 +226,13 @@ impl World {
     }
 
     /// The device is told now, or, if that fails an attempt, when the attempt has cost its time.
-    fn device_closed(&mut self, now: Instant, conn: ConnId, id: DeviceIdx, cause: Cause) {
+    pub(super) fn device_closed(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        id: DeviceIdx,
+        cause: Cause,
+    ) {
         let actor = client_of(conn);
         self.ports[actor as usize].is_open = false;
         let client = &mut self.devices[id as usize];

@@ -5,12 +5,15 @@
 mod books;
 mod clients;
 mod nodes;
+mod outage;
 mod queue;
 #[cfg(test)]
 mod tests;
 mod wheel;
 mod world;
 
+#[cfg(test)]
+use crate::scenario::plan::DeviceIdx;
 use crate::scenario::plan::{Embedded, Plan, Target};
 use crate::stats::histogram::Histogram;
 use crate::stats::recorder::{Snapshot, Totals};
@@ -52,6 +55,9 @@ pub struct Outcome {
     pub backends: Vec<BTreeMap<String, u64>>,
     /// Events handled: queue pops that called an actor.
     pub events: u64,
+    /// Who came back and how long after the clearing, exactly: a histogram rounds.
+    #[cfg(test)]
+    pub(crate) came_back: Vec<(DeviceIdx, Duration)>,
 }
 
 impl Outcome {

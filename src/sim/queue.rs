@@ -6,6 +6,7 @@ use super::wheel::{Timed, Wheel};
 use crate::backend::{ConnId, Delivery};
 use crate::device::{OwnedPublish, Telemetry};
 use crate::mqtt::packet::{Packet, PacketId};
+use crate::scenario::plan::DeviceIdx;
 use crate::stats::event::Cause;
 use crate::time::Instant;
 use std::cmp::Ordering;
@@ -37,6 +38,8 @@ pub(super) enum Event {
     Down(ConnId, Down),
     /// A failed attempt has cost its time.
     Told(ConnId, Cause),
+    /// A network fault ends a device's connection.
+    Cut(DeviceIdx),
 }
 
 /// What a client sends its node.
@@ -110,6 +113,7 @@ enum What {
     DownAck(PacketId),
     DownClosed(Cause),
     Told(Cause),
+    Cut,
     Parcel(u32),
 }
 
@@ -234,6 +238,7 @@ impl Queue {
             Event::DrainLook => (0, What::DrainLook),
             Event::Timer(actor) => unreachable!("actor {actor} is armed, not pushed"),
             Event::Told(conn, cause) => (conn.0, What::Told(cause)),
+            Event::Cut(id) => (u64::from(id), What::Cut),
             Event::Up(conn, Up::Opened) => (conn.0, What::UpOpened),
             Event::Up(conn, Up::Closed) => (conn.0, What::UpClosed),
             Event::Up(conn, Up::Packet(Packet::PubAck(id))) => (conn.0, What::UpAck(id)),
@@ -253,6 +258,7 @@ impl Queue {
             What::DrainLook => Event::DrainLook,
             What::Timer => unreachable!("seen to by the caller"),
             What::Told(cause) => Event::Told(conn, cause),
+            What::Cut => Event::Cut(DeviceIdx::try_from(entry.of).expect("was a device")),
             What::UpOpened => Event::Up(conn, Up::Opened),
             What::UpClosed => Event::Up(conn, Up::Closed),
             What::UpAck(id) => Event::Up(conn, Up::Packet(Packet::PubAck(id))),
@@ -372,6 +378,7 @@ mod tests {
                 Event::Second,
                 Event::DrainLook,
                 Event::Told(CONN, Cause::Reset),
+                Event::Cut(7),
                 Event::Up(CONN, Up::Opened),
                 Event::Up(CONN, Up::Packet(Packet::PubAck(3))),
                 Event::Up(CONN, Up::Packet(Packet::PingReq)),

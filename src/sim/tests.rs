@@ -1,6 +1,8 @@
 //! Behaviour of whole runs in virtual time: what the devices measured, held against the backend's
 //! own truth and against closed forms.
 
+mod outage;
+
 use super::clients::Watch;
 use super::queue::{Event, Up};
 use super::world::World;
@@ -34,17 +36,19 @@ fn plan(devices: u32, period: Duration) -> Plan {
     plan
 }
 
+/// A fault from `start` to `clear` within the steady phase, of all nodes.
+fn with_fault(plan: Plan, start: Duration, clear: Duration, fault: BackendFault) -> Plan {
+    with(plan, start, clear, FaultKind::Backend { node: None, fault })
+}
+
 /// A fault from `start` to `clear` within the steady phase.
-fn with_fault(mut plan: Plan, start: Duration, clear: Duration, kind: BackendFault) -> Plan {
+fn with(mut plan: Plan, start: Duration, clear: Duration, kind: FaultKind) -> Plan {
     let begin = plan.phases[STEADY].start;
     plan.faults.push(Fault {
         phase: STEADY,
         start: begin + start,
         clear: begin + clear,
-        kind: FaultKind::Backend {
-            node: None,
-            fault: kind,
-        },
+        kind,
     });
     plan
 }
@@ -372,6 +376,15 @@ fn eventful() -> Plan {
     plan
 }
 
+/// The run whose devices are made in the opposite order.
+fn backwards(plan: &Arc<Plan>) -> Outcome {
+    let order = (0..plan.devices()).rev().collect();
+    let mut world = World::new(plan, &shape(plan), 7).made_in_order(order);
+    let armed = world.arm().expect("nothing hinders");
+    world.begin(armed);
+    Simulation(world).to_the_end()
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run_in_whatever_order_devices_are_made() {
     let plan = Arc::new(eventful());
@@ -380,10 +393,7 @@ fn the_same_seed_gives_the_same_run_in_whatever_order_devices_are_made() {
     assert!(first.backend("pubacks_dropped") > 0);
     let again = run(&plan, 7).expect("simulated");
     assert_eq!(text(&first), text(&again));
-    let mut backwards = World::new(&plan, &shape(&plan), 7).made_in_order((0..300).rev().collect());
-    let armed = backwards.arm().expect("nothing hinders");
-    backwards.begin(armed);
-    assert_eq!(text(&first), text(&Simulation(backwards).to_the_end()));
+    assert_eq!(text(&first), text(&backwards(&plan)));
     let mut other = eventful();
     other.seed += 1;
     assert_ne!(text(&first), text(&outcome(other)));

@@ -7,6 +7,7 @@ use super::queue::{Actor, Event, Queue, RUN};
 use super::{ARM_TIMEOUT, DRAIN_IDLE, DRAIN_LOOK, Outcome, SimError};
 use crate::backend::Backend;
 use crate::cloud::observer::{self, Observer};
+use crate::device::outage::Outages;
 use crate::device::{self, Device, Profile, payload};
 use crate::scenario::plan::{BackendFault, DeviceIdx, Embedded, Plan};
 use crate::scenario::timeline::{self, Action, Entry};
@@ -32,6 +33,7 @@ pub(super) struct World {
     /// By actor; those of the devices are there once T0 is known.
     pub(super) ports: Vec<Port>,
     pub(super) profiles: Vec<Arc<Profile>>,
+    pub(super) outages: Outages,
     pub(super) books: Books,
     pub(super) scratch: payload::Scratch,
     pub(super) node_outputs: Vec<crate::backend::Output>,
@@ -76,6 +78,7 @@ impl World {
             devices: Vec::new(),
             ports,
             profiles: Vec::new(),
+            outages: Outages::default(),
             books: Books::new(plan, &everyone),
             everyone,
             scratch: payload::Scratch::default(),
@@ -190,6 +193,7 @@ impl World {
             Event::Up(conn, up) => self.reach_node(now, conn, up),
             Event::Down(conn, down) => self.reach_client(now, conn, down),
             Event::Told(conn, cause) => self.tell(now, conn, cause),
+            Event::Cut(id) => self.cut(now, id),
         }
     }
 
@@ -229,8 +233,10 @@ impl World {
                 self.step_faulty(now, fault, |kind| {
                     crate::backend::Input::FaultStart(fault, kind)
                 });
+                self.begin_outage(now, fault);
             }
             Action::FaultClear(fault) => {
+                self.outages.clear(fault);
                 if self.plan.closes_its_phase(fault) {
                     self.mark_affected(fault);
                 }
@@ -309,6 +315,8 @@ impl World {
             snapshots: rest.into_iter().collect(),
             backends: self.nodes.iter().map(Node::counts).collect(),
             events: self.events,
+            #[cfg(test)]
+            came_back: self.books.came_back,
         }
     }
 
