@@ -54,6 +54,22 @@ const TABLE: &[(&str, Mistakes)] = &[
         &[(12, 43, "write `\"${env:NAME}\"` and put it into that envir")],
     ),
     (
+        "outage-nobody",
+        &[(7, 67, "make the conditions wider, or the share larger")],
+    ),
+    (
+        "outages",
+        &[
+            (11, 19, "keep `backend` or `outage`, and make the other a"),
+            (12, 9, "add for example `backend: restart` or `outage: r"),
+            (13, 21, "the network faults of this version are `outage: "),
+            (14, 47, "did you mean `north`"),
+            (15, 38, "the fault is 10s long: write a `within` of at mos"),
+            (16, 31, "valid here: where"),
+            (17, 31, "the phase is 60s long: write a shorter `at`"),
+        ],
+    ),
+    (
         "password-in-part",
         &[(12, 43, "write `\"${env:NAME}\"` and put it into that envir")],
     ),
@@ -61,7 +77,7 @@ const TABLE: &[(&str, Mistakes)] = &[
     ("missing-key", &[(3, 5, "add `devices: …`")]),
     (
         "network-fault",
-        &[(9, 42, "network faults come with a later version; `backe")],
+        &[(9, 42, "the network faults of this version are `outage: ")],
     ),
     (
         "no-room-for-stamp",

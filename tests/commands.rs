@@ -104,6 +104,29 @@ fn a_whole_run_leaves_its_evidence_and_can_be_judged_again() {
     assert_eq!(bench.run(&[]).code, Some(4));
 }
 
+/// It must never run as if nothing were wrong.
+#[test]
+fn a_scenario_with_an_outage_is_checked_but_not_run() {
+    let outage = "  - { name: storm, for: 5s, faults: [ { outage: { reset: { where: { share: 30% }, within: 500ms } } } ] }\nslos:";
+    let bench = Bench::new(&scenario(2, LOST).replace("slos:", outage));
+    let run = bench.run(&[]);
+    assert_eq!(run.code, Some(2), "{}", run.said);
+    assert!(run.said.contains("scenario.yaml:12:"), "{}", run.said);
+    assert!(run.said.contains("fleetstorm simulate"), "{}", run.said);
+    assert!(!bench.out().exists(), "{}", run.said);
+    let check = Command::new(env!("CARGO_BIN_EXE_fleetstorm"))
+        .arg("check")
+        .arg(bench.scenario())
+        .output()
+        .expect("the program starts");
+    let text = String::from_utf8_lossy(&check.stdout);
+    assert_eq!(check.status.code(), Some(0), "{text}");
+    let fault = "fault reset of 30 % of the devices within 500ms from 3.0 s to 8.0 s";
+    assert!(text.contains(fault), "{text}");
+    assert!(text.contains("outages can only be simulated"), "{text}");
+    assert!(text.contains("herd       6 devices"), "{text}");
+}
+
 #[test]
 fn a_broken_objective_is_exit_99_or_invalid_but_never_a_pass() {
     let slo = "  - { name: impossible, indicator: connect.success, at_least: 100%, during: [ramp] }

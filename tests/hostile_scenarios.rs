@@ -105,6 +105,12 @@ fn hostile() -> Vec<(&'static str, String)> {
             }
             text
         }),
+        ("many outages of many devices", {
+            let outages = "{ outage: { reset: { where: { share: 1% } } } }, ".repeat(2_000);
+            format!(
+                "name: a\nfleet: [{{ cohort: m, devices: 1000000 }}]\nphases:\n  - {{ name: p, for: 1s, power_on: {{ rate: 1000000/s }}, faults: [{outages}] }}\n"
+            )
+        }),
     ]
 }
 

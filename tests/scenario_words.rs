@@ -4,8 +4,8 @@
 use fleetstorm::mqtt::packet::QoS;
 use fleetstorm::scenario::file::{self, Overrides, Secrets};
 use fleetstorm::scenario::plan::{
-    BackendFault, Backoff, BackoffShape, BrokerUrl, DropAck, FaultKind, Field, Payload, PhaseShape,
-    Plan, Schedule, Sessions, Step, Target, Topology, WhenLate,
+    BackendFault, Backoff, BackoffShape, BrokerUrl, DropAck, FaultKind, Field, NetworkFault,
+    Payload, PhaseShape, Plan, Schedule, Selector, Sessions, Step, Target, Topology, WhenLate,
 };
 use fleetstorm::scenario::slo::{Bound, Indicator, Limit, Statistic, Window};
 use std::path::Path;
@@ -413,6 +413,114 @@ fn faults_and_their_windows() {
             "{text}"
         );
     }
+}
+
+/// As [`faulty`], with two regions, and brokers as the target if `brokers`.
+fn with_outage(faults: &str, brokers: bool) -> String {
+    let (embedded, cohort) = ("embedded: { nodes: 2 }", "cohort: m, devices: 10");
+    let attributes = "attributes: { region: { north: 40%, south: 60% } }";
+    let text = faulty(faults).replace(cohort, &format!("{cohort}, {attributes}"));
+    if brokers {
+        text.replace(embedded, "brokers: { urls: [mqtt://a, mqtt://b] }")
+    } else {
+        text
+    }
+}
+
+#[test]
+fn outages_work_with_any_target() {
+    let reset = |within| NetworkFault::Reset { within };
+    let everyone = Selector::default();
+    let north = Selector {
+        attributes: vec![("region".into(), "north".into())],
+        ..Selector::default()
+    };
+    let some = Selector {
+        cohort: Some(0),
+        node: Some(1),
+        share: Some(0.5),
+        ..Selector::default()
+    };
+    let table = [
+        ("{ outage: reset }", 2, 62, everyone.clone(), reset(secs(0))),
+        (
+            "{ outage: refuse, at: 5s }",
+            7,
+            62,
+            everyone,
+            NetworkFault::Refuse,
+        ),
+        (
+            "{ outage: { reset: { where: { region: north }, within: 500ms } }, at: 5s, for: 30s }",
+            7,
+            37,
+            north,
+            reset(Duration::from_millis(500)),
+        ),
+        (
+            "{ outage: { refuse: { where: { cohort: m, node: 1, share: 50% } } } }",
+            2,
+            62,
+            some.clone(),
+            NetworkFault::Refuse,
+        ),
+        (
+            "{ outage: { reset: { where: { cohort: m, node: 1, share: 50% }, within: 10s } }, for: 10s }",
+            2,
+            12,
+            some,
+            reset(secs(10)),
+        ),
+    ];
+    for (text, start, clear, who, fault) in table {
+        for brokers in [false, true] {
+            let found = plan(&with_outage(text, brokers)).faults[0].clone();
+            assert_eq!(
+                (found.phase, found.start, found.clear),
+                (1, secs(start), secs(clear)),
+                "{text}"
+            );
+            let who = who.clone();
+            assert_eq!(found.kind, FaultKind::Network { who, fault }, "{text}");
+        }
+    }
+    let wrong = [
+        "{ outage: {} }",
+        "{ outage: { reset: {}, refuse: {} } }",
+        "{ outage: reset, backend: stall }",
+        "{ outage: { reset: { node: 1 } } }",
+        "{ outage: { reset: { where: { node: 2 } } } }",
+        "{ outage: { reset: { where: { share: 1% } } } }",
+        "{ outage: { reset: { within: 61s } } }",
+        "{ outage: { refuse: { within: 1s } } }",
+        "{ outage: { close: {} } }",
+        "{ outage: stall }",
+        "{ degrade: { latency: 1s } }",
+    ];
+    for text in wrong {
+        let errors = with(&with_outage(text, false), &Overrides::default());
+        assert!(errors.is_err(), "{text}");
+    }
+}
+
+#[test]
+fn only_outages_can_only_be_simulated() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("outage.yaml");
+    let loaded = |text: String| {
+        std::fs::write(&path, text).expect("the folder is writable");
+        let loaded = file::load(&path, &Overrides::default(), Secrets::Resolve);
+        loaded.unwrap_or_else(|errors| panic!("{errors}"))
+    };
+    assert_eq!(loaded(faulty("{ backend: stall }")).simulated_only, None);
+    let outages = "{ backend: stall }, { outage: refuse }, { outage: reset, at: 5s }";
+    let why = loaded(faulty(outages)).simulated_only.expect("two reasons");
+    let why = why.to_string();
+    assert_eq!(why.matches("outage.yaml:6:").count(), 2, "{why}");
+    assert!(why.contains("fleetstorm simulate"), "{why}");
+    let brokers = loaded(with_outage("{ outage: reset }", true));
+    let why = brokers.simulated_only.expect("one reason").to_string();
+    assert!(why.contains("with the embedded target"), "{why}");
 }
 
 #[test]

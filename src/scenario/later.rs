@@ -19,9 +19,11 @@ const WORDS: &[(&str, &str, &str)] = &[
         "keep_alive",
         "write the client's behaviour out: connect_timeout, keep_alive, ping_timeout, backoff",
     ),
-    ("outage", "backend", NETWORK),
     ("degrade", "backend", NETWORK),
     ("network", "backend", NETWORK),
+    ("close", "reset", NETWORK),
+    ("dns", "reset", NETWORK),
+    ("blackhole", "reset", NETWORK),
     ("device", "backend", DEVICE),
     ("power_cut", "backend", DEVICE),
     ("crash", "backend", DEVICE),
@@ -32,10 +34,9 @@ const WORDS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-const NETWORK: &str =
-    "network faults come with a later version; `backend` faults work on the embedded target";
+const NETWORK: &str = "the network faults of this version are `outage: reset` and `outage: refuse`";
 const DEVICE: &str =
-    "device faults come with a later version; `backend` faults work on the embedded target";
+    "device faults come with a later version; there are `backend` and `outage` faults";
 
 #[cfg(test)]
 mod tests {
@@ -43,8 +44,10 @@ mod tests {
 
     #[test]
     fn a_reserved_word_is_named_only_where_it_belongs() {
-        assert!(sentence("outage", &["backend", "at", "for"]).is_some());
-        assert!(sentence("outage", &["nodes"]).is_none());
+        assert!(sentence("degrade", &["backend", "outage", "at", "for"]).is_some());
+        assert!(sentence("degrade", &["nodes"]).is_none());
+        assert!(sentence("blackhole", &["reset", "refuse"]).is_some());
+        assert!(sentence("blackhole", &["restart", "refuse"]).is_none());
         assert!(sentence("lose", &["restart", "drop_ack"]).is_some());
         assert!(sentence("lose", &["lose", "drop_ack"]).is_none());
     }

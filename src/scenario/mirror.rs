@@ -444,8 +444,41 @@ pub(super) struct Fault {
     /// Length; to the phase's end if absent.
     #[serde(rename = "for")]
     pub(super) length: Option<At<Time>>,
-    /// A fault of the embedded target.
-    pub(super) backend: At<BackendFault>,
+    /// A fault of the embedded target; or write `outage`.
+    pub(super) backend: Option<At<BackendFault>>,
+    /// A fault of the devices' network, with any target; or write `backend`. Simulated only, as yet.
+    pub(super) outage: Option<At<Outage>>,
+}
+
+/// What goes wrong with the devices' network.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = super::schema::bare_words)]
+pub(super) enum Outage {
+    /// Connections are reset, and new ones refused until it clears.
+    Reset(Reset),
+    /// Connections go on, but new ones are refused until it clears.
+    Refuse(OnDevices),
+}
+
+/// A reset of connections.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reset {
+    /// Whose; all devices' if absent.
+    #[serde(rename = "where")]
+    pub(super) who: Option<At<Where>>,
+    /// Each connection ends at a uniform draw below this after the start; 0s, at once, if absent.
+    pub(super) within: Option<At<Time>>,
+}
+
+/// Whom a fault means.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OnDevices {
+    /// Which devices; all if absent.
+    #[serde(rename = "where")]
+    pub(super) who: Option<At<Where>>,
 }
 
 /// What goes wrong with the reference backend.

@@ -4,6 +4,7 @@
 mod apportion;
 mod auth;
 mod client;
+mod faults;
 mod fleet;
 mod phases;
 mod slos;
@@ -45,8 +46,16 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 /// The JSON field of the stamp if the scenario does not say.
 const DEFAULT_STAMP_FIELD: &str = "_fs";
 
+/// A scenario without mistakes.
+pub(super) struct Checked {
+    /// The plan.
+    pub(super) plan: Plan,
+    /// What in it can be simulated but not run live.
+    pub(super) simulated_only: Vec<Problem>,
+}
+
 /// Checks the tree of a scenario file.
-pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Plan, Vec<Problem>> {
+pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Checked, Vec<Problem>> {
     if matches!(root.kind, Kind::Null) {
         let help = "begin with `name:`, `fleet:` and `phases:`";
         return Err(vec![Problem::without_place(
@@ -57,6 +66,7 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Plan, Vec<Prob
     let mut cx = Checker {
         inputs,
         problems: Vec::new(),
+        simulated_only: Vec::new(),
         pruned: Pruned::default(),
         root: root.head(),
         embedded: true,
@@ -64,7 +74,13 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Plan, Vec<Prob
     let file = tree::decode::<File>(&mut root, &mut cx.pruned, &mut cx.problems);
     let plan = file.and_then(|file| cx.file(&file));
     match plan {
-        Some(plan) if cx.problems.is_empty() => Ok(plan),
+        Some(plan) if cx.problems.is_empty() => {
+            cx.simulated_only.truncate(MAX_PROBLEMS);
+            Ok(Checked {
+                plan,
+                simulated_only: cx.simulated_only,
+            })
+        }
         Some(_) | None => {
             cx.problems.truncate(MAX_PROBLEMS);
             Err(cx.problems)
@@ -76,6 +92,8 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Plan, Vec<Prob
 struct Checker<'a> {
     inputs: &'a Inputs<'a>,
     problems: Vec<Problem>,
+    /// What can be simulated but not run live.
+    simulated_only: Vec<Problem>,
     pruned: Pruned,
     /// Where errors about the whole file point.
     root: Span,

@@ -1,13 +1,12 @@
-//! Phases and faults: lengths, windows, and who is meant.
+//! Phases: their lengths, who gets power in them, and who is meant by a `where`.
 
 use super::Checker;
+use super::faults::Window;
 use crate::scenario::errors::nearest_help;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
-use crate::scenario::plan::{
-    BackendFault, DropAck, Fault, FaultKind, Phase, Plan, PowerOn, Selector, Sessions, Target,
-};
-use crate::scenario::quantity::{Time, parse_share};
+use crate::scenario::plan::{Phase, Plan, PowerOn, Selector, Target};
+use crate::scenario::quantity::parse_share;
 use crate::scenario::timeline::Power;
 use crate::scenario::tree::Span;
 use std::time::Duration;
@@ -15,8 +14,8 @@ use std::time::Duration;
 /// Most phases, and most faults of a phase.
 const MAX_PHASES: usize = 1_000;
 
-/// Phases with `power_on` times devices: each such phase asks every device whether it is meant, and
-/// a small file must not keep a machine busy. About two seconds of work.
+/// Phases with `power_on` and outages, times devices: each asks every device whether it is meant,
+/// and a small file must not keep a machine busy. About two seconds of work.
 const ASKED_MAX: u64 = 20_000_000;
 
 impl Checker<'_> {
@@ -44,21 +43,7 @@ impl Checker<'_> {
             return;
         }
         self.unique("phase", list.value.iter().map(|phase| &phase.value.name));
-        let powering = list
-            .value
-            .iter()
-            .filter(|phase| phase.value.power_on.is_some())
-            .count();
-        if powering as u64 * u64::from(plan.devices()) > ASKED_MAX {
-            let span = self.first_line(list.span);
-            self.error(
-                span,
-                format!(
-                    "{powering} phases with power_on for {} devices are too many",
-                    plan.devices()
-                ),
-                format!("at most {ASKED_MAX} phases times devices"),
-            );
+        if self.asks_too_much(list, plan.devices()) {
             return;
         }
         let mut power = Power::off(plan);
@@ -71,7 +56,12 @@ impl Checker<'_> {
             let sound = before == self.problems.len();
             let length = self.length(phase, index, plan, power_on.as_ref(), &mut power, sound);
             for fault in &phase.value.faults {
-                let fault = self.fault(file, fault, index, start, length, plan.target.nodes());
+                let window = Window {
+                    phase: index,
+                    start,
+                    length,
+                };
+                let fault = self.fault(file, fault, &window, plan);
                 plan.faults.extend(fault);
             }
             plan.phases.push(Phase {
@@ -96,14 +86,27 @@ impl Checker<'_> {
         }
     }
 
+    fn asks_too_much(&mut self, list: &At<Vec<At<mirror::Phase>>>, devices: u32) -> bool {
+        let phases = || list.value.iter().map(|phase| &phase.value);
+        let powering = phases().filter(|phase| phase.power_on.is_some()).count();
+        let faults = phases().flat_map(|phase| &phase.faults);
+        let outages = faults.filter(|fault| fault.value.outage.is_some()).count();
+        if (powering + outages) as u64 * u64::from(devices) <= ASKED_MAX {
+            return false;
+        }
+        let span = self.first_line(list.span);
+        self.error(
+            span,
+            format!("{powering} phases with power_on and {outages} outages for {devices} devices are too many"),
+            format!("at most {ASKED_MAX} of both times devices"),
+        );
+        true
+    }
+
     fn power_on(&mut self, power_on: &mirror::PowerOn, plan: &Plan) -> PowerOn {
-        let who = match &power_on.who {
-            Some(at) => self.selector(at, plan),
-            None => Selector::default(),
-        };
         PowerOn {
             rate_per_s: power_on.rate.0,
-            who,
+            who: self.who(power_on.who.as_ref(), plan),
         }
     }
 
@@ -170,120 +173,11 @@ impl Checker<'_> {
         }
     }
 
-    fn fault(
-        &mut self,
-        file: &mirror::File,
-        fault: &At<mirror::Fault>,
-        phase: usize,
-        phase_start: Duration,
-        phase_length: Duration,
-        nodes: u16,
-    ) -> Option<Fault> {
-        let written = &fault.value;
-        if let Some(why) = self.foreign_target(file) {
-            let span = self.first_line(written.backend.span);
-            self.error(
-                span,
-                format!("backend faults need the embedded target, but {why}"),
-                "remove the fault, or use `target: { embedded: {} }`",
-            );
-            return None;
-        }
-        let (kind, down) = self.backend_fault(&written.backend, nodes)?;
-        let offset = written
-            .at
-            .as_ref()
-            .map_or(Duration::ZERO, |time| time.value.0);
-        if offset >= phase_length {
-            let span = written.at.as_ref().map_or(fault.span, |time| time.span);
-            self.error(
-                span,
-                "the fault begins after the end of its phase",
-                format!("the phase is {phase_length:?} long: write a shorter `at`"),
-            );
-            return None;
-        }
-        let length = match (down, &written.length) {
-            (Some(down), Some(_)) => {
-                self.error(
-                    down.span,
-                    "the fault has two lengths",
-                    "keep `down`, or `for` beside `backend`",
-                );
-                return None;
-            }
-            (Some(time), None) | (None, Some(time)) => {
-                let length = self.positive(Some(time), Duration::ZERO);
-                if offset + length > phase_length {
-                    self.error(
-                        time.span,
-                        "the fault clears after the end of its phase",
-                        format!(
-                            "the phase is {phase_length:?} long: make it longer or the fault shorter"
-                        ),
-                    );
-                }
-                length
-            }
-            (None, None) => phase_length - offset,
-        };
-        let start = phase_start + offset;
-        Some(Fault {
-            phase,
-            start,
-            clear: start + length,
-            kind,
-        })
+    /// Who is meant by a `where`; all devices without one.
+    pub(super) fn who(&mut self, who: Option<&At<mirror::Where>>, plan: &Plan) -> Selector {
+        who.map_or_else(Selector::default, |at| self.selector(at, plan))
     }
 
-    /// Kind, and a restart's own length.
-    fn backend_fault<'f>(
-        &mut self,
-        fault: &'f At<mirror::BackendFault>,
-        nodes: u16,
-    ) -> Option<(FaultKind, Option<&'f At<Time>>)> {
-        let (node, kind, down) = match &fault.value {
-            mirror::BackendFault::Restart(restart) => {
-                let sessions = match restart.sessions {
-                    None | Some(mirror::Sessions::Keep) => Sessions::Keep,
-                    Some(mirror::Sessions::Forget) => Sessions::Forget,
-                };
-                let kind = BackendFault::Restart { sessions };
-                (&restart.node, kind, restart.down.as_ref())
-            }
-            mirror::BackendFault::Refuse(on) => (&on.node, BackendFault::Refuse, None),
-            mirror::BackendFault::Stall(on) => (&on.node, BackendFault::Stall, None),
-            mirror::BackendFault::PauseAccepting(on) => {
-                (&on.node, BackendFault::PauseAccepting, None)
-            }
-            mirror::BackendFault::AckDelay(delay) => {
-                let by = self.positive(Some(&delay.delay), Duration::ZERO);
-                (&delay.node, BackendFault::AckDelay(by), None)
-            }
-            mirror::BackendFault::DropAck(drop) => {
-                let which = match (drop.share, drop.count) {
-                    (Some(share), None) => DropAck::Share(share.0),
-                    (None, Some(count)) => DropAck::Count(count),
-                    (Some(_), Some(_)) | (None, None) => {
-                        let span = self.first_line(fault.span);
-                        self.error(
-                            span,
-                            "drop_ack needs either `share` or `count`",
-                            "write `drop_ack: { share: 1% }` or `drop_ack: { count: 10 }`",
-                        );
-                        return None;
-                    }
-                };
-                (&drop.node, BackendFault::DropAck(which), None)
-            }
-        };
-        let node = node
-            .as_ref()
-            .map(|node| self.node(node.value, node.span, nodes));
-        Some((FaultKind::Backend { node, fault: kind }, down))
-    }
-
-    /// Who is meant by a `where`.
     fn selector(&mut self, at: &At<mirror::Where>, plan: &Plan) -> Selector {
         let before = self.problems.len();
         let mut selector = Selector::default();
