@@ -39,6 +39,7 @@ fn profile(payload: Payload) -> Profile {
             client_id: Template(vec![Segment::Device]),
             inflight: 10,
         },
+        link: None,
         session: Session {
             clean: false,
             will: None,

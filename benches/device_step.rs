@@ -69,6 +69,7 @@ fn plan(streams: usize) -> Plan {
                 client_id: template(),
                 inflight: 10,
             },
+            link: None,
             session: Session {
                 clean: false,
                 will: None,

@@ -166,6 +166,7 @@ fn plan() -> Plan {
             client_id: Template(vec![Segment::Device]),
             inflight: 10,
         },
+        link: None,
         session: Session {
             clean: false,
             will: None,

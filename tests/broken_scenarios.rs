@@ -50,6 +50,50 @@ const TABLE: &[(&str, Mistakes)] = &[
         ],
     ),
     (
+        "link-cap",
+        &[(5, 43, "make `cap` at least 2s, or `latency` at most 1s")],
+    ),
+    (
+        "link-cap-alone",
+        &[(5, 31, "remove `cap`, or write `sigma` instead of `jitter`")],
+    ),
+    (
+        "link-empty",
+        &[(5, 11, "name a preset such as `link: lte-m`")],
+    ),
+    (
+        "link-jitter-and-sigma",
+        &[(5, 49, "keep `jitter` for a uniform addition, or")],
+    ),
+    ("link-key", &[(5, 28, "valid here: preset, latency")]),
+    (
+        "link-list",
+        &[(5, 11, "write one preset, such as `link: lte-m`")],
+    ),
+    ("link-loss", &[(5, 34, "write a share from 0% to 50%")]),
+    (
+        "link-no-median",
+        &[(5, 20, "write for example `latency: 60ms`")],
+    ),
+    (
+        "link-no-unit",
+        &[
+            (5, 22, "write 60s, 60ms or 60min"),
+            (5, 30, "write 2000kbps or 2000Mbps"),
+            (5, 42, "write for example 250kbps or 5Mbps"),
+        ],
+    ),
+    ("link-preset", &[(5, 11, "did you mean `lte-m`")]),
+    (
+        "link-preset-changed",
+        &[(5, 21, "did you mean `edge-good`")],
+    ),
+    ("link-sigma", &[(5, 35, "write a number from 0 to 3")]),
+    (
+        "link-too-slow",
+        &[(5, 36, "make `latency` and `jitter` at most 5min together")],
+    ),
+    (
         "literal-password",
         &[(12, 43, "write `\"${env:NAME}\"` and put it into that envir")],
     ),

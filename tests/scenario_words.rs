@@ -4,8 +4,9 @@
 use fleetstorm::mqtt::packet::QoS;
 use fleetstorm::scenario::file::{self, Overrides, Secrets};
 use fleetstorm::scenario::plan::{
-    BackendFault, Backoff, BackoffShape, BrokerUrl, DropAck, FaultKind, Field, NetworkFault,
-    Payload, PhaseShape, Plan, Schedule, Selector, Sessions, Step, Target, Topology, WhenLate,
+    BackendFault, Backoff, BackoffShape, BrokerUrl, Delay, Direction, DropAck, FaultKind, Field,
+    Link, NetworkFault, Payload, PhaseShape, Plan, Schedule, Selector, Sessions, Step, Target,
+    Topology, WhenLate,
 };
 use fleetstorm::scenario::slo::{Bound, Indicator, Limit, Statistic, Window};
 use std::path::Path;
@@ -61,6 +62,7 @@ fn defaults() {
             give_up_after
         }
     );
+    assert_eq!(plan.cohorts[0].link, None);
     assert!(plan.cohorts[0].session.clean);
     let stream = &plan.streams[0];
     assert_eq!((stream.qos, stream.retain), (QoS::AtLeastOnce, false));
@@ -180,6 +182,96 @@ fn backoffs() {
         );
         assert!(errors.is_err(), "{text}");
     }
+}
+
+/// The link of a cohort with `link: <text>`.
+fn link(text: &str) -> Option<Link> {
+    let fleet = format!("fleet: [{{ cohort: m, devices: 10, link: {text} }}]");
+    let phases = "phases: [{ name: ramp, power_on: { rate: 7/s } }]";
+    plan(&format!("name: one\n{fleet}\n{phases}\n")).cohorts[0].link
+}
+
+fn direction(delay: Delay, loss: f64, kbps: u64) -> Direction {
+    let bandwidth_bps = std::num::NonZeroU64::new(kbps * 1_000);
+    Direction {
+        delay,
+        loss,
+        bandwidth_bps,
+    }
+}
+
+fn uniform(base_ms: u64, jitter_ms: u64) -> Delay {
+    Delay::Uniform {
+        base: Duration::from_millis(base_ms),
+        jitter: Duration::from_millis(jitter_ms),
+    }
+}
+
+fn lognormal(median_ms: u64, sigma: f64, cap_s: u64) -> Delay {
+    Delay::LogNormal {
+        median: Duration::from_millis(median_ms),
+        sigma,
+        cap: secs(cap_s),
+    }
+}
+
+#[test]
+fn links() {
+    let lte_m = |delay, loss, down| {
+        let (up, down) = (direction(delay, loss, 300), direction(delay, loss, down));
+        (Some("lte-m"), up, down)
+    };
+    let own = |delay, loss, up, down| {
+        let (up, down) = (direction(delay, loss, up), direction(delay, loss, down));
+        (None, up, down)
+    };
+    let table = [
+        ("lte-m", lte_m(lognormal(60, 0.5, 300), 0.005, 300)),
+        (
+            "{ preset: lte-m }",
+            lte_m(lognormal(60, 0.5, 300), 0.005, 300),
+        ),
+        (
+            "{ preset: lte-m, loss: 2% }",
+            lte_m(lognormal(60, 0.5, 300), 0.02, 300),
+        ),
+        (
+            "{ preset: lte-m, latency: 90ms, down: 1Mbps }",
+            lte_m(lognormal(90, 0.5, 300), 0.005, 1_000),
+        ),
+        (
+            "{ preset: lte-m, sigma: 0, cap: 2s }",
+            lte_m(lognormal(60, 0.0, 2), 0.005, 300),
+        ),
+        (
+            "{ preset: lte-m, jitter: 20ms, loss: 0% }",
+            lte_m(uniform(60, 20), 0.0, 300),
+        ),
+        (
+            "{ latency: 60ms, sigma: 0.4, loss: 0.2%, down: 5000kbps, up: 2000kbps }",
+            own(lognormal(60, 0.4, 300), 0.002, 2_000, 5_000),
+        ),
+        (
+            "{ latency: 60ms, jitter: 20ms }",
+            own(uniform(60, 20), 0.0, 0, 0),
+        ),
+        ("{ latency: 20ms }", own(uniform(20, 0), 0.0, 0, 0)),
+        ("{ up: 2kbps }", own(uniform(0, 0), 0.0, 2, 0)),
+        (
+            "edge-average",
+            (
+                Some("edge-average"),
+                direction(uniform(440, 0), 0.0, 200),
+                direction(uniform(400, 0), 0.0, 240),
+            ),
+        ),
+    ];
+    for (text, (preset, up, down)) in table {
+        assert_eq!(link(text), Some(Link { preset, up, down }), "{text}");
+    }
+    // 4g is another name for lte-cat1.
+    let (one, other) = (link("4g"), link("lte-cat1"));
+    assert_eq!(one.map(|l| (l.up, l.down)), other.map(|l| (l.up, l.down)));
 }
 
 #[test]

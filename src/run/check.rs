@@ -4,8 +4,8 @@ use super::host::Limits;
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::grouped;
 use crate::scenario::plan::{
-    BrokerUrl, Cohort, Fault, FaultKind, NetworkFault, PhaseShape, Plan, Schedule, Selector,
-    Stream, Target, Topology,
+    BrokerUrl, Cohort, Delay, Direction, Fault, FaultKind, Link, NetworkFault, PhaseShape, Plan,
+    Schedule, Selector, Stream, Target, Topology,
 };
 use crate::scenario::slo::{Bound, Limit, Objective, Statistic, Window};
 use std::fmt::Write as _;
@@ -128,6 +128,9 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
         cohort.name,
         grouped(u64::from(cohort.devices))
     )?;
+    if let Some(link) = &cohort.link {
+        writeln!(out, "    {:<10} {}", "link", link_text(link))?;
+    }
     for stream in &plan.streams[cohort.streams.clone()] {
         writeln!(
             out,
@@ -139,6 +142,43 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
         )?;
     }
     Ok(())
+}
+
+fn link_text(link: &Link) -> String {
+    let begin = link
+        .preset
+        .map_or_else(String::new, |name| format!("{name}: "));
+    let (up, down) = (direction_text(&link.up), direction_text(&link.down));
+    if up == down {
+        format!("{begin}each way {up}")
+    } else {
+        format!("{begin}up {up}; down {down}")
+    }
+}
+
+fn direction_text(direction: &Direction) -> String {
+    let mut text = match direction.delay {
+        Delay::Uniform { base, jitter } if (base + jitter).is_zero() => "no delay".to_owned(),
+        Delay::Uniform { base, jitter } if jitter.is_zero() => format!("{base:?}"),
+        Delay::Uniform { base, jitter } => format!("{base:?} to {:?}", base + jitter),
+        Delay::LogNormal { median, sigma, cap } => {
+            format!("{median:?} median, sigma {sigma}, at most {cap:?}")
+        }
+    };
+    if direction.loss > 0.0 {
+        // 0.07 * 100.0 is 7.000000000000001.
+        let percent = (direction.loss * 1e6).round() / 1e4;
+        write!(text, ", {percent} % lost").expect("a String accepts every write");
+    }
+    if let Some(bps) = direction.bandwidth_bps {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "at most 1e11, which an f64 holds exactly"
+        )]
+        let kbps = bps.get() as f64 / 1e3;
+        write!(text, ", {kbps} kbps").expect("a String accepts every write");
+    }
+    text
 }
 
 fn schedule(stream: &Stream) -> String {
@@ -333,5 +373,48 @@ fn address_text(url: &BrokerUrl) -> String {
         format!("mqtt://[{}]:{}", url.host, url.port)
     } else {
         format!("mqtt://{}:{}", url.host, url.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::file::{self, Overrides, Secrets};
+    use std::path::Path;
+
+    #[test]
+    fn each_cohorts_link_is_named() {
+        let links = [
+            (
+                "lte-m",
+                "lte-m: each way 60ms median, sigma 0.5, at most 300s, 0.5 % lost, 300 kbps",
+            ),
+            (
+                "edge-average",
+                "edge-average: up 440ms, 200 kbps; down 400ms, 240 kbps",
+            ),
+            (
+                "{ latency: 20ms, jitter: 5ms, up: 0.5kbps, loss: 7% }",
+                "up 20ms to 25ms, 7 % lost, 0.5 kbps; down 20ms to 25ms, 7 % lost",
+            ),
+            ("{ up: 2Mbps }", "up no delay, 2000 kbps; down no delay"),
+        ];
+        for (link, text) in links {
+            let scenario = format!(
+                "name: one\nfleet: [{{ cohort: m, devices: 10, link: {link} }}]\nphases: [{{ name: ramp, power_on: {{ rate: 7/s }} }}]\n"
+            );
+            let plan = file::parse(
+                "one.yaml",
+                &scenario,
+                Path::new("."),
+                &Overrides::default(),
+                Secrets::Ignore,
+            )
+            .expect("it is valid");
+            let mut out = String::new();
+            write_fleet(&mut out, &plan).expect("a String accepts every write");
+            let line = format!("    link       {text}");
+            assert!(out.lines().any(|found| found == line), "{line}\n{out}");
+        }
     }
 }

@@ -70,6 +70,7 @@ fn cohort(devices: u32) -> Cohort {
             client_id: device_template("", ""),
             inflight: 10,
         },
+        link: None,
         session: Session {
             clean: false,
             will: None,

@@ -1,6 +1,10 @@
 //! The words of a scenario file, one type per mapping: read by `tree::decode`, turned into a `Plan`
 //! by `check`, and the source of the JSON Schema, whose descriptions are the doc comments here.
 
+mod link;
+
+pub(super) use link::{Link, LinkSettings};
+
 use super::located::{At, Pairs};
 use super::quantity::{Nodes, Number, Qos, Rate, Share, Time};
 use schemars::JsonSchema;
@@ -103,6 +107,8 @@ pub(super) struct Cohort {
     pub(super) attributes: Pairs<At<Pairs<At<Share>>>>,
     /// How a device connects.
     pub(super) client: Option<Client>,
+    /// The access link that its packets pass; none, so no delay, if absent.
+    pub(super) link: Option<At<Link>>,
     /// Its MQTT session.
     pub(super) session: Option<Session>,
     /// What it does after each CONNACK, in order.

@@ -14,6 +14,7 @@ pub mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod later;
+mod links;
 mod located;
 mod mirror;
 pub mod plan;

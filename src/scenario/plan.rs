@@ -5,6 +5,7 @@ use super::slo::Objective;
 use super::template::Template;
 use crate::mqtt::packet::QoS;
 use crate::rng::{self, Purpose};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Index of a device in the fleet, from 0; cohorts own contiguous ranges.
@@ -214,6 +215,8 @@ pub struct Cohort {
     pub attributes: Vec<Attribute>,
     /// Connection behaviour.
     pub client: Client,
+    /// What its packets pass; `None` = nothing that delays them.
+    pub link: Option<Link>,
     /// MQTT session.
     pub session: Session,
     /// What a device does after each CONNACK, in order.
@@ -289,6 +292,54 @@ pub enum BackoffShape {
         cap: Duration,
         jitter: Duration,
     },
+}
+
+/// The access link of each device of a cohort, at the device's end; its law is `device::path`.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct Link {
+    /// The preset it is, or from which it begins.
+    pub preset: Option<&'static str>,
+    /// From the device to the target.
+    pub up: Direction,
+    /// From the target to the device.
+    pub down: Direction,
+}
+
+/// One direction of a link.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct Direction {
+    /// How long a packet takes, besides its transmission.
+    pub delay: Delay,
+    /// Share of packets lost each time they are transmitted, 0 to [`Direction::LOSS_MAX`].
+    pub loss: f64,
+    /// Bits per second; `None` = no limit.
+    pub bandwidth_bps: Option<NonZeroU64>,
+}
+
+impl Direction {
+    /// Highest `loss`: where more is lost, TCP all but stands still.
+    pub const LOSS_MAX: f64 = 0.5;
+}
+
+/// The one-way delay of a packet, at most [`Delay::MAX`].
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Delay {
+    /// `base` plus a uniform draw below `jitter`.
+    Uniform { base: Duration, jitter: Duration },
+    /// `median` times e to the `sigma` z with z standard normal; at most `cap`. `median` is not
+    /// zero and not above `cap`, `sigma` from 0 to [`Delay::SIGMA_MAX`].
+    LogNormal {
+        median: Duration,
+        sigma: f64,
+        cap: Duration,
+    },
+}
+
+impl Delay {
+    /// Longest one-way delay: what the slowest packets over NB-IoT took (see `scenario::links`).
+    pub const MAX: Duration = Duration::from_secs(300);
+    /// Highest `sigma`: one packet in twenty takes more than a hundred times the median.
+    pub const SIGMA_MAX: f64 = 3.0;
 }
 
 /// MQTT session of a device.

@@ -5,6 +5,7 @@ use super::decode_error::with_help;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 use std::borrow::Cow;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Longest duration a scenario may name.
@@ -21,6 +22,10 @@ pub(super) struct Rate(pub(super) f64);
 /// `30%`, as a ratio from 0 to 1.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(super) struct Share(pub(super) f64);
+
+/// `250kbps`, `5Mbps`, in bits per second.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bandwidth(pub(super) NonZeroU64);
 
 /// QoS 0 or 1.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -136,6 +141,43 @@ pub(super) fn parse_share(text: &str) -> Result<f64, (String, String)> {
         .unwrap_or(percent / 100.0))
 }
 
+/// Lowest and highest bandwidth that a scenario may name, in bits per second.
+const BANDWIDTH_RANGE_BPS: (u64, u64) = (100, 100_000_000_000);
+
+/// Reads a bandwidth as bits per second; the error is (message, fix).
+pub(super) fn parse_bandwidth(text: &str) -> Result<NonZeroU64, (String, String)> {
+    let example = "250kbps or 5Mbps";
+    let (number, unit) = split_unit(text);
+    let bps_per_unit = match unit {
+        "kbps" => 1e3,
+        "Mbps" => 1e6,
+        "" if parse_number(number).is_some() => {
+            return Err((
+                format!("`{text}` needs a unit"),
+                format!("write {number}kbps or {number}Mbps"),
+            ));
+        }
+        _ => return Err(not_a("bandwidth", text, example)),
+    };
+    let Some(value) = parse_number(number) else {
+        return Err(not_a("bandwidth", text, example));
+    };
+    let (low, high) = BANDWIDTH_RANGE_BPS;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates, and the range is checked next"
+    )]
+    let bps = (value * bps_per_unit).round() as u64;
+    match NonZeroU64::new(bps) {
+        Some(bps) if (low..=high).contains(&bps.get()) => Ok(bps),
+        Some(_) | None => Err((
+            format!("`{text}` is out of range"),
+            "write a bandwidth from 0.1kbps to 100000Mbps".into(),
+        )),
+    }
+}
+
 fn not_a(what: &str, text: &str, example: &str) -> (String, String) {
     (
         format!("`{text}` is not a {what}"),
@@ -202,6 +244,12 @@ quantity!(Share, "Share", parse_share, {
     "description": "A share from 0% to 100%; it picks an exact number of devices.",
     "pattern": r"^[0-9]+(\.[0-9]+)? ?%$",
     "examples": ["30%", "99.5%"],
+});
+quantity!(Bandwidth, "Bandwidth", parse_bandwidth, {
+    "type": "string",
+    "description": "Bits per second, in kbps (1000 bit/s) or Mbps.",
+    "pattern": r"^[0-9]+(\.[0-9]+)? ?(kbps|Mbps)$",
+    "examples": ["250kbps", "5Mbps"],
 });
 quantity!(Qos, "Qos", parse_qos, {
     "description": "MQTT quality of service.",
@@ -290,6 +338,46 @@ mod tests {
         let (message, help) = parse_time("60").expect_err("no unit");
         assert_eq!(message, "`60` needs a unit");
         assert_eq!(help, "write 60s, 60ms or 60min");
+    }
+
+    #[test]
+    fn bandwidths() {
+        let ok = [
+            ("250kbps", 250_000),
+            ("5Mbps", 5_000_000),
+            ("0.5 kbps", 500),
+            ("0.1kbps", 100),
+            ("100000Mbps", 100_000_000_000),
+        ];
+        for (text, bps) in ok {
+            assert_eq!(
+                parse_bandwidth(text).map(NonZeroU64::get),
+                Ok(bps),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "kbps",
+            "250",
+            "-1kbps",
+            "0kbps",
+            "0.09kbps",
+            "100001Mbps",
+            "5mbps",
+            "5Kbps",
+            "5Gbps",
+            "5Mbit",
+            "5Mbps/s",
+            "1e3kbps",
+            "infkbps",
+            "NaNkbps",
+        ] {
+            assert!(parse_bandwidth(text).is_err(), "{text}");
+        }
+        let (message, help) = parse_bandwidth("250").expect_err("no unit");
+        assert_eq!(message, "`250` needs a unit");
+        assert_eq!(help, "write 250kbps or 250Mbps");
     }
 
     #[test]

@@ -126,6 +126,7 @@ impl Checker<'_> {
         let name = self.name(&cohort.cohort, "");
         let attributes = self.attributes(&cohort.attributes, devices);
         let client = self.client(cohort.client.as_ref(), csv);
+        let link = cohort.link.as_ref().map(|link| self.link(link));
         let session = self.session(cohort.session.as_ref(), csv);
         if cohort.on_connect.len() > MAX_STEPS {
             let span = cohort.on_connect[MAX_STEPS].span;
@@ -148,6 +149,7 @@ impl Checker<'_> {
             devices,
             attributes,
             client,
+            link,
             session,
             on_connect,
             streams: begin..streams.len(),

@@ -6,6 +6,7 @@ mod auth;
 mod client;
 mod faults;
 mod fleet;
+mod link;
 mod phases;
 mod slos;
 mod stream;
