@@ -51,7 +51,7 @@ pub fn encode_publish(publish: &Publish<'_>, out: &mut Vec<u8>) -> Result<(), Co
     check::topic(publish.topic).map_err(CodecError::Unencodable)?;
     check::publish_header(publish.qos, publish.dup, publish.packet_id)
         .map_err(CodecError::Unencodable)?;
-    let remaining = publish_remaining(publish);
+    let remaining = publish_remaining(publish.qos, publish.topic.len(), publish.payload.len());
     if remaining > REMAINING_LENGTH_MAX {
         return Err(CodecError::Unencodable("packet over 268 435 455 bytes"));
     }
@@ -67,11 +67,19 @@ pub fn encode_publish(publish: &Publish<'_>, out: &mut Vec<u8>) -> Result<(), Co
     Ok(())
 }
 
+/// How many bytes [`encode_publish`] appends for a PUBLISH with a topic and a payload of so many
+/// bytes.
+pub const fn publish_len(qos: QoS, topic_bytes: usize, payload_bytes: usize) -> usize {
+    with_fixed_header(publish_remaining(qos, topic_bytes, payload_bytes))
+}
+
 /// How many bytes [`encode`] appends for `packet`; for a packet that it refuses, a number without
 /// meaning.
 pub fn encoded_len(packet: &Packet<'_>) -> usize {
     let remaining = match packet {
-        Packet::Publish(publish) => publish_remaining(publish),
+        Packet::Publish(publish) => {
+            publish_remaining(publish.qos, publish.topic.len(), publish.payload.len())
+        }
         Packet::PubAck(_) | Packet::UnsubAck(_) | Packet::ConnAck { .. } => 2,
         Packet::PingReq | Packet::PingResp | Packet::Disconnect => 0,
         Packet::Connect(connect) => cold::connect_remaining(connect),
@@ -83,7 +91,16 @@ pub fn encoded_len(packet: &Packet<'_>) -> usize {
             2 + filters.iter().map(|f| 2 + f.len()).sum::<usize>()
         }
     };
-    1 + remaining_length_len(remaining) + remaining
+    with_fixed_header(remaining)
+}
+
+/// How long the packet that `bytes` begin with is, fixed header included, or `None` if the header is
+/// not complete yet; at most five bytes of it are looked at.
+///
+/// # Errors
+/// If they are not the beginning of an MQTT 3.1.1 packet, or it is longer than `max_len`.
+pub fn frame_len(bytes: &[u8], max_len: usize) -> Result<Option<usize>, CodecError> {
+    frame(bytes, max_len).map(|frame| frame.map(|(header, remaining)| header + remaining))
 }
 
 /// Decodes the first packet of `bytes`: the packet and how many bytes it took, or `None` if it is
@@ -95,21 +112,14 @@ pub fn encoded_len(packet: &Packet<'_>) -> usize {
 /// If the bytes are not MQTT 3.1.1, or the packet is longer than `max_len` bytes, its fixed header
 /// included (known from its header alone).
 pub fn decode(bytes: &[u8], max_len: usize) -> Result<Option<(Packet<'_>, usize)>, CodecError> {
-    let Some(&first) = bytes.first() else {
-        return Ok(None);
-    };
-    check::fixed_header(first).map_err(malformed)?;
-    let Some((header, remaining)) = remaining_length(bytes)? else {
+    let Some((header, remaining)) = frame(bytes, max_len)? else {
         return Ok(None);
     };
     let len = header + remaining;
-    if len > max_len {
-        return Err(CodecError::TooLong { len, max: max_len });
-    }
     let Some(frame) = bytes.get(..len) else {
         return Ok(None);
     };
-    let body = &frame[header..];
+    let (first, body) = (frame[0], &frame[header..]);
     let packet = match first >> 4 {
         kind::PUBLISH => Packet::Publish(decode_publish(first, body)?),
         kind::PUBACK => Packet::PubAck(decode_packet_id_only(body)?),
@@ -201,6 +211,22 @@ fn decode_packet_id_only(body: &[u8]) -> Result<PacketId, CodecError> {
     Ok(packet_id)
 }
 
+/// As [`remaining_length`], for a packet of at most `max_len` bytes with a sound first byte.
+fn frame(bytes: &[u8], max_len: usize) -> Result<Option<(usize, usize)>, CodecError> {
+    let Some(&first) = bytes.first() else {
+        return Ok(None);
+    };
+    check::fixed_header(first).map_err(malformed)?;
+    let Some((header, remaining)) = remaining_length(bytes)? else {
+        return Ok(None);
+    };
+    let len = header + remaining;
+    if len > max_len {
+        return Err(CodecError::TooLong { len, max: max_len });
+    }
+    Ok(Some((header, remaining)))
+}
+
 /// The length of the fixed header and the Remaining Length of the packet that `bytes` begin with, or
 /// `None` if the header is not complete yet.
 fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, CodecError> {
@@ -250,7 +276,12 @@ fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-fn publish_remaining(publish: &Publish<'_>) -> usize {
-    let id = if publish.qos == QoS::AtMostOnce { 0 } else { 2 };
-    2 + publish.topic.len() + id + publish.payload.len()
+const fn publish_remaining(qos: QoS, topic_bytes: usize, payload_bytes: usize) -> usize {
+    let id_bytes = if matches!(qos, QoS::AtMostOnce) { 0 } else { 2 };
+    2 + topic_bytes + id_bytes + payload_bytes
+}
+
+/// Length of a packet with this Remaining Length.
+const fn with_fixed_header(remaining: usize) -> usize {
+    1 + remaining_length_len(remaining) + remaining
 }

@@ -172,6 +172,10 @@ proptest! {
     fn every_packet_comes_back(owned in packet()) {
         let bytes = owned.bytes();
         prop_assert_eq!(bytes.len(), encoded_len(&owned.packet()));
+        if let Packet::Publish(publish) = owned.packet() {
+            let (topic, payload) = (publish.topic.len(), publish.payload.len());
+            prop_assert_eq!(bytes.len(), publish_len(publish.qos, topic, payload));
+        }
         let decoded = decode(&bytes, bytes.len()).expect("sound");
         prop_assert_eq!(decoded, Some((owned.packet(), bytes.len())));
     }
@@ -187,6 +191,9 @@ proptest! {
         let bytes = owned.bytes();
         for end in 0..bytes.len() {
             prop_assert_eq!(decode(&bytes[..end], NO_LIMIT), Ok(None));
+            let (header, _) = remaining_length(&bytes).expect("sound").expect("complete");
+            let known = (end >= header).then_some(bytes.len());
+            prop_assert_eq!(frame_len(&bytes[..end], NO_LIMIT), Ok(known));
         }
     }
 
