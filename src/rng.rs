@@ -33,6 +33,10 @@ pub enum Purpose {
     ScheduleJitter = 11,
     /// Faults of the reference backend; index = the operation's own counter.
     BackendFault = 12,
+    /// Delay and losses of a packet from a device to the target; index = packet of that direction.
+    LinkUp = 14,
+    /// The same from the target to a device.
+    LinkDown = 15,
     /// Which devices' inputs are recorded.
     Recording = 16,
     /// When a reset outage cuts a device; index = the fault's place in the plan.

@@ -6,6 +6,7 @@ pub mod connect;
 mod connection;
 pub mod outage;
 pub mod pacer;
+pub mod path;
 pub mod payload;
 pub mod record;
 pub mod replay;
@@ -15,6 +16,7 @@ mod streams;
 mod tests;
 mod timers;
 
+use crate::mqtt::codec;
 use crate::mqtt::packet::{Packet, PacketId, QoS};
 use crate::mqtt::session::{KeepAlive, Session};
 use crate::scenario::plan::{Client, Cohort, DeviceIdx, Plan};
@@ -129,6 +131,13 @@ pub struct OwnedPublish {
     pub topic: String,
     /// Application message.
     pub payload: Vec<u8>,
+}
+
+impl OwnedPublish {
+    /// How many bytes it takes on the wire.
+    pub const fn encoded_len(&self) -> usize {
+        codec::publish_len(self.qos, self.topic.len(), self.payload.len())
+    }
 }
 
 /// A telemetry PUBLISH as a value of a few words.

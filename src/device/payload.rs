@@ -51,11 +51,7 @@ pub struct Scratch {
 pub fn render(profile: &Profile, device: DeviceIdx, message: &Telemetry, scratch: &mut Scratch) {
     let plan = &*profile.plan;
     let stream = stream_of(plan, message);
-    scratch.topic.clear();
-    stream
-        .topic
-        .render(&names(plan, device, profile.run), &mut scratch.topic);
-
+    render_topic(profile, device, stream, scratch);
     let draws = Draws::new(plan.seed, device, message);
     let stamp = plan
         .observe
@@ -113,6 +109,39 @@ pub fn encode_telemetry(
         payload: &scratch.payload,
     };
     codec::encode_publish(&publish, out).expect("the plan has checked topics and sizes");
+}
+
+/// How many bytes [`encode_telemetry`] appends for `message`. A payload of raw bytes is not rendered for
+/// it, a JSON payload is.
+pub fn encoded_len(
+    profile: &Profile,
+    device: DeviceIdx,
+    message: &Telemetry,
+    scratch: &mut Scratch,
+) -> usize {
+    let stream = stream_of(&profile.plan, message);
+    let payload_bytes = match stream.payload {
+        Payload::Json(_) => {
+            render(profile, device, message, scratch);
+            scratch.payload.len()
+        }
+        Payload::Bytes(len) => {
+            render_topic(profile, device, stream, scratch);
+            let stamp = if profile.plan.observe.ledger {
+                Stamp::TEXT_LEN
+            } else {
+                0
+            };
+            (len as usize).max(stamp)
+        }
+    };
+    codec::publish_len(stream.qos, scratch.topic.len(), payload_bytes)
+}
+
+fn render_topic(profile: &Profile, device: DeviceIdx, stream: &Stream, scratch: &mut Scratch) {
+    scratch.topic.clear();
+    let names = names(&profile.plan, device, profile.run);
+    stream.topic.render(&names, &mut scratch.topic);
 }
 
 fn stream_of<'a>(plan: &'a Plan, message: &Telemetry) -> &'a Stream {

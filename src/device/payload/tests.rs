@@ -138,6 +138,41 @@ fn the_encoded_publish_carries_topic_flags_and_stamp() {
 }
 
 #[test]
+fn the_length_of_the_encoded_publish_is_known_without_it() {
+    let walk = Field::Walk {
+        step: 15.0,
+        min: -5.0,
+        max: 3000.0,
+    };
+    let bodies = [
+        Payload::Json(vec![("w".into(), walk), ("n".into(), Field::Counter)]),
+        Payload::Json(Vec::new()),
+        Payload::Bytes(32),
+        Payload::Bytes(20_000),
+    ];
+    let (mut scratch, mut out) = (Scratch::default(), Vec::new());
+    for body in bodies {
+        for (qos, ledger) in [(QoS::AtMostOnce, true), (QoS::AtLeastOnce, false)] {
+            let profile = profile(|plan| {
+                plan.streams[0].payload = body.clone();
+                plan.streams[0].qos = qos;
+                plan.observe.ledger = ledger;
+            });
+            for seq in 0..200 {
+                let mut sent = message(seq);
+                if qos == QoS::AtMostOnce {
+                    sent.packet_id = 0;
+                }
+                let known = encoded_len(&profile, seq % 100, &sent, &mut scratch);
+                out.clear();
+                encode_telemetry(&profile, seq % 100, &sent, &mut scratch, &mut out);
+                assert_eq!(known, out.len(), "{body:?} {qos:?} {seq}");
+            }
+        }
+    }
+}
+
+#[test]
 fn buffers_stop_growing() {
     let profile = profile(|_| ());
     let (mut scratch, mut out) = (Scratch::default(), Vec::new());
