@@ -2,7 +2,8 @@
 
 use super::fleet::Fleet;
 use super::link::Overflow;
-use super::port::Port;
+use super::port::{Port, Routes};
+use super::transit::Transit;
 use crate::device::{self, Device, Profile, payload};
 use crate::mqtt::codec::{self, CodecError};
 use crate::mqtt::packet::Publish;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 pub(super) struct Slot {
     pub(super) device: Device,
     pub(super) port: Port,
+    /// Where the cohort has a link.
+    pub(super) transit: Option<Box<Transit>>,
     attempt_began: Instant,
     attempts: u32,
     pub(super) cohort: u16,
@@ -25,6 +28,33 @@ pub(super) struct Slot {
     pub(super) recovering: Option<u16>,
     /// When it first got power.
     pub(super) power_on: Instant,
+}
+
+impl Slot {
+    /// When it wants a turn.
+    pub(super) fn next(&self) -> Instant {
+        let next = self.device.poll_timeout().min(self.port.told_at());
+        match &self.transit {
+            Some(transit) => next.min(transit.next()),
+            None => next,
+        }
+    }
+
+    /// Closes the socket, whatever is under way; the device is to be told `cause` at `at`.
+    fn cut(&mut self, routes: &mut Routes, at: Instant, cause: Cause) {
+        if let Some(transit) = &mut self.transit {
+            transit.forget();
+        }
+        self.port.fail(routes, at, cause);
+    }
+
+    /// Whether the device may write.
+    fn has_connection(&mut self) -> bool {
+        match &self.transit {
+            Some(transit) => transit.is_open(),
+            None => self.port.current().is_some(),
+        }
+    }
 }
 
 impl Fleet {
@@ -46,6 +76,7 @@ impl Fleet {
             self.devices.push(Slot {
                 device: Device::new(Arc::clone(&self.profiles[cohort]), id),
                 port: Port::new(self.plan.home_node(id), self.routes.source_of(number)),
+                transit: self.plan.cohorts[cohort].link.map(|_| Box::default()),
                 attempt_began: Instant::NEVER,
                 attempts: 0,
                 cohort: u16::try_from(cohort).expect("fewer than 65 536 cohorts"),
@@ -83,8 +114,7 @@ impl Fleet {
         }
         self.device_outputs = outputs;
         self.write_buffer = bytes;
-        let slot = &self.devices[i];
-        let next = slot.device.poll_timeout().min(slot.port.told_at());
+        let next = self.devices[i].next();
         self.wake_at(self.device_key(i), next, now);
     }
 
@@ -100,7 +130,7 @@ impl Fleet {
             device::Output::Open => self.open_device(i, at, now),
             device::Output::Close => {
                 self.write_device(i, now, bytes);
-                self.close(self.device_key(i));
+                self.close_device(i, now);
             }
             device::Output::Send(packet) => {
                 let encoded = codec::encode(&packet, bytes);
@@ -129,7 +159,7 @@ impl Fleet {
     /// A device publishes only while connected; if it has no link all the same, what it takes for
     /// sent is not.
     fn expect_link(&mut self, i: usize, now: Instant) {
-        if self.devices[i].port.current().is_none() {
+        if !self.devices[i].has_connection() {
             self.count_unsent(i, now);
         }
     }
@@ -147,17 +177,31 @@ impl Fleet {
     fn expect_encoded(&mut self, i: usize, now: Instant, encoded: Result<(), CodecError>) {
         if encoded.is_err() {
             self.count_unsent(i, now);
-            let slot = &mut self.devices[i];
-            slot.port.fail(&mut self.routes, now, Cause::ProtocolError);
+            self.devices[i].cut(&mut self.routes, now, Cause::ProtocolError);
         }
     }
 
     /// Writes `bytes` to the connection of device `i` and empties it.
     pub(super) fn write_device(&mut self, i: usize, now: Instant, bytes: &mut Vec<u8>) {
-        if let Err(Overflow) = self.write(self.device_key(i), bytes) {
-            let slot = &mut self.devices[i];
-            slot.port.fail(&mut self.routes, now, Cause::OutputOverflow);
-            self.on_device_event(i, now, &Event::LimitReached(Limit::OutputBytes));
+        let written = match self.devices[i].transit {
+            Some(_) => self.write_over_link(i, now, bytes),
+            None => self.write(self.device_key(i), bytes),
+        };
+        if let Err(Overflow) = written {
+            self.overflow(i, now);
+        }
+    }
+
+    /// More bytes wait for the connection of device `i` than may.
+    pub(super) fn overflow(&mut self, i: usize, now: Instant) {
+        self.devices[i].cut(&mut self.routes, now, Cause::OutputOverflow);
+        self.on_device_event(i, now, &Event::LimitReached(Limit::OutputBytes));
+    }
+
+    fn close_device(&mut self, i: usize, now: Instant) {
+        match self.devices[i].transit {
+            Some(_) => self.close_over_link(i, now),
+            None => self.close(self.device_key(i)),
         }
     }
 
@@ -166,6 +210,9 @@ impl Fleet {
         let slot = &mut self.devices[i];
         slot.attempt_began = at;
         slot.attempts += 1;
+        if slot.transit.is_some() {
+            return self.open_over_link(i, at, now);
+        }
         match slot.port.open(&mut self.routes) {
             Ok(epoch) => self.spawn_reader(key, epoch),
             Err(cause) => self.fail_device(i, now, cause),
@@ -187,7 +234,7 @@ impl Fleet {
         } else {
             now
         };
-        slot.port.fail(&mut self.routes, told_at, cause);
+        slot.cut(&mut self.routes, told_at, cause);
         self.wake_at(self.device_key(i), told_at, now);
     }
 

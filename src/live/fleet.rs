@@ -77,6 +77,8 @@ pub(super) struct Fleet {
     /// While the packets of one read are worked off: whose they are, and its answers so far.
     pub(super) answering: Option<u32>,
     pub(super) answers: Vec<u8>,
+    /// A packet, or several, that arrive over a link.
+    pub(super) frame: Vec<u8>,
     pub(super) scratch: payload::Scratch,
     pub(super) device_outputs: Vec<device::Output>,
     pub(super) observer_outputs: Vec<observer::Output>,
@@ -152,6 +154,7 @@ impl Fleet {
                 write_buffer: Vec::new(),
                 answering: None,
                 answers: Vec::new(),
+                frame: Vec::new(),
                 scratch: payload::Scratch::default(),
                 device_outputs: Vec::new(),
                 observer_outputs: Vec::new(),
@@ -195,14 +198,16 @@ impl Fleet {
             Who::Run(_) => self.watch(now),
             Who::Observer(o) => self.fire_observer(o, now),
             Who::Device(i) => {
+                if self.devices[i].transit.is_some() {
+                    self.release(i, now);
+                }
                 self.tell_device(i, now);
-                let slot = &self.devices[i];
-                let due = slot.device.poll_timeout();
+                let due = self.devices[i].device.poll_timeout();
                 if due <= now {
                     self.state.record_lag(due, now);
                     self.step_device(i, now, now, device::Input::Timeout);
                 } else {
-                    let next = due.min(slot.port.told_at());
+                    let next = self.devices[i].next();
                     self.wake_at(key, next, now);
                 }
             }
@@ -273,8 +278,9 @@ impl Fleet {
 
     /// Closes every connection; their tasks end.
     pub(super) fn close_all(&mut self) {
-        for slot in &mut self.devices {
-            slot.port.close(&mut self.routes);
+        for i in 0..self.devices.len() {
+            self.end_closing(i);
+            self.devices[i].port.close(&mut self.routes);
         }
         for watch in &mut self.observers {
             watch.port.close(&mut self.routes);

@@ -20,6 +20,9 @@ pub(super) const READ_BUFFER: usize = 64 * 1024;
 /// Longest packet accepted from a peer, in bytes, fixed header included.
 pub(super) const PACKET_MAX: usize = 1024 * 1024;
 
+/// Reads of one connection before the others get their turn.
+pub(super) const READS_PER_TURN: usize = 4;
+
 /// Connections that the kernel holds for a listener until they are accepted.
 pub const LISTEN_BACKLOG: i32 = 4096;
 
@@ -76,6 +79,28 @@ impl Link {
         }
     }
 
+    /// Gives the task that polls this link a turn.
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Writes what was kept, reads and drops what comes; resolves when the connection has ended.
+    pub(super) fn poll_drained(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<()> {
+        if !self.established && ready!(self.poll_established(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        let _ = self.poll_flush(cx);
+        for _ in 0..READS_PER_TURN {
+            if ready!(self.poll_read(cx, buffer)).is_err() {
+                return Poll::Ready(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Resolves when the transport is open or has failed to open.
     pub(super) fn poll_established(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
         let outcome = match ready!(self.stream.poll_write_ready(cx)) {
@@ -125,9 +150,7 @@ impl Link {
         let taken = self.try_write(bytes);
         if taken < bytes.len() && self.broken.is_none() {
             self.outbox.extend_from_slice(&bytes[taken..]);
-            if let Some(waker) = &self.waker {
-                waker.wake_by_ref();
-            }
+            self.wake();
         }
         Ok(())
     }
@@ -163,9 +186,7 @@ impl Link {
         if taken < outbox.len() && self.broken.is_none() {
             outbox.drain(..taken);
             self.outbox = outbox;
-            if let Some(waker) = &self.waker {
-                waker.wake_by_ref();
-            }
+            self.wake();
         }
     }
 

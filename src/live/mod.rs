@@ -20,6 +20,7 @@ pub mod serve;
 mod serving;
 mod teardown;
 mod timer;
+mod transit;
 pub mod worker;
 
 pub use link::{LISTEN_BACKLOG, listen};

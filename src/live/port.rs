@@ -65,6 +65,18 @@ impl Port {
         }
     }
 
+    /// Gives the link away with its epoch. It counts as open until [`Port::let_go`].
+    pub(super) fn detach(&mut self) -> Option<(Link, u32)> {
+        self.told_at = Instant::NEVER;
+        self.link.take().map(|link| (link, self.epoch))
+    }
+
+    /// Closes a link that was given away.
+    pub(super) fn let_go(&self, routes: &mut Routes, link: Link) {
+        drop(link);
+        routes.release(self.node, self.source);
+    }
+
     /// Closes the link; the actor is to be told `cause` at `at`.
     pub(super) fn fail(&mut self, routes: &mut Routes, at: Instant, cause: Cause) {
         self.close(routes);

@@ -1,7 +1,7 @@
 //! The task of one connection of a worker: readiness into inputs, answers into bytes.
 
 use super::fleet::{Fleet, Shared, Who};
-use super::link::{self, Overflow};
+use super::link::{self, Overflow, READS_PER_TURN};
 use crate::cloud::observer;
 use crate::device;
 use crate::mqtt::codec::CodecError;
@@ -11,10 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Bytes that may wait for one connection of a device or observer, besides those of one step.
-const OUTPUT_MAX: usize = 256 * 1024;
-
-/// Reads of one connection before the others get their turn.
-const READS_PER_TURN: usize = 4;
+pub(super) const OUTPUT_MAX: usize = 256 * 1024;
 
 /// Due deadlines handled after a connection's turn, so that they do not wait for the other
 /// connections that are ready.
@@ -32,7 +29,7 @@ impl Fleet {
     fn poll_link(&mut self, key: u32, epoch: u32, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..READS_PER_TURN {
             let Some(link) = self.port(key).link(epoch) else {
-                return Poll::Ready(());
+                return self.poll_closing(key, epoch, cx);
             };
             link.remember(cx);
             if link.is_established() {
@@ -53,6 +50,9 @@ impl Fleet {
     }
 
     fn poll_read(&mut self, key: u32, epoch: u32, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_full(key) {
+            return Poll::Pending;
+        }
         let mut buffer = std::mem::take(&mut self.read_buffer);
         let outcome = match self.port(key).link(epoch) {
             Some(link) => link.poll_read(cx, &mut buffer),
@@ -75,6 +75,9 @@ impl Fleet {
 
     fn received(&mut self, key: u32, epoch: u32, now: Instant, bytes: &[u8]) {
         let who = self.who(key);
+        if let Some(i) = self.over_link(who) {
+            return self.received_over_link(i, now, bytes);
+        }
         let Some(link) = self.port(key).link(epoch) else {
             return;
         };
@@ -118,7 +121,11 @@ impl Fleet {
     }
 
     fn opened(&mut self, key: u32, now: Instant) {
-        match self.who(key) {
+        let who = self.who(key);
+        if let Some(i) = self.over_link(who) {
+            return self.opened_over_link(i, now);
+        }
+        match who {
             Who::Run(_) => {}
             Who::Observer(o) => {
                 self.step_observer(o, now, observer::Input::Opened);
@@ -127,8 +134,12 @@ impl Fleet {
         }
     }
 
-    pub(super) fn lost(&mut self, key: u32, now: Instant, cause: Cause) {
-        match self.who(key) {
+    fn lost(&mut self, key: u32, now: Instant, cause: Cause) {
+        let who = self.who(key);
+        if let Some(i) = self.over_link(who) {
+            return self.lost_over_link(i, now, cause);
+        }
+        match who {
             Who::Run(_) => {}
             Who::Observer(o) => self.fail_observer(o, now, cause),
             Who::Device(i) => {

@@ -23,6 +23,11 @@ const STEADY: usize = 1;
 
 /// The one worker of `plan` before T0, to be made inside a runtime, and what it reports.
 pub(super) fn fleet_of(plan: Plan) -> (Shared, Outgoing) {
+    fleet_of_target(plan, SocketAddr::from((Ipv4Addr::LOCALHOST, 9)))
+}
+
+/// The same, with the address of its one target.
+pub(super) fn fleet_of_target(plan: Plan, target: SocketAddr) -> (Shared, Outgoing) {
     let clock = Clock::starting_now();
     let alarm = Alarm::new(clock).expect("a test has a file descriptor left");
     let outgoing = Outgoing::default();
@@ -32,8 +37,7 @@ pub(super) fn fleet_of(plan: Plan) -> (Shared, Outgoing) {
         run: 7,
         worker: 0,
     };
-    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-    let routes = Routes::new(vec![nowhere], Vec::new());
+    let routes = Routes::new(vec![target], Vec::new());
     let fleet = Fleet::new(clock, Rc::new(alarm), assignment, routes, outgoing.clone());
     (fleet, outgoing)
 }

@@ -212,6 +212,9 @@ const fn limit_key(limit: Limit) -> &'static str {
         Limit::HistogramRange => "histogram_range",
         Limit::AcceptQueue => "accept_queue",
         Limit::DeliveryQueue => "delivery_queue",
+        Limit::Retransmissions => "retransmissions",
+        Limit::InputBytes => "input_bytes",
+        Limit::ClosingConnections => "closing_connections",
     }
 }
 
@@ -223,6 +226,11 @@ const fn limit_text(limit: Limit) -> &'static str {
         Limit::HistogramRange => "a value outside 1 µs to 1 h",
         Limit::AcceptQueue => "the backend's admission queue",
         Limit::DeliveryQueue => "a session's delivery queue in the backend",
+        Limit::Retransmissions => "retransmissions of one packet over a device's link",
+        Limit::InputBytes => "bytes on their way to one device over its link",
+        Limit::ClosingConnections => {
+            "a device's next connection cut short the end of the one before"
+        }
     }
 }
 

@@ -20,7 +20,10 @@ pub const DEVICES_PER_SOURCE_MAX: u32 = 6_000;
 /// User and kernel memory of one connected device in a worker, in bytes (2 KiB by the design's bar,
 /// 3.7 KiB of kernel socket structures).
 const WORKER_BYTES_PER_DEVICE: u64 = 5_900;
-/// The same for one connection in the embedded target, with the state of its session.
+/// What a device behind a link needs besides, in bytes: the link's state, and room for small packets
+/// under way in both directions.
+const LINK_BYTES_PER_DEVICE: u64 = 1_300;
+/// User and kernel memory of one connection in the embedded target, with the state of its session.
 const NODE_BYTES_PER_DEVICE: u64 = 6_300;
 /// A process without devices, its histograms included, in bytes.
 const PROCESS_BYTES: u64 = 16 << 20;
@@ -103,6 +106,7 @@ pub fn layout(
             u64::from(node_devices + observers.div_ceil(nodes)) + FDS_SPARE
         },
         memory_bytes: u64::from(devices) * WORKER_BYTES_PER_DEVICE
+            + behind_link(plan) * LINK_BYTES_PER_DEVICE
             + if embedded_nodes == 0 {
                 0
             } else {
@@ -116,6 +120,12 @@ pub fn layout(
     } else {
         Err(PreflightError { problems })
     }
+}
+
+/// Number of devices whose cohort has a link.
+fn behind_link(plan: &Plan) -> u64 {
+    let cohorts = plan.cohorts.iter().filter(|cohort| cohort.link.is_some());
+    cohorts.map(|cohort| u64::from(cohort.devices)).sum()
 }
 
 fn problems(layout: &Layout, limits: &Limits) -> Vec<String> {

@@ -169,4 +169,11 @@ pub enum Limit {
     AcceptQueue,
     /// `backend`: a session's queue of messages for delivery was full.
     DeliveryQueue,
+    /// `device::path`: a packet was lost as often as it may be over a device's link.
+    Retransmissions,
+    /// `live`: bytes on their way down a device's link; its socket was not read for a while.
+    InputBytes,
+    /// `live`: a connection whose end was still on its way over a device's link was closed at once,
+    /// because the device's next one was opened.
+    ClosingConnections,
 }
