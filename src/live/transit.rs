@@ -186,6 +186,7 @@ impl Fleet {
         if let Some((link, epoch)) = slot.port.detach() {
             // Its task reads on, and may have paused.
             link.wake();
+            debug_assert!(transit.closing.is_none(), "it ended when this one opened");
             transit.closing = Some(Box::new(Closing {
                 link,
                 epoch,
