@@ -1,6 +1,5 @@
 //! Devices and observers in the simulation: their ends of the connections, and what they want done.
 
-use super::LINK_DELAY;
 use super::queue::{Actor, Down, Event, Up};
 use super::world::{Who, World};
 use crate::backend::ConnId;
@@ -181,8 +180,9 @@ impl World {
 
     /// What is written to no connection is gone, as on a socket that has ended.
     pub(super) fn send_up(&mut self, now: Instant, conn: Option<ConnId>, up: Up) {
-        if let Some(conn) = conn {
-            let at = now.after(LINK_DELAY);
+        if let Some(conn) = conn
+            && let Some(at) = self.passes_up(now, conn, &up)
+        {
             self.queue.push(at, client_of(conn), Event::Up(conn, up));
         }
     }

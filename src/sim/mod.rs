@@ -4,6 +4,7 @@
 
 mod books;
 mod clients;
+mod links;
 mod nodes;
 mod outage;
 mod queue;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use world::World;
 
-/// One way from a client to its node, or back.
+/// One way from a client to its node, or back; what a device's own link takes comes on top.
 pub const LINK_DELAY: Duration = Duration::from_micros(100);
 
 /// Longest time until all observers are armed.

@@ -1,6 +1,5 @@
 //! Nodes in the simulation: the backend, and the listener in front of it.
 
-use super::LINK_DELAY;
 use super::clients::client_of;
 use super::queue::{Down, Event, Up};
 use super::world::{Who, World};
@@ -61,6 +60,9 @@ impl World {
         };
         let node = usize::from(port.node);
         self.events += 1;
+        if matches!(up, Up::Opened) && self.is_left_on_the_way(conn) {
+            return;
+        }
         let listener = &mut self.nodes[node];
         if let Some((_, waiting)) = listener.unaccepted.iter_mut().find(|(c, _)| *c == conn) {
             waiting.push(up);
@@ -73,8 +75,8 @@ impl World {
             }
             // The kernel completes the handshake whether or not anyone accepts.
             let from = self.actor_of_node(node);
-            let opened = Event::Down(conn, Down::Opened);
-            self.queue.push(now.after(LINK_DELAY), from, opened);
+            let at = self.passes_down(now, conn, &Down::Opened);
+            self.queue.push(at, from, Event::Down(conn, Down::Opened));
             let listener = &mut self.nodes[node];
             if listener.is_paused {
                 listener.unaccepted.push((conn, vec![Up::Opened]));
@@ -125,7 +127,6 @@ impl World {
     /// Steps a node.
     pub(super) fn step_node(&mut self, node: usize, now: Instant, input: Input<'_>) {
         let from = self.actor_of_node(node);
-        let at = now.after(LINK_DELAY);
         let mut outputs = std::mem::take(&mut self.node_outputs);
         let backend = &mut self.nodes[node].backend;
         backend.handle_input(now, input, &mut outputs);
@@ -146,6 +147,7 @@ impl World {
                     continue;
                 }
             };
+            let at = self.passes_down(now, conn, &down);
             self.queue.push(at, from, Event::Down(conn, down));
         }
         outputs.shrink_to(OUTPUTS_KEPT);

@@ -2,6 +2,7 @@
 
 use super::books::Books;
 use super::clients::{Client, Port, Watch};
+use super::links::Links;
 use super::nodes::Node;
 use super::queue::{Actor, Event, Queue, RUN};
 use super::{ARM_TIMEOUT, DRAIN_IDLE, DRAIN_LOOK, Outcome, SimError};
@@ -34,6 +35,7 @@ pub(super) struct World {
     pub(super) ports: Vec<Port>,
     pub(super) profiles: Vec<Arc<Profile>>,
     pub(super) outages: Outages,
+    pub(super) links: Links,
     pub(super) books: Books,
     pub(super) scratch: payload::Scratch,
     pub(super) node_outputs: Vec<crate::backend::Output>,
@@ -79,6 +81,7 @@ impl World {
             ports,
             profiles: Vec::new(),
             outages: Outages::default(),
+            links: Links::new(plan),
             books: Books::new(plan, &everyone),
             everyone,
             scratch: payload::Scratch::default(),

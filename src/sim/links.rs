@@ -1,0 +1,158 @@
+//! The devices' access links in the simulation: when what is sent at one end reaches the other.
+//! Observers are on the cloud's side and have none.
+
+use super::LINK_DELAY;
+use super::clients::client_of;
+use super::queue::{Down, Up};
+use super::world::{Who, World};
+use crate::backend::ConnId;
+use crate::device::path::{Endpoint, NO_BYTES, Passage, Path};
+use crate::device::{Profile, payload};
+use crate::mqtt::codec;
+use crate::scenario::plan::{DeviceIdx, Direction, Link, Plan};
+use crate::stats::event::{Event, Limit};
+use crate::time::Instant;
+use std::sync::Arc;
+
+/// The paths of all devices; none if no cohort has a link.
+#[derive(Debug, Default)]
+pub(super) struct Links(Vec<Linked>);
+
+/// A device's path.
+#[derive(Clone, Debug)]
+struct Linked {
+    path: Path,
+    /// When the SYN of its latest connection reaches the target.
+    opens_at: Instant,
+}
+
+impl Links {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let devices = plan.cohorts.iter().any(|cohort| cohort.link.is_some());
+        let unused = Linked {
+            path: Path::new(),
+            opens_at: Instant::ZERO,
+        };
+        Self(match devices {
+            true => vec![unused; plan.devices() as usize],
+            false => Vec::new(),
+        })
+    }
+}
+
+impl World {
+    /// When what the device at the end of `conn` sends at `now` reaches its node; `None` if it never
+    /// does: the end of a connection whose beginning is still on its way.
+    pub(super) fn passes_up(&mut self, now: Instant, conn: ConnId, up: &Up) -> Option<Instant> {
+        let Some((id, profile)) = self.linked(conn) else {
+            return Some(now.after(LINK_DELAY));
+        };
+        let end = endpoint(&profile, id);
+        let linked = &mut self.links.0[id as usize];
+        let passage = match up {
+            Up::Opened => {
+                let passage = linked.path.open(end, now);
+                linked.opens_at = passage.arrives;
+                passage
+            }
+            Up::Closed if linked.opens_at > now => return None,
+            Up::Closed => linked.path.up(end, now, NO_BYTES),
+            Up::Packet(_) | Up::Publish(_) | Up::Telemetry(_) => {
+                let bytes = bytes_up(&profile, end, up, &mut self.scratch);
+                linked.path.up(end, now, bytes)
+            }
+        };
+        Some(self.passed(now, id, passage))
+    }
+
+    /// When what a node sends at `now` reaches the client at the end of `conn`. What belongs to a
+    /// connection that the device has left passes no link: it will be dropped.
+    pub(super) fn passes_down(&mut self, now: Instant, conn: ConnId, down: &Down) -> Instant {
+        match self.linked(conn) {
+            Some((id, profile)) if self.is_current(conn) => {
+                let end = endpoint(&profile, id);
+                let bytes = bytes_down(end.link, down);
+                let passage = self.links.0[id as usize].path.down(end, now, bytes);
+                self.passed(now, id, passage)
+            }
+            Some(_) | None => now.after(LINK_DELAY),
+        }
+    }
+
+    /// Whether the beginning of a connection reaches nobody: over a link it takes its time, and the
+    /// device has left in the meantime.
+    pub(super) fn is_left_on_the_way(&self, conn: ConnId) -> bool {
+        self.linked(conn).is_some() && !self.is_current(conn)
+    }
+
+    fn is_current(&self, conn: ConnId) -> bool {
+        let actor = client_of(conn);
+        self.ports[actor as usize].current(actor) == Some(conn)
+    }
+
+    fn passed(&mut self, now: Instant, id: DeviceIdx, passage: Passage) -> Instant {
+        if passage.reached_limit() {
+            let limit = Event::LimitReached(Limit::Retransmissions);
+            let client = &mut self.devices[id as usize];
+            self.books.device_event(now, client, &limit);
+        }
+        passage.arrives.after(LINK_DELAY)
+    }
+
+    /// The device at the end of `conn`, if it is a device and has a link.
+    fn linked(&self, conn: ConnId) -> Option<(DeviceIdx, Arc<Profile>)> {
+        if self.links.0.is_empty() {
+            return None;
+        }
+        let Who::Device(id) = self.who(client_of(conn)) else {
+            return None;
+        };
+        let client = self.devices.get(id as usize)?;
+        let profile = &self.profiles[usize::from(client.cohort)];
+        link_of(profile).map(|_| (id, Arc::clone(profile)))
+    }
+}
+
+fn link_of(profile: &Profile) -> Option<&Link> {
+    profile.plan.cohorts[profile.cohort].link.as_ref()
+}
+
+fn endpoint(profile: &Profile, device: DeviceIdx) -> Endpoint<'_> {
+    Endpoint {
+        link: link_of(profile).expect("only devices with a link are asked for"),
+        seed: profile.plan.seed,
+        device,
+    }
+}
+
+/// Where the bandwidth has no limit, nobody asks how many bytes there are.
+const fn counts(direction: &Direction) -> bool {
+    direction.bandwidth_bps.is_some()
+}
+
+fn bytes_up(
+    profile: &Profile,
+    end: Endpoint<'_>,
+    up: &Up,
+    scratch: &mut payload::Scratch,
+) -> usize {
+    match up {
+        _ if !counts(&end.link.up) => NO_BYTES,
+        Up::Opened | Up::Closed => NO_BYTES,
+        Up::Packet(packet) => codec::encoded_len(packet),
+        Up::Publish(publish) => publish.encoded_len(),
+        Up::Telemetry(telemetry) => payload::encoded_len(profile, end.device, telemetry, scratch),
+    }
+}
+
+fn bytes_down(link: &Link, down: &Down) -> usize {
+    match down {
+        _ if !counts(&link.down) => NO_BYTES,
+        Down::Opened | Down::Closed(_) => NO_BYTES,
+        Down::Packet(packet) => codec::encoded_len(packet),
+        Down::Deliver(delivery) => {
+            let message = &delivery.message;
+            codec::publish_len(delivery.qos, message.topic.len(), message.payload.len())
+        }
+    }
+}
