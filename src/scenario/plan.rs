@@ -555,16 +555,6 @@ pub enum NetworkFault {
     Refuse,
 }
 
-impl NetworkFault {
-    /// The word used in scenarios.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Reset { .. } => "reset",
-            Self::Refuse => "refuse",
-        }
-    }
-}
-
 /// What a fault of the reference backend does.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub enum BackendFault {

@@ -2,6 +2,7 @@
 //! own truth and against closed forms.
 
 mod links;
+mod oracle;
 mod outage;
 
 use super::clients::Watch;
