@@ -11,7 +11,7 @@ use crate::stats::event::Cause;
 use crate::time::Instant;
 
 /// A client's end of its connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Port {
     /// Grows with each attempt, so that what belongs to an earlier one is known.
     epoch: u32,
@@ -109,7 +109,7 @@ impl World {
             .device
             .handle_input(now, input, &mut outputs);
         for output in outputs.drain(..) {
-            let port = &mut self.ports[actor as usize];
+            let port = self.queue.port_mut(actor);
             let client = &mut self.devices[id as usize];
             match output {
                 device::Output::Open => {
@@ -153,7 +153,7 @@ impl World {
         let watch = &mut self.observers[o];
         watch.observer.handle_input(now, input, &mut outputs);
         for output in outputs.drain(..) {
-            let port = &mut self.ports[actor as usize];
+            let port = self.queue.port_mut(actor);
             match output {
                 observer::Output::Open => {
                     let conn = port.open(actor);
@@ -190,8 +190,7 @@ impl World {
     /// Something reaches a client; what belongs to an earlier connection is dropped.
     pub(super) fn reach_client(&mut self, now: Instant, conn: ConnId, down: Down) {
         let actor = client_of(conn);
-        let port = self.ports.get(actor as usize);
-        if port.and_then(|port| port.current(actor)) != Some(conn) {
+        if self.queue.port(actor).current(actor) != Some(conn) {
             return;
         }
         match self.who(actor) {
@@ -216,7 +215,7 @@ impl World {
                     self.step_observer(o, now, observer::Input::Received(packet));
                 }
                 Down::Closed(cause) => {
-                    self.ports[actor as usize].is_open = false;
+                    self.queue.port_mut(actor).is_open = false;
                     self.step_observer(o, now, observer::Input::Closed(cause));
                 }
             },
@@ -234,7 +233,7 @@ impl World {
         cause: Cause,
     ) {
         let actor = client_of(conn);
-        self.ports[actor as usize].is_open = false;
+        self.queue.port_mut(actor).is_open = false;
         let client = &mut self.devices[id as usize];
         if client.device.is_connected() {
             self.step_device(id, now, device::Input::Closed(cause));
@@ -250,7 +249,7 @@ impl World {
     pub(super) fn tell(&mut self, now: Instant, conn: ConnId, cause: Cause) {
         let actor = client_of(conn);
         if let Who::Device(id) = self.who(actor)
-            && self.ports[actor as usize].conn(actor) == conn
+            && self.queue.port(actor).conn(actor) == conn
         {
             self.events += 1;
             self.step_device(id, now, device::Input::Closed(cause));

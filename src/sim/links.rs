@@ -87,7 +87,7 @@ impl World {
 
     fn is_current(&self, conn: ConnId) -> bool {
         let actor = client_of(conn);
-        self.ports[actor as usize].current(actor) == Some(conn)
+        self.queue.port(actor).current(actor) == Some(conn)
     }
 
     fn passed(&mut self, now: Instant, id: DeviceIdx, passage: Passage) -> Instant {

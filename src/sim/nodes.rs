@@ -55,10 +55,7 @@ impl World {
 
     /// Something reaches a node.
     pub(super) fn reach_node(&mut self, now: Instant, conn: ConnId, up: Up) {
-        let Some(port) = self.ports.get(client_of(conn) as usize) else {
-            return;
-        };
-        let node = usize::from(port.node);
+        let node = usize::from(self.queue.port(client_of(conn)).node);
         self.events += 1;
         if matches!(up, Up::Opened) && self.is_left_on_the_way(conn) {
             return;

@@ -24,7 +24,7 @@ impl World {
     /// The device's connection ends with RST at its own end, if it has one or is making one.
     pub(super) fn cut(&mut self, now: Instant, id: DeviceIdx) {
         let actor = self.actor_of_device(id);
-        if let Some(conn) = self.ports[actor as usize].current(actor) {
+        if let Some(conn) = self.queue.port(actor).current(actor) {
             self.send_up(now, Some(conn), Up::Closed);
             self.device_closed(now, conn, id, Cause::Reset);
         }

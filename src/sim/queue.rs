@@ -2,6 +2,7 @@
 //! order does not depend on who was stepped first. What is far is kept in a wheel, whose next slot is
 //! sorted when its time comes; packets wait beside them, so that an entry is 32 bytes.
 
+use super::clients::Port;
 use super::wheel::{Timed, Wheel};
 use crate::backend::{ConnId, Delivery};
 use crate::device::{OwnedPublish, Telemetry};
@@ -76,9 +77,9 @@ pub(super) struct Queue {
     actors: Vec<ActorState>,
 }
 
-/// What the queue knows of an actor, so that a deadline that has moved on costs no look at the
-/// actor itself.
-#[derive(Copy, Clone, Debug)]
+/// What the driver knows of an actor, in half a cache line, so that a deadline that has moved on or
+/// a packet of an earlier connection costs no look at the actor itself.
+#[derive(Clone, Debug)]
 struct ActorState {
     /// Instant of the one valid entry of its deadline; others are stale.
     armed: Instant,
@@ -86,7 +87,10 @@ struct ActorState {
     deadline: Instant,
     /// Events it has caused.
     sequence: u32,
+    port: Port,
 }
+
+const _: () = assert!(size_of::<ActorState>() <= 32, "half a cache line");
 
 /// An event in the queue.
 #[derive(Debug)]
@@ -136,6 +140,7 @@ impl Queue {
             armed: Instant::NEVER,
             deadline: Instant::NEVER,
             sequence: 0,
+            port: Port::new(0),
         };
         Self {
             slot: Vec::new(),
@@ -145,6 +150,16 @@ impl Queue {
             free: Vec::new(),
             actors: vec![idle; actors],
         }
+    }
+
+    /// An actor's end of its connection; of the run and the nodes it means nothing.
+    pub(super) fn port(&self, actor: Actor) -> &Port {
+        &self.actors[actor as usize].port
+    }
+
+    /// The same, to be changed.
+    pub(super) fn port_mut(&mut self, actor: Actor) -> &mut Port {
+        &mut self.actors[actor as usize].port
     }
 
     /// `event`, caused by `actor`, happens at `at`.

@@ -31,8 +31,6 @@ pub(super) struct World {
     pub(super) observers: Vec<Watch>,
     /// By index in the fleet; empty until T0 is known.
     pub(super) devices: Vec<Client>,
-    /// By actor; those of the devices are there once T0 is known.
-    pub(super) ports: Vec<Port>,
     pub(super) profiles: Vec<Arc<Profile>>,
     pub(super) outages: Outages,
     pub(super) links: Links,
@@ -65,20 +63,22 @@ impl World {
             .map(Watch::new)
             .collect();
         let actors = 1 + nodes.len() + observers.len() + everyone.len();
-        let mut ports = Vec::with_capacity(actors);
-        // Neither the run nor a node connects to a node but in tests: to itself.
-        ports.push(Port::new(0));
-        ports.extend((0..shape.nodes).map(Port::new));
-        let home = |w: &Watch| Port::new(w.observer.node() % shape.nodes);
-        ports.extend(observers.iter().map(home));
+        let mut queue = Queue::new(actors);
+        // Only tests have a node connect, and then to itself.
+        let of_nodes = (0..shape.nodes).map(Port::new);
+        let of_observers = observers
+            .iter()
+            .map(|watch| Port::new(watch.observer.node() % shape.nodes));
+        for (actor, port) in (1..).zip(of_nodes.chain(of_observers)) {
+            *queue.port_mut(actor) = port;
+        }
         Self {
             plan: Arc::clone(plan),
             run,
-            queue: Queue::new(actors),
+            queue,
             nodes,
             observers,
             devices: Vec::new(),
-            ports,
             profiles: Vec::new(),
             outages: Outages::default(),
             links: Links::new(plan),
@@ -179,8 +179,10 @@ impl World {
         self.devices
             .sort_unstable_by_key(|client| client.device.id());
         let nodes = u16::try_from(self.nodes.len()).expect("a shape's nodes are a u16");
-        let home = |client: &Client| Port::new(self.plan.home_node(client.device.id()) % nodes);
-        self.ports.extend(self.devices.iter().map(home));
+        for &id in &self.everyone {
+            let actor = self.actor_of_device(id);
+            *self.queue.port_mut(actor) = Port::new(self.plan.home_node(id) % nodes);
+        }
     }
 
     /// Does what happens at `now`.
