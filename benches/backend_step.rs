@@ -4,7 +4,7 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use fleetstorm::backend::{Backend, ConnId, Input, Output};
 use fleetstorm::mqtt::packet::{Connect, Packet, Publish, QoS};
-use fleetstorm::scenario::plan::Embedded;
+use fleetstorm::scenario::plan::{Embedded, GoneClients};
 use fleetstorm::time::Instant;
 use std::hint::black_box;
 
@@ -32,6 +32,8 @@ fn node() -> Backend {
         nodes: 1,
         accept_rate_per_s: None,
         accept_queue: 0,
+        service: None,
+        gone_clients: GoneClients::Skip,
     };
     let mut backend = Backend::new(&shape, 0, 42);
     let mut out = Vec::new();

@@ -8,8 +8,8 @@ use fleetstorm::device::{Profile, Telemetry};
 use fleetstorm::mqtt::codec;
 use fleetstorm::mqtt::packet::{Packet, Publish, QoS};
 use fleetstorm::scenario::plan::{
-    Backoff, BackoffShape, Client, Cohort, Embedded, Field, Observe, Payload, PhaseShape, Plan,
-    Schedule, Session, Stream, Target, WhenLate,
+    Backoff, BackoffShape, Client, Cohort, Embedded, Field, GoneClients, Observe, Payload,
+    PhaseShape, Plan, Schedule, Session, Stream, Target, WhenLate,
 };
 use fleetstorm::scenario::template::{Segment, Template};
 use fleetstorm::stats::event::Operation;
@@ -74,6 +74,8 @@ fn profile(payload: Payload) -> Profile {
             nodes: 1,
             accept_rate_per_s: None,
             accept_queue: 1,
+            service: None,
+            gone_clients: GoneClients::Skip,
         }),
         cohorts: vec![cohort],
         streams: vec![stream],

@@ -5,8 +5,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fleetstorm::device::{Device, Input, Output, Profile};
 use fleetstorm::mqtt::packet::{ConnectCode, Packet, QoS};
 use fleetstorm::scenario::plan::{
-    Backoff, BackoffShape, Client, Cohort, Embedded, Field, Observe, Payload, Phase, PhaseShape,
-    Plan, Schedule, Session, Stream, Target, WhenLate,
+    Backoff, BackoffShape, Client, Cohort, Embedded, Field, GoneClients, Observe, Payload, Phase,
+    PhaseShape, Plan, Schedule, Session, Stream, Target, WhenLate,
 };
 use fleetstorm::scenario::template::{Segment, Template};
 use fleetstorm::time::{Duration, Instant};
@@ -52,6 +52,8 @@ fn plan(streams: usize) -> Plan {
             nodes: 1,
             accept_rate_per_s: None,
             accept_queue: 1,
+            service: None,
+            gone_clients: GoneClients::Skip,
         }),
         cohorts: vec![Cohort {
             name: "meters".into(),

@@ -7,8 +7,8 @@ use fleetstorm::device::stamp::Stamp;
 use fleetstorm::mqtt::packet::QoS;
 use fleetstorm::rng::{Purpose, hash};
 use fleetstorm::scenario::plan::{
-    Backoff, BackoffShape, Client, Cohort, Embedded, Observe, Payload, PhaseShape, Plan, Schedule,
-    Session, Stream, Target, WhenLate,
+    Backoff, BackoffShape, Client, Cohort, Embedded, GoneClients, Observe, Payload, PhaseShape,
+    Plan, Schedule, Session, Stream, Target, WhenLate,
 };
 use fleetstorm::scenario::template::{Segment, Template};
 use fleetstorm::stats::event::{Event, Operation};
@@ -197,6 +197,8 @@ fn plan() -> Plan {
             nodes: 1,
             accept_rate_per_s: None,
             accept_queue: 1,
+            service: None,
+            gone_clients: GoneClients::Skip,
         }),
         cohorts: vec![cohort],
         streams: vec![stream],

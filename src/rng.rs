@@ -33,6 +33,8 @@ pub enum Purpose {
     ScheduleJitter = 11,
     /// Faults of the reference backend; index = the operation's own counter.
     BackendFault = 12,
+    /// How long the reference backend works on a job; index = the node's job counter.
+    ServiceTime = 13,
     /// Delay and losses of a packet from a device to the target; index = packet of that direction.
     LinkUp = 14,
     /// The same from the target to a device.

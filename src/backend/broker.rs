@@ -5,7 +5,6 @@ use super::connections::State;
 use super::faults::DelayedAck;
 use super::held::Held;
 use super::routing::{is_supported, is_topic};
-use super::service::{Admitted, Verdict};
 use super::session::StoredWill;
 use super::slab::Index;
 use super::{Backend, Input, Message, Output};
@@ -26,25 +25,12 @@ impl Backend {
                 None => self.counts.inputs_after_close += 1,
             },
             Input::Closed(conn) => match self.connections.find(conn) {
+                // It closes in its turn: what was sent before it is still under way.
+                Some(_) if self.says_goodbye(conn) => {}
                 Some(index) => self.connection_lost(index, out),
                 None => self.counts.inputs_after_close += 1,
             },
             Input::Timeout | Input::FaultStart(..) | Input::FaultClear(_) => {}
-        }
-    }
-
-    /// Serves the CONNECTs whose turn has come.
-    pub(super) fn serve_queue(&mut self, now: Instant, out: &mut Vec<Output>) {
-        loop {
-            let connections = &self.connections;
-            let is_waiting = |conn| {
-                let found = connections.find(conn).and_then(|i| connections.get(i));
-                found.is_some_and(|c| c.state == State::Queued)
-            };
-            let Some(admitted) = self.admission.next_due(now, is_waiting) else {
-                return;
-            };
-            self.admit_queued(now, admitted, out);
         }
     }
 
@@ -53,7 +39,7 @@ impl Backend {
         match self.connections.get(index).map(|c| c.state) {
             Some(State::Opened) => self.counts.connect_timeouts += 1,
             Some(State::Serving(_)) => self.counts.keep_alive_expired += 1,
-            Some(State::Queued) | None => {}
+            Some(State::Queued | State::Connecting) | None => {}
         }
         self.close(index, out);
     }
@@ -88,22 +74,23 @@ impl Backend {
         match (state, packet) {
             (State::Opened, Packet::Connect(connect)) => self.connect(now, index, connect, out),
             // Only a CONNECT comes first (3.1), and only once.
-            (State::Opened, _) | (State::Queued, Packet::Connect(_)) => {
+            (State::Opened, _) | (State::Queued | State::Connecting, Packet::Connect(_)) => {
                 self.protocol_error(index, out);
             }
-            (State::Queued, packet) => {
-                if !self
-                    .admission
-                    .hold_early(conn, Held::received(conn, packet))
-                {
+            (State::Queued | State::Connecting, packet) => {
+                if !self.early.push(conn, Held::received(conn, packet)) {
                     self.protocol_error(index, out);
                 }
+            }
+            (State::Serving(session), packet) if self.service.is_some() => {
+                self.serve_in_order(now, conn, index, session, packet, out);
             }
             (State::Serving(session), packet) => self.serve(now, index, session, packet, out),
         }
     }
 
-    fn serve(
+    /// Handles a packet of a client with a session.
+    pub(super) fn serve(
         &mut self,
         now: Instant,
         index: Index,
@@ -139,53 +126,14 @@ impl Backend {
         }
     }
 
-    fn connect(
+    /// Gives the client its session.
+    pub(super) fn admit(
         &mut self,
         now: Instant,
         index: Index,
-        connect: Box<Connect>,
+        connect: &Connect,
         out: &mut Vec<Output>,
     ) {
-        self.counts.connects_received += 1;
-        let Some(conn) = self.connections.get(index).map(|c| c.id) else {
-            return;
-        };
-        if self.faults.is_refusing() {
-            self.refuse(index, ConnectCode::ServerUnavailable, out);
-            return;
-        }
-        match self.admission.offer(now, conn, connect) {
-            Verdict::Now(connect) => self.admit(now, index, &connect, out),
-            Verdict::Queued => {
-                self.counts.connects_queued += 1;
-                self.connections.set_state(index, State::Queued, 0);
-            }
-            Verdict::Full => {
-                self.counts.accept_queue_full += 1;
-                self.refuse(index, ConnectCode::ServerUnavailable, out);
-            }
-        }
-    }
-
-    fn admit_queued(&mut self, now: Instant, admitted: Admitted, out: &mut Vec<Output>) {
-        let Some(index) = self.connections.find(admitted.conn) else {
-            return;
-        };
-        // It is out of the queue.
-        self.connections.heard(now, index);
-        self.connections.set_state(index, State::Opened, 0);
-        if self.faults.is_refusing() {
-            self.refuse(index, ConnectCode::ServerUnavailable, out);
-            return;
-        }
-        self.admit(now, index, &admitted.connect, out);
-        for held in admitted.early {
-            self.step(now, held.as_input(), out);
-        }
-    }
-
-    /// Gives the client its session.
-    fn admit(&mut self, now: Instant, index: Index, connect: &Connect, out: &mut Vec<Output>) {
         let clean = connect.clean_session;
         if connect.client_id.is_empty() && !clean {
             self.refuse(index, ConnectCode::IdentifierRejected, out);
@@ -246,23 +194,37 @@ impl Backend {
         format!("assigned-{}-{}", self.node, self.assigned_ids)
     }
 
-    fn publish_received(
+    /// A PUBLISH takes effect: it is routed and acknowledged.
+    pub(super) fn publish_received(
         &mut self,
         now: Instant,
         index: Index,
         publish: &Publish<'_>,
         out: &mut Vec<Output>,
     ) {
-        let is_sound = match publish.qos {
-            QoS::AtMostOnce => true,
-            QoS::AtLeastOnce => publish.packet_id != 0,
-            QoS::ExactlyOnce => false,
-        };
-        if !is_sound || !is_topic(publish.topic) {
+        if !is_sound(publish) {
             self.protocol_error(index, out);
             return;
         }
+        self.route_publish(publish, out);
+        if publish.qos == QoS::AtLeastOnce {
+            self.acknowledge(now, index, publish.packet_id, out);
+        }
+    }
+
+    /// A PUBLISH takes effect whose connection has ended: there is nobody to acknowledge it to.
+    pub(super) fn publish_left_behind(&mut self, publish: &Publish<'_>, out: &mut Vec<Output>) {
+        if !is_sound(publish) {
+            self.counts.protocol_errors += 1;
+            return;
+        }
+        self.route_publish(publish, out);
+        self.counts.pubacks_undeliverable += u64::from(publish.qos == QoS::AtLeastOnce);
+    }
+
+    fn route_publish(&mut self, publish: &Publish<'_>, out: &mut Vec<Output>) {
         self.counts.publishes_received += 1;
+        self.counts.publishes_received_qos1 += u64::from(publish.qos == QoS::AtLeastOnce);
         self.counts.publishes_received_dup += u64::from(publish.dup);
         self.route(
             publish.topic,
@@ -271,10 +233,6 @@ impl Backend {
             publish.retain,
             out,
         );
-        if publish.qos == QoS::AtLeastOnce {
-            self.counts.publishes_received_qos1 += 1;
-            self.acknowledge(now, index, publish.packet_id, out);
-        }
     }
 
     fn acknowledge(
@@ -303,7 +261,7 @@ impl Backend {
     }
 
     /// Hands a message to every session that its topic reaches.
-    fn route(
+    pub(super) fn route(
         &mut self,
         topic: &str,
         payload: &[u8],
@@ -388,7 +346,7 @@ impl Backend {
         self.send(index, Packet::UnsubAck(packet_id), out);
     }
 
-    fn refuse(&mut self, index: Index, code: ConnectCode, out: &mut Vec<Output>) {
+    pub(super) fn refuse(&mut self, index: Index, code: ConnectCode, out: &mut Vec<Output>) {
         self.counts.connects_refused += 1;
         let refused = Packet::ConnAck {
             session_present: false,
@@ -398,7 +356,7 @@ impl Backend {
         self.close(index, out);
     }
 
-    fn protocol_error(&mut self, index: Index, out: &mut Vec<Output>) {
+    pub(super) fn protocol_error(&mut self, index: Index, out: &mut Vec<Output>) {
         self.counts.protocol_errors += 1;
         self.close(index, out);
     }
@@ -410,7 +368,7 @@ impl Backend {
     }
 
     /// Closes a connection; what was written still goes out.
-    fn close(&mut self, index: Index, out: &mut Vec<Output>) {
+    pub(super) fn close(&mut self, index: Index, out: &mut Vec<Output>) {
         if let Some(connection) = self.connections.get(index) {
             let conn = connection.id;
             out.push(Output::Close { conn, reset: false });
@@ -424,22 +382,17 @@ impl Backend {
         let Some(connection) = self.connections.remove(index) else {
             return;
         };
+        let said_goodbye = self.says_goodbye(connection.id);
+        self.leave_jobs(connection.id, connection.state);
         let session_index = match connection.state {
-            State::Opened => return,
-            State::Queued => {
-                self.counts.connects_abandoned += 1;
-                let connections = &self.connections;
-                self.admission
-                    .left(connection.id, |conn| connections.find(conn).is_some());
-                return;
-            }
+            State::Opened | State::Queued | State::Connecting => return,
             State::Serving(session_index) => session_index,
         };
         let Some(session) = self.sessions.get_mut(session_index) else {
             return;
         };
         session.connection = None;
-        let will = session.will.take();
+        let will = session.will.take().filter(|_| !said_goodbye);
         if session.clean {
             self.drop_session(session_index);
         }
@@ -449,4 +402,14 @@ impl Backend {
             self.route(topic, payload, will.qos(), will.retain(), out);
         }
     }
+}
+
+/// Whether MQTT, and QoS 1 at most, allow this PUBLISH.
+fn is_sound(publish: &Publish<'_>) -> bool {
+    let qos_is_sound = match publish.qos {
+        QoS::AtMostOnce => true,
+        QoS::AtLeastOnce => publish.packet_id != 0,
+        QoS::ExactlyOnce => false,
+    };
+    qos_is_sound && is_topic(publish.topic)
 }

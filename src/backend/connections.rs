@@ -36,6 +36,8 @@ pub(super) enum State {
     Opened,
     /// Its CONNECT waits for admission.
     Queued,
+    /// Its CONNECT waits for a worker, or is worked on.
+    Connecting,
     /// It serves this session (index).
     Serving(Index),
 }
@@ -200,7 +202,7 @@ impl Connection {
     fn deadline(&self) -> Instant {
         match self.state {
             State::Opened => self.heard.after(CONNECT_TIMEOUT),
-            State::Queued => Instant::NEVER,
+            State::Queued | State::Connecting => Instant::NEVER,
             State::Serving(_) if self.keep_alive_s == 0 => Instant::NEVER,
             // One and a half times the keep-alive (3.1.2.10).
             State::Serving(_) => self
@@ -211,7 +213,7 @@ impl Connection {
 }
 
 /// Fibonacci hashing: ids are consecutive numbers of the driver.
-const fn hash(id: ConnId) -> u64 {
+pub(super) const fn hash(id: ConnId) -> u64 {
     let h = id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     h ^ (h >> 32)
 }

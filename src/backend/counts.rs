@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 macro_rules! counts {
-    ($($(#[$doc:meta])+ $name:ident,)+) => {
-        /// Exact counts since the backend began.
+    ($(#[$about:meta])+ $struct:ident { $($(#[$doc:meta])+ $name:ident,)+ }) => {
+        $(#[$about])+
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
-        pub(super) struct Counts {
+        pub(super) struct $struct {
             $($(#[$doc])+ pub(super) $name: u64,)+
         }
 
-        impl Counts {
+        impl $struct {
             /// By name.
             pub(super) fn by_name(&self) -> BTreeMap<String, u64> {
                 BTreeMap::from([$((stringify!($name).to_owned(), self.$name),)+])
@@ -20,78 +20,109 @@ macro_rules! counts {
 }
 
 counts! {
-    /// Connections the driver accepted.
-    connections_opened,
-    /// Connections reset because the node was down.
-    connections_refused_down,
-    /// Connections reset by a restart.
-    connections_reset,
-    /// CONNECT packets.
-    connects_received,
-    /// CONNACK 0.
-    connects_accepted,
-    /// CONNACK with another code.
-    connects_refused,
-    /// CONNECTs that had to wait for admission.
-    connects_queued,
-    /// Of the refused: the admission queue was full.
-    accept_queue_full,
-    /// CONNECTs that waited for admission when their client left or the node went down.
-    connects_abandoned,
-    /// CONNECTs with a will that MQTT does not allow; also protocol errors.
-    connects_malformed,
-    /// Connections that brought no CONNECT in time.
-    connect_timeouts,
-    /// Old connections closed because their client connected again.
-    takeovers,
-    /// Accepted with the session-present flag.
-    sessions_resumed,
-    /// Persistent sessions a restart forgot.
-    sessions_forgotten,
-    /// Granted subscriptions, renewals included.
-    subscriptions_granted,
-    /// Filters answered with 0x80.
-    subscriptions_refused,
-    /// PUBLISH packets.
-    publishes_received,
-    /// Of those: QoS 1.
-    publishes_received_qos1,
-    /// Of those: with DUP.
-    publishes_received_dup,
-    /// Of the received: no subscriber.
-    publishes_unrouted,
-    /// Retain flag set; retained messages are not stored yet.
-    retained_not_stored,
-    /// PUBACKs handed to the driver.
-    pubacks_sent,
-    /// PUBACKs that a fault dropped.
-    pubacks_dropped,
-    /// Delayed PUBACKs whose connection ended first.
-    pubacks_undeliverable,
-    /// Delayed PUBACKs that a restart lost.
-    pubacks_lost,
-    /// Delayed PUBACKs sent early because their queue was full.
-    ack_delay_full,
-    /// First deliveries to subscribers, any QoS.
-    messages_delivered,
-    /// Deliveries repeated with DUP after a resumed session.
-    deliveries_retransmitted,
-    /// PUBACKs from subscribers.
-    deliveries_acked,
-    /// QoS 0 messages for a session without a connection.
-    qos0_offline_drops,
-    /// QoS 1 messages dropped because a session's queue was full.
-    queue_full_drops,
-    /// Will messages published.
-    wills_published,
-    /// Will messages a restart lost.
-    wills_lost,
-    /// Connections closed because nothing came for 1.5 x keep-alive.
-    keep_alive_expired,
-    /// Connections closed because of something MQTT 3.1.1 does not allow.
-    protocol_errors,
-    /// Connections closed because a stalled node could not hold more input.
-    stall_full_closes,
-    /// Inputs of connections that were closed already.
-    inputs_after_close,
+    /// Exact counts since the backend began.
+    Counts {
+        /// Connections the driver accepted.
+        connections_opened,
+        /// Connections reset because the node was down.
+        connections_refused_down,
+        /// Connections reset by a restart.
+        connections_reset,
+        /// CONNECT packets.
+        connects_received,
+        /// CONNACK 0.
+        connects_accepted,
+        /// CONNACK with another code.
+        connects_refused,
+        /// CONNECTs that had to wait for admission.
+        connects_queued,
+        /// Of the refused: the admission queue was full.
+        accept_queue_full,
+        /// CONNECTs that waited, in admission or in the work queue, or were worked on, when their
+        /// client left or the node went down.
+        connects_abandoned,
+        /// Of those: served all the same, for nothing.
+        connects_served_after_client_left,
+        /// CONNECTs with a will that MQTT does not allow; also protocol errors.
+        connects_malformed,
+        /// Connections that brought no CONNECT in time.
+        connect_timeouts,
+        /// Old connections closed because their client connected again.
+        takeovers,
+        /// Accepted with the session-present flag.
+        sessions_resumed,
+        /// Persistent sessions a restart forgot.
+        sessions_forgotten,
+        /// Granted subscriptions, renewals included.
+        subscriptions_granted,
+        /// Filters answered with 0x80.
+        subscriptions_refused,
+        /// PUBLISH packets, counted when they take effect.
+        publishes_received,
+        /// Of those: QoS 1.
+        publishes_received_qos1,
+        /// Of those: with DUP.
+        publishes_received_dup,
+        /// Of the received: no subscriber.
+        publishes_unrouted,
+        /// Retain flag set; retained messages are not stored yet.
+        retained_not_stored,
+        /// PUBACKs handed to the driver.
+        pubacks_sent,
+        /// PUBACKs that a fault dropped.
+        pubacks_dropped,
+        /// PUBACKs, delayed or of publishes in the work queue, whose connection ended first.
+        pubacks_undeliverable,
+        /// Delayed PUBACKs that a restart lost.
+        pubacks_lost,
+        /// Delayed PUBACKs sent early because their queue was full.
+        ack_delay_full,
+        /// First deliveries to subscribers, any QoS.
+        messages_delivered,
+        /// Deliveries repeated with DUP after a resumed session.
+        deliveries_retransmitted,
+        /// PUBACKs from subscribers.
+        deliveries_acked,
+        /// QoS 0 messages for a session without a connection.
+        qos0_offline_drops,
+        /// QoS 1 messages dropped because a session's queue was full.
+        queue_full_drops,
+        /// Will messages published.
+        wills_published,
+        /// Will messages a restart lost.
+        wills_lost,
+        /// Connections closed because nothing came for 1.5 x keep-alive.
+        keep_alive_expired,
+        /// Connections closed because of something MQTT 3.1.1 does not allow.
+        protocol_errors,
+        /// Connections closed because a stalled node could not hold more input.
+        stall_full_closes,
+        /// Inputs of connections that were closed already.
+        inputs_after_close,
+    }
+}
+
+counts! {
+    /// Exact counts of the work queue. Every job that came is in exactly one of
+    /// `service_queue_full`, `jobs_served`, `jobs_skipped`, `jobs_forgotten`, or still under way.
+    JobCounts {
+        /// Jobs (CONNECTs and PUBLISHes that cost work) that came.
+        jobs_offered,
+        /// Of those: found no idle worker and waited for one.
+        jobs_queued,
+        /// Worked on to the end, effect included.
+        jobs_served,
+        /// Dropped at no cost before a worker took them, because their connection had ended.
+        jobs_skipped,
+        /// Waited or were worked on when the node went down.
+        jobs_forgotten,
+        /// Turned away: no worker was idle, and the queue or its memory was full.
+        service_queue_full,
+        /// Of those: PUBLISHes, whose connection was closed.
+        service_queue_full_closes,
+        /// Connections closed because too many packets waited behind unfinished PUBLISHes.
+        service_order_full_closes,
+        /// Of the served: PUBLISHes whose connection had ended; they are routed, not acknowledged.
+        publishes_served_after_client_left,
+    }
 }

@@ -1,15 +1,18 @@
-//! Inputs that wait: those of a stalled node, and packets sent ahead of a CONNACK. They own what an
-//! [`Input`] borrows.
+//! Inputs that wait: those of a stalled node, packets sent ahead of a CONNACK, and work under way.
+//! They own what an [`Input`] borrows.
 
 use super::{ConnId, Input, Message};
-use crate::mqtt::packet::{Packet, PacketId, Publish, QoS};
-use std::collections::VecDeque;
+use crate::mqtt::packet::{Connect, Packet, PacketId, Publish, QoS};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Inputs a stalled node holds.
 const INPUTS_MAX: usize = 1_000_000;
 
 /// Bytes of topics and payloads a stalled node holds.
 const BYTES_MAX: usize = 256 << 20;
+
+/// Packets one client may send ahead of its CONNACK.
+const EARLY_MAX: usize = 16;
 
 /// An input that waits.
 #[derive(Debug)]
@@ -36,28 +39,10 @@ pub(super) struct HeldPublish {
 
 impl Held {
     pub(super) fn received(conn: ConnId, packet: Packet<'_>) -> Self {
-        let owned = match packet {
-            Packet::Publish(publish) => return Self::Publish(conn, HeldPublish::new(&publish)),
-            Packet::Connect(connect) => Packet::Connect(connect),
-            Packet::ConnAck {
-                session_present,
-                code,
-            } => Packet::ConnAck {
-                session_present,
-                code,
-            },
-            Packet::PubAck(packet_id) => Packet::PubAck(packet_id),
-            Packet::Subscribe { packet_id, filters } => Packet::Subscribe { packet_id, filters },
-            Packet::SubAck { packet_id, granted } => Packet::SubAck { packet_id, granted },
-            Packet::Unsubscribe { packet_id, filters } => {
-                Packet::Unsubscribe { packet_id, filters }
-            }
-            Packet::UnsubAck(packet_id) => Packet::UnsubAck(packet_id),
-            Packet::PingReq => Packet::PingReq,
-            Packet::PingResp => Packet::PingResp,
-            Packet::Disconnect => Packet::Disconnect,
-        };
-        Self::Packet(conn, owned)
+        match owned(packet) {
+            Ok(packet) => Self::Packet(conn, packet),
+            Err(publish) => Self::Publish(conn, HeldPublish::new(&publish)),
+        }
     }
 
     /// The input it was.
@@ -72,14 +57,37 @@ impl Held {
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Publish(_, held) => held.message.topic.len() + held.message.payload.len(),
+            Self::Publish(_, held) => held.bytes(),
             Self::Opened(_) | Self::Packet(..) | Self::Closed(_) => 0,
         }
     }
 }
 
+/// A packet that borrows nothing; only a PUBLISH does.
+pub(super) fn owned(packet: Packet<'_>) -> Result<Packet<'static>, Publish<'_>> {
+    Ok(match packet {
+        Packet::Publish(publish) => return Err(publish),
+        Packet::Connect(connect) => Packet::Connect(connect),
+        Packet::ConnAck {
+            session_present,
+            code,
+        } => Packet::ConnAck {
+            session_present,
+            code,
+        },
+        Packet::PubAck(packet_id) => Packet::PubAck(packet_id),
+        Packet::Subscribe { packet_id, filters } => Packet::Subscribe { packet_id, filters },
+        Packet::SubAck { packet_id, granted } => Packet::SubAck { packet_id, granted },
+        Packet::Unsubscribe { packet_id, filters } => Packet::Unsubscribe { packet_id, filters },
+        Packet::UnsubAck(packet_id) => Packet::UnsubAck(packet_id),
+        Packet::PingReq => Packet::PingReq,
+        Packet::PingResp => Packet::PingResp,
+        Packet::Disconnect => Packet::Disconnect,
+    })
+}
+
 impl HeldPublish {
-    fn new(publish: &Publish<'_>) -> Self {
+    pub(super) fn new(publish: &Publish<'_>) -> Self {
         Self {
             dup: publish.dup,
             qos: publish.qos,
@@ -92,7 +100,12 @@ impl HeldPublish {
         }
     }
 
-    fn borrow(&self) -> Publish<'_> {
+    /// Of topic and payload.
+    pub(super) fn bytes(&self) -> usize {
+        self.message.topic.len() + self.message.payload.len()
+    }
+
+    pub(super) fn borrow(&self) -> Publish<'_> {
         Publish {
             dup: self.dup,
             qos: self.qos,
@@ -100,6 +113,34 @@ impl HeldPublish {
             packet_id: self.packet_id,
             topic: &self.message.topic,
             payload: &self.message.payload,
+        }
+    }
+}
+
+/// What a worker is busy with.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// A CONNECT, from admission to CONNACK.
+    Connect(Box<Connect>),
+    /// A PUBLISH: routing and PUBACK.
+    Publish(HeldPublish),
+}
+
+/// What takes effect.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// A job that is done.
+    Job(Job),
+    /// A packet that costs nothing and came behind a job.
+    Follower(Packet<'static>),
+}
+
+impl Job {
+    /// Of topic and payload.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Connect(_) => 0,
+            Self::Publish(publish) => publish.bytes(),
         }
     }
 }
@@ -128,6 +169,34 @@ impl Backlog {
     pub(super) fn take(&mut self) -> VecDeque<Held> {
         self.bytes = 0;
         std::mem::take(&mut self.inputs)
+    }
+}
+
+/// What clients have sent ahead of their CONNACK, in order.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    by_conn: BTreeMap<ConnId, Vec<Held>>,
+}
+
+impl Early {
+    /// Holds a packet; `false` if the client has sent too many.
+    pub(super) fn push(&mut self, conn: ConnId, held: Held) -> bool {
+        let early = self.by_conn.entry(conn).or_default();
+        if early.len() >= EARLY_MAX {
+            return false;
+        }
+        early.push(held);
+        true
+    }
+
+    /// What a client has sent; nothing is kept of it.
+    pub(super) fn take(&mut self, conn: ConnId) -> Vec<Held> {
+        self.by_conn.remove(&conn).unwrap_or_default()
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.by_conn.clear();
     }
 }
 

@@ -2,13 +2,17 @@
 //! machine with two uses: the simulator's model, and (served over TCP by `live::serve`) the
 //! embedded default target. A reference, never a broker benchmark.
 
+mod admission;
 mod broker;
 mod connections;
 mod counts;
 mod faults;
 mod held;
+mod jobs;
+mod lanes;
 mod routing;
 mod service;
+mod service_time;
 mod session;
 mod slab;
 #[cfg(test)]
@@ -20,12 +24,13 @@ use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use admission::Admission;
 use connections::Connections;
 use counts::Counts;
 use faults::{DelayedAcks, Faults};
-use held::{Backlog, Held};
+use held::{Backlog, Early, Held};
 use routing::Routes;
-use service::Admission;
+use service::Service;
 use session::Sessions;
 use slab::Index;
 
@@ -98,16 +103,23 @@ pub struct Message {
 /// One node of the reference backend.
 ///
 /// Inputs go through the faults first (a node that is down resets, a stalled one holds them), then
-/// to the broker. Limits, each counted in [`Backend::counts`] when reached: 256 unacknowledged and
+/// to the broker, where CONNECTs wait for admission and CONNECTs and PUBLISHes for a worker if the
+/// plan says so. Limits, each counted in [`Backend::counts`] when reached: 256 unacknowledged and
 /// 100 000 waiting QoS 1 messages per session, 1 000 000 inputs or 256 MiB held by a stalled node,
-/// 1 000 000 delayed PUBACKs, 10 s from a connection to its CONNECT. Retained messages are not
-/// stored, QoS 2 subscriptions are granted QoS 1, a QoS 2 PUBLISH is a protocol error.
+/// the plan's number of CONNECTs waiting for admission and of jobs waiting for a worker, 256 MiB of
+/// jobs, 1 000 000 packets behind jobs, 1 000 000 delayed PUBACKs, 10 s from a connection to its
+/// CONNECT. Retained messages are not stored, QoS 2 subscriptions are granted QoS 1, a QoS 2 PUBLISH
+/// is a protocol error.
 #[derive(Debug)]
 pub struct Backend {
     connections: Connections,
     sessions: Sessions,
     routes: Routes,
     admission: Admission,
+    /// What clients that wait for their CONNACK have sent ahead.
+    early: Early,
+    /// `None` = work costs nothing.
+    service: Option<Box<Service>>,
     faults: Faults,
     /// What came while a fault stalls the node.
     backlog: Backlog,
@@ -130,7 +142,11 @@ impl Backend {
             connections: Connections::new(),
             sessions: Sessions::new(),
             routes: Routes::new(),
-            admission: Admission::new(rate_per_s, shape.accept_queue),
+            admission: Admission::new(rate_per_s, shape.accept_queue, shape.gone_clients),
+            early: Early::default(),
+            service: shape
+                .service
+                .map(|law| Box::new(Service::new(law, shape.gone_clients, seed, node))),
             faults: Faults::new(seed, node),
             backlog: Backlog::default(),
             delayed_acks: DelayedAcks::default(),
@@ -144,6 +160,10 @@ impl Backend {
     /// Steps the backend: `input` happened at `now`; what it wants done is appended to `out`.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
         let is_stalled = self.faults.is_stalled();
+        // What is done by now comes before what happens now.
+        if self.next_job_end() <= now && !is_stalled {
+            self.finish_jobs(now, out);
+        }
         match input {
             Input::FaultStart(index, kind) => self.fault_start(now, index, kind, out),
             Input::FaultClear(index) => self.fault_clear(now, index, out),
@@ -172,15 +192,20 @@ impl Backend {
         self.connections
             .poll_timeout()
             .min(self.admission.poll_timeout())
+            .min(self.next_job_end())
             .min(self.delayed_acks.poll_timeout())
     }
 
     /// Its own truth: named counts such as `connects_accepted`, `publishes_received`,
-    /// `pubacks_dropped`, `messages_delivered`; and `connections_open` and `sessions_held` now.
+    /// `pubacks_dropped`, `messages_delivered`; and `connections_open` and `sessions_held` now. With
+    /// a work queue also its own, such as `jobs_served`.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         let mut counts = self.counts.by_name();
         counts.insert("connections_open".into(), self.connections.len() as u64);
         counts.insert("sessions_held".into(), self.sessions.len() as u64);
+        if let Some(service) = &self.service {
+            counts.extend(service.counts());
+        }
         counts
     }
 
@@ -194,7 +219,8 @@ impl Backend {
         while let Some(ack) = self.delayed_acks.next_due(now) {
             self.send_delayed(ack, out);
         }
-        self.serve_queue(now, out);
+        self.admit_due(now, out);
+        self.finish_jobs(now, out);
         while let Some(index) = self.connections.next_expired(now) {
             self.expired(index, out);
         }
@@ -212,9 +238,9 @@ impl Backend {
         match kind {
             BackendFault::Restart { sessions } => self.go_down(now, sessions, out),
             BackendFault::PauseAccepting if !was_paused => out.push(Output::PauseAccepting),
+            BackendFault::Stall => self.stall_jobs(now),
             BackendFault::PauseAccepting
             | BackendFault::Refuse
-            | BackendFault::Stall
             | BackendFault::AckDelay(_)
             | BackendFault::DropAck(_) => {}
         }
@@ -258,6 +284,8 @@ impl Backend {
         }
         self.connections.clear();
         self.counts.connects_abandoned += self.admission.clear();
+        self.early.clear();
+        self.forget_jobs();
         self.counts.pubacks_lost += self.delayed_acks.clear();
         for index in self.sessions.indexes() {
             self.forget_connection(index, remembers);
@@ -283,6 +311,7 @@ impl Backend {
     /// A stalled node works off what came, in order, then looks at its deadlines.
     fn wake_up(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.admission.stood_still(now);
+        self.resume_jobs(now);
         self.release_acks(out);
         for held in self.backlog.take() {
             self.step(now, held.as_input(), out);

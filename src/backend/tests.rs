@@ -1,10 +1,11 @@
 //! Behaviour of the backend, as its drivers see it: one test per rule, and one for all inputs.
 
 mod property;
+mod service;
 
 use super::*;
 use crate::mqtt::packet::{Connect, Publish, Will};
-use crate::scenario::plan::DropAck;
+use crate::scenario::plan::{DropAck, GoneClients};
 use std::time::Duration;
 
 const Q0: QoS = QoS::AtMostOnce;
@@ -19,6 +20,8 @@ fn shape(accept_rate_per_s: Option<f64>, accept_queue: u32) -> Embedded {
         nodes: 1,
         accept_rate_per_s,
         accept_queue,
+        service: None,
+        gone_clients: GoneClients::Skip,
     }
 }
 

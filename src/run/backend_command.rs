@@ -4,7 +4,7 @@
 use crate::backend::{Backend, Input};
 use crate::live::clock::Clock;
 use crate::live::serve;
-use crate::scenario::plan::{BackendFault, DropAck, Embedded};
+use crate::scenario::plan::{BackendFault, DropAck, Embedded, GoneClients};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -105,6 +105,8 @@ async fn serve_until_stopped(options: &Options, print: fn(&str)) -> std::io::Res
         nodes: 1,
         accept_rate_per_s: options.accept_rate_per_s,
         accept_queue: options.accept_queue,
+        service: None,
+        gone_clients: GoneClients::Skip,
     };
     let clock = Clock::starting_now();
     let mut backend = Backend::new(&shape, 0, options.seed);

@@ -2,8 +2,8 @@
 //! them.
 
 use super::plan::{
-    Backoff, BackoffShape, Client, Cohort, Embedded, Field, Observe, Payload, Phase, PhaseShape,
-    Plan, PowerOn, Schedule, Selector, Session, Stream, Target, WhenLate,
+    Backoff, BackoffShape, Client, Cohort, Embedded, Field, GoneClients, Observe, Payload, Phase,
+    PhaseShape, Plan, PowerOn, Schedule, Selector, Session, Stream, Target, WhenLate,
 };
 use super::template::{Segment, Template};
 use crate::mqtt::packet::QoS;
@@ -22,6 +22,8 @@ pub(crate) fn plan(devices: u32) -> Plan {
             nodes: 1,
             accept_rate_per_s: None,
             accept_queue: 100_000,
+            service: None,
+            gone_clients: GoneClients::Skip,
         }),
         cohorts: vec![cohort(devices)],
         streams: vec![stream()],

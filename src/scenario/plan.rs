@@ -134,6 +134,47 @@ pub struct Embedded {
     pub accept_rate_per_s: Option<f64>,
     /// CONNECTs that may wait for admission per node; beyond it they get CONNACK 3.
     pub accept_queue: u32,
+    /// Work queue of each node; `None` = work costs nothing.
+    pub service: Option<Service>,
+    /// What becomes of work whose client has left, in admission and in the work queue.
+    pub gone_clients: GoneClients,
+}
+
+/// A node's work queue: FIFO, several workers, bounded. At least one kind of work costs time.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Servers per node, 1 to 1024.
+    pub workers: u16,
+    /// Work of one CONNECT; `None` = nothing.
+    pub connect: Option<ServiceTime>,
+    /// Work of one PUBLISH; `None` = nothing.
+    pub publish: Option<ServiceTime>,
+    /// Jobs that may wait for a worker, per node, at most 1 000 000.
+    pub queue: u32,
+}
+
+/// How long a worker is busy with a job. All durations are above zero.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum ServiceTime {
+    /// Always the same.
+    Fixed(Duration),
+    /// Exponentially distributed with this mean.
+    Exponential(Duration),
+    /// `slow` with probability `slow_share` (0 to 1), else `fast`.
+    Bimodal {
+        fast: Duration,
+        slow: Duration,
+        slow_share: f64,
+    },
+}
+
+/// What becomes of work whose client has left before its turn came.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum GoneClients {
+    /// It is passed over at no cost.
+    Skip,
+    /// It is done like any other, for nothing: the backend does not notice.
+    Serve,
 }
 
 /// Brokers under test.
@@ -159,6 +200,8 @@ impl Brokers {
             },
             accept_rate_per_s: None,
             accept_queue: u32::MAX,
+            service: None,
+            gone_clients: GoneClients::Skip,
         }
     }
 }

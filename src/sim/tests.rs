@@ -12,8 +12,8 @@ use super::{LINK_DELAY, Outcome, Simulation, run};
 use crate::mqtt::packet::{Connect, Packet, QoS};
 use crate::scenario::fixture;
 use crate::scenario::plan::{
-    BackendFault, Backoff, BackoffShape, DropAck, Embedded, Fault, FaultKind, Observe, PhaseShape,
-    Plan, Schedule, Sessions, Target,
+    BackendFault, Backoff, BackoffShape, DropAck, Embedded, Fault, FaultKind, GoneClients, Observe,
+    PhaseShape, Plan, Schedule, Sessions, Target,
 };
 use crate::stats::books::{Books, DeliveryCounts};
 use crate::stats::recorder::Recovery;
@@ -60,6 +60,8 @@ fn embedded(nodes: u16, accept_rate_per_s: Option<f64>) -> Target {
         nodes,
         accept_rate_per_s,
         accept_queue: 100_000,
+        service: None,
+        gone_clients: GoneClients::Skip,
     })
 }
 

@@ -10,7 +10,7 @@ use fleetstorm::live::{listen, runtime, serve};
 use fleetstorm::mqtt::codec;
 use fleetstorm::mqtt::packet::{Connect, Packet};
 use fleetstorm::scenario::file::Overrides;
-use fleetstorm::scenario::plan::Embedded;
+use fleetstorm::scenario::plan::{Embedded, GoneClients};
 use fleetstorm::stats::books::Books;
 use fleetstorm::stats::recorder::Totals;
 
@@ -57,6 +57,8 @@ impl Target {
             nodes: 1,
             accept_rate_per_s: None,
             accept_queue: 100,
+            service: None,
+            gone_clients: GoneClients::Skip,
         };
         let listener =
             listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("loopback has a port");

@@ -4,6 +4,7 @@ use super::super::*;
 use super::{Q0, Q1, connect, publish, shape, with_will};
 use crate::mqtt::packet::Publish;
 use crate::scenario::plan::DropAck;
+use crate::scenario::plan::{GoneClients, ServiceTime};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -83,7 +84,8 @@ struct Driver {
     now: Instant,
     /// Opened and closed by neither side.
     open: Vec<ConnId>,
-    /// Closed by the peer while the node was stalled: it answers what came before.
+    /// Closed by the peer while the node was stalled, or after a DISCONNECT that waits: it answers
+    /// what came before.
     hung_up: Vec<ConnId>,
     opened: u64,
     pubacks: u64,
@@ -109,7 +111,7 @@ impl Driver {
                     return Ok(());
                 };
                 self.open.retain(|o| *o != conn);
-                if self.backend.faults.is_stalled() {
+                if self.backend.faults.is_stalled() || self.backend.says_goodbye(conn) {
                     self.hung_up.push(conn);
                 }
                 Input::Closed(conn)
@@ -154,22 +156,56 @@ impl Driver {
         for index in (0..4).flat_map(|i| [i; 120]) {
             self.do_step(Step::Clear(index))?;
         }
-        self.do_step(Step::Wait(3_600_000))
+        for _ in 0..20 {
+            self.do_step(Step::Wait(3_600_000))?;
+        }
+        Ok(())
     }
+}
+
+fn any_work() -> impl Strategy<Value = ServiceTime> {
+    let ms = |ms: u64| (1..ms).prop_map(Duration::from_millis);
+    prop_oneof![
+        ms(3_000).prop_map(ServiceTime::Fixed),
+        ms(3_000).prop_map(ServiceTime::Exponential),
+        (ms(500), ms(9_000), 0.0..1.0).prop_map(|(fast, slow, slow_share)| {
+            ServiceTime::Bimodal {
+                fast,
+                slow,
+                slow_share,
+            }
+        }),
+    ]
+}
+
+fn any_service() -> impl Strategy<Value = plan::Service> {
+    let work = || prop::option::of(any_work());
+    (1..4u16, work(), work(), 0..6u32).prop_map(|(workers, connect, publish, queue)| {
+        plan::Service {
+            workers,
+            connect,
+            publish,
+            queue,
+        }
+    })
 }
 
 proptest! {
     /// Whatever happens: no panic, nothing is sent on a connection that the node knows to be
     /// closed, every QoS 1 publish is acknowledged, dropped by a fault or its connection has ended,
-    /// and no deadline lies in the past.
+    /// every job ends in exactly one way, and no deadline lies in the past.
     #[test]
     fn the_account_is_exact_whatever_happens(
         steps in prop::collection::vec(any_step(), 1..120),
         rate in prop::option::of(0.5..20.0f64),
         queue in 0..4u32,
+        service in prop::option::of(any_service()),
+        serves_the_gone: bool,
     ) {
+        let gone_clients = if serves_the_gone { GoneClients::Serve } else { GoneClients::Skip };
+        let shape = Embedded { service, gone_clients, ..shape(rate, queue) };
         let mut driver = Driver {
-            backend: Backend::new(&shape(rate, queue), 0, 7),
+            backend: Backend::new(&shape, 0, 7),
             now: Instant::ZERO,
             open: Vec::new(),
             hung_up: Vec::new(),
@@ -197,5 +233,17 @@ proptest! {
                 + counts["connects_abandoned"]
                 + counts["connects_malformed"]
         );
+        if service.is_some() {
+            prop_assert_eq!(counts["jobs_under_way"], 0);
+            prop_assert_eq!(
+                counts["jobs_offered"],
+                counts["service_queue_full"]
+                    + counts["jobs_served"]
+                    + counts["jobs_skipped"]
+                    + counts["jobs_forgotten"]
+            );
+            prop_assert!(counts["service_wasted_us"] <= counts["service_busy_us"]);
+            prop_assert!(driver.backend.service.as_ref().is_none_or(|s| s.is_empty()));
+        }
     }
 }

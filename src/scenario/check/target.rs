@@ -4,7 +4,7 @@ use super::Checker;
 use crate::scenario::errors::Problem;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
-use crate::scenario::plan::{BrokerUrl, Brokers, Embedded, Target, Topology};
+use crate::scenario::plan::{BrokerUrl, Brokers, Embedded, GoneClients, Target, Topology};
 use crate::scenario::tree::Span;
 
 /// Devices per node of the embedded backend if `nodes` is auto: what fits a process with 20 000
@@ -173,6 +173,8 @@ fn embedded_target(embedded: Option<&mirror::Embedded>, devices: u32) -> Embedde
         accept_queue: embedded
             .and_then(|e| e.accept_queue)
             .unwrap_or(DEFAULT_ACCEPT_QUEUE),
+        service: None,
+        gone_clients: GoneClients::Skip,
     }
 }
 
