@@ -2,6 +2,7 @@
 
 mod property;
 mod service;
+mod theory;
 
 use super::*;
 use crate::mqtt::packet::{Connect, Publish, Will};
