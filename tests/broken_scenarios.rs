@@ -117,6 +117,10 @@ const TABLE: &[(&str, Mistakes)] = &[
         "password-in-part",
         &[(12, 43, "write `\"${env:NAME}\"` and put it into that envir")],
     ),
+    (
+        "gone-clients",
+        &[(4, 19, "add one of them, or remove `gone_clients`")],
+    ),
     ("merge-key", &[(5, 5, "write the keys out")]),
     ("missing-key", &[(3, 5, "add `devices: …`")]),
     (
@@ -168,6 +172,36 @@ const TABLE: &[(&str, Mistakes)] = &[
     (
         "second-document",
         &[(10, 1, "a scenario is one document: remove `---` and wha")],
+    ),
+    (
+        "service-limits",
+        &[
+            (5, 16, "write a whole number from 1 to 1024"),
+            (6, 31, "write for example 1ms, or remove the word"),
+            (7, 48, "swap the two"),
+            (8, 14, "write a whole number from 0 to 1000000"),
+            (9, 19, "did you mean `serve`"),
+        ],
+    ),
+    (
+        "service-no-work",
+        &[(4, 14, "add for example `connect: { exponential: 1ms }`")],
+    ),
+    (
+        "service-time",
+        &[
+            (5, 16, "write `{ exponential: … }`"),
+            (6, 25, "write 50s, 50ms or 50min"),
+            (7, 16, "write a whole number from 1 to 1024"),
+        ],
+    ),
+    (
+        "service-words",
+        &[
+            (5, 7, "did you mean `workers`"),
+            (6, 18, "did you mean `exponential`"),
+            (7, 29, "add `slow_share: …`"),
+        ],
     ),
     ("shares", &[(5, 27, "make them add up to 100%")]),
     ("strict-boolean", &[(5, 23, "write `true` or `false`")]),

@@ -4,9 +4,9 @@
 use fleetstorm::mqtt::packet::QoS;
 use fleetstorm::scenario::file::{self, Overrides, Secrets};
 use fleetstorm::scenario::plan::{
-    BackendFault, Backoff, BackoffShape, BrokerUrl, Delay, Direction, DropAck, FaultKind, Field,
-    Link, NetworkFault, Payload, PhaseShape, Plan, Schedule, Selector, Sessions, Step, Target,
-    Topology, WhenLate,
+    BackendFault, Backoff, BackoffShape, BrokerUrl, Delay, Direction, DropAck, Embedded, FaultKind,
+    Field, GoneClients, Link, NetworkFault, Payload, PhaseShape, Plan, Schedule, Selector, Service,
+    ServiceTime, Sessions, Step, Target, Topology, WhenLate,
 };
 use fleetstorm::scenario::slo::{Bound, Indicator, Limit, Statistic, Window};
 use std::path::Path;
@@ -46,6 +46,8 @@ fn defaults() {
         panic!("the default target is embedded");
     };
     assert_eq!((embedded.nodes, embedded.accept_queue), (2, 100_000));
+    assert_eq!(embedded.service, None);
+    assert_eq!(embedded.gone_clients, GoneClients::Skip);
     let client = &plan.cohorts[0].client;
     assert_eq!(client.connect_timeout, secs(10));
     assert_eq!(client.ping_timeout, secs(10));
@@ -624,6 +626,76 @@ fn faults_are_sorted_by_start() {
         .map(|f| f.start)
         .collect();
     assert_eq!(starts, [secs(5), secs(11)]);
+}
+
+#[test]
+fn the_service_law() {
+    let embedded = |law: &str| {
+        let text = one("{}", "");
+        let text = format!("{text}target: {{ embedded: {{ nodes: 2, {law} }} }}\n");
+        match plan(&text).target {
+            Target::Embedded(embedded) => embedded,
+            Target::Brokers(_) => panic!("the target is embedded"),
+        }
+    };
+    let ms = Duration::from_millis;
+    let plain = Embedded {
+        nodes: 2,
+        accept_rate_per_s: None,
+        accept_queue: 100_000,
+        service: None,
+        gone_clients: GoneClients::Skip,
+    };
+    let service = |workers, connect, publish, queue| Embedded {
+        service: Some(Service {
+            workers,
+            connect,
+            publish,
+            queue,
+        }),
+        ..plain.clone()
+    };
+    let table = [
+        (
+            "service: { connect: { exponential: 1ms } }",
+            service(1, Some(ServiceTime::Exponential(ms(1))), None, 100_000),
+        ),
+        (
+            "service: { workers: 1024, publish: { fixed: 50us }, queue: 0 }",
+            service(
+                1_024,
+                None,
+                Some(ServiceTime::Fixed(Duration::from_micros(50))),
+                0,
+            ),
+        ),
+        (
+            "service: { queue: 1000000, connect: { bimodal: { fast: 2ms, slow: 200ms, slow_share: 1% } } }",
+            service(
+                1,
+                Some(ServiceTime::Bimodal {
+                    fast: ms(2),
+                    slow: ms(200),
+                    slow_share: 0.01,
+                }),
+                None,
+                1_000_000,
+            ),
+        ),
+        ("gone_clients: skip", plain.clone()),
+        (
+            "accept_rate: 500/s, accept_queue: 7, gone_clients: serve",
+            Embedded {
+                accept_rate_per_s: Some(500.0),
+                accept_queue: 7,
+                gone_clients: GoneClients::Serve,
+                ..plain.clone()
+            },
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(embedded(text), expected, "{text}");
+    }
 }
 
 #[test]

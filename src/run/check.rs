@@ -1,5 +1,7 @@
 //! `fleetstorm check`: prints what a scenario would do, with no packet sent.
 
+mod service;
+
 use super::host::Limits;
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::grouped;
@@ -57,6 +59,11 @@ fn write_fleet(out: &mut String, plan: &Plan) -> std::fmt::Result {
         0
     };
     writeln!(out, "target     {}", target(plan))?;
+    if let Target::Embedded(embedded) = &plan.target
+        && let Some(line) = service::line(embedded)
+    {
+        writeln!(out, "service    {line}")?;
+    }
     writeln!(out, "fleet      {devices} devices")?;
     for cohort in &plan.cohorts {
         write_cohort(out, plan, cohort)?;
@@ -106,8 +113,9 @@ fn target(plan: &Plan) -> String {
                 |rate| format!("admits {rate:.0} connects/s"),
             );
             format!(
-                "embedded reference backend, {} node(s), {rate}",
-                embedded.nodes
+                "embedded reference backend, {} node(s), {rate}{}",
+                embedded.nodes,
+                service::gone_clients(embedded)
             )
         }
         Target::Brokers(brokers) => {
@@ -321,6 +329,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
             ));
         }
     }
+    warnings.extend(service::warning(plan));
     for objective in &plan.objectives {
         let Statistic::Percentile(p) = objective.statistic else {
             continue;

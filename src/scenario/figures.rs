@@ -1,6 +1,8 @@
 //! Figures that follow from a plan: what to expect of a run before it starts.
 
-use super::plan::{BackendFault, DeviceIdx, FaultKind, NetworkFault, Plan, Schedule, Stream};
+use super::plan::{
+    BackendFault, DeviceIdx, FaultKind, NetworkFault, Plan, Schedule, Service, ServiceTime, Stream,
+};
 use super::slo::{Bound, Limit};
 use std::time::Duration;
 
@@ -75,6 +77,28 @@ impl Plan {
     }
 }
 
+impl Service {
+    /// Jobs of this kind per second that the workers of all nodes together can do if they do nothing
+    /// else.
+    pub fn capacity_per_s(&self, work: &ServiceTime, nodes: u16) -> f64 {
+        f64::from(nodes) * f64::from(self.workers) / work.mean_s()
+    }
+}
+
+impl ServiceTime {
+    /// Mean in seconds.
+    pub fn mean_s(&self) -> f64 {
+        match *self {
+            Self::Fixed(time) | Self::Exponential(time) => time.as_secs_f64(),
+            Self::Bimodal {
+                fast,
+                slow,
+                slow_share,
+            } => fast.as_secs_f64() * (1.0 - slow_share) + slow.as_secs_f64() * slow_share,
+        }
+    }
+}
+
 impl Stream {
     /// Average time between two messages of one device.
     pub const fn mean_gap(&self) -> Duration {
@@ -87,9 +111,9 @@ impl Stream {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::scenario::fixture;
     use crate::scenario::plan::{Fault, FaultKind, NetworkFault, Selector};
-    use std::time::Duration;
 
     #[test]
     fn a_reset_makes_a_herd_and_a_refusal_none() {
@@ -120,5 +144,32 @@ mod tests {
         assert!((plan.power_on_peak_per_s() - 60.0).abs() < 1e-9);
         assert_eq!(plan.largest_herd(), 0);
         assert_eq!(plan.tightest_latency_limit(), None);
+    }
+
+    #[test]
+    fn capacity_is_workers_over_mean_work() {
+        let ms = Duration::from_millis;
+        let service = Service {
+            workers: 8,
+            connect: None,
+            publish: None,
+            queue: 0,
+        };
+        let bimodal = ServiceTime::Bimodal {
+            fast: ms(2),
+            slow: ms(202),
+            slow_share: 0.01,
+        };
+        for (work, per_s) in [
+            (ServiceTime::Fixed(ms(2)), 12_000.0),
+            (ServiceTime::Exponential(ms(1)), 24_000.0),
+            (bimodal, 6_000.0),
+        ] {
+            let capacity = service.capacity_per_s(&work, 3);
+            assert!(
+                (capacity / per_s - 1.0).abs() < 1e-9,
+                "{work:?}: {capacity}"
+            );
+        }
     }
 }

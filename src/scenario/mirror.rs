@@ -50,7 +50,7 @@ pub(super) struct Target {
     pub(super) auth: Option<At<Auth>>,
 }
 
-/// The reference backend. Rates are totals over all nodes.
+/// The reference backend. Rates are totals over all nodes; queues and workers are per node.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Embedded {
@@ -60,6 +60,63 @@ pub(super) struct Embedded {
     pub(super) accept_rate: Option<Rate>,
     /// Connections that may wait for admission per node; 100000 if absent.
     pub(super) accept_queue: Option<u32>,
+    /// What work costs: a queue of jobs per node, served in order of arrival; nothing if absent.
+    pub(super) service: Option<At<Service>>,
+    /// What becomes of work whose client has left before its turn came; skip if absent.
+    pub(super) gone_clients: Option<At<GoneClients>>,
+}
+
+/// The work queue of each node. CONNACK, PUBACK and routing come when a worker has done the work;
+/// what follows on the same connection waits for it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Service {
+    /// Jobs that a node works on at a time, 1 to 1024; 1 if absent.
+    #[schemars(range(min = 1, max = 1_024))]
+    pub(super) workers: Option<At<u32>>,
+    /// Work of one CONNECT; nothing if absent.
+    pub(super) connect: Option<At<ServiceTime>>,
+    /// Work of one PUBLISH; nothing if absent.
+    pub(super) publish: Option<At<ServiceTime>>,
+    /// Jobs that may wait for a worker, per node; beyond it a CONNECT is refused at once (CONNACK 3,
+    /// "server unavailable") and a PUBLISH closes its connection; 100000 if absent.
+    #[schemars(range(max = 1_000_000))]
+    pub(super) queue: Option<At<u32>>,
+}
+
+/// How long a worker is busy with one job.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ServiceTime {
+    /// Always the same.
+    Fixed(At<Time>),
+    /// Exponentially distributed with this mean.
+    Exponential(At<Time>),
+    /// Fast most of the time, slow for a share of the jobs.
+    Bimodal(Bimodal),
+}
+
+/// Service times of two kinds, by seeded draw.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bimodal {
+    /// Time of most jobs.
+    pub(super) fast: At<Time>,
+    /// Time of the others.
+    pub(super) slow: At<Time>,
+    /// Share of the others.
+    pub(super) slow_share: Share,
+}
+
+/// What becomes of work whose client has left before its turn came.
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum GoneClients {
+    /// It is passed over at no cost.
+    Skip,
+    /// It is done like any other, for nothing: what a backend does that reads a connection's end
+    /// only when its turn comes.
+    Serve,
 }
 
 /// Brokers that are already there.

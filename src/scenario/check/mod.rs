@@ -8,6 +8,7 @@ mod faults;
 mod fleet;
 mod link;
 mod phases;
+mod service;
 mod slos;
 mod stream;
 mod target;

@@ -64,7 +64,7 @@ impl Checker<'_> {
             // The embedded backend lets everybody in: what `auth` says is checked, never read.
             self.auth(auth, devices, false);
             let embedded = target.and_then(|t| t.value.embedded.as_ref());
-            return Target::Embedded(embedded_target(embedded.map(|e| &e.value), devices));
+            return Target::Embedded(self.embedded_target(embedded.map(|e| &e.value), devices));
         };
         if brokers.value.urls.value.is_empty() {
             self.absent(
@@ -100,6 +100,25 @@ impl Checker<'_> {
             topology: topology(Some(brokers)),
             auth: self.auth(auth, devices, true),
         })
+    }
+
+    fn embedded_target(&mut self, embedded: Option<&mirror::Embedded>, devices: u32) -> Embedded {
+        let auto = devices.div_ceil(DEVICES_PER_NODE).max(NODES_MIN);
+        let auto = u16::try_from(auto).expect("devices are limited to far below 65 535 nodes");
+        Embedded {
+            nodes: embedded
+                .and_then(|e| e.nodes)
+                .and_then(|nodes| nodes.0)
+                .unwrap_or(auto),
+            accept_rate_per_s: embedded.and_then(|e| e.accept_rate).map(|rate| rate.0),
+            accept_queue: embedded
+                .and_then(|e| e.accept_queue)
+                .unwrap_or(DEFAULT_ACCEPT_QUEUE),
+            service: embedded
+                .and_then(|e| e.service.as_ref())
+                .map(|service| self.service(service)),
+            gone_clients: embedded.map_or(GoneClients::Skip, |e| self.gone_clients(e)),
+        }
     }
 
     fn override_urls(&mut self) -> Vec<BrokerUrl> {
@@ -158,23 +177,6 @@ fn topology(brokers: Option<&At<mirror::Brokers>>) -> Topology {
     match brokers.and_then(|brokers| brokers.value.topology) {
         Some(mirror::Topology::Cluster) => Topology::Cluster,
         Some(mirror::Topology::Independent) | None => Topology::Independent,
-    }
-}
-
-fn embedded_target(embedded: Option<&mirror::Embedded>, devices: u32) -> Embedded {
-    let auto = devices.div_ceil(DEVICES_PER_NODE).max(NODES_MIN);
-    let auto = u16::try_from(auto).expect("devices are limited to far below 65 535 nodes");
-    Embedded {
-        nodes: embedded
-            .and_then(|e| e.nodes)
-            .and_then(|nodes| nodes.0)
-            .unwrap_or(auto),
-        accept_rate_per_s: embedded.and_then(|e| e.accept_rate).map(|rate| rate.0),
-        accept_queue: embedded
-            .and_then(|e| e.accept_queue)
-            .unwrap_or(DEFAULT_ACCEPT_QUEUE),
-        service: None,
-        gone_clients: GoneClients::Skip,
     }
 }
 
