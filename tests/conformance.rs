@@ -92,11 +92,14 @@ impl Run {
     }
 }
 
-/// Runs the scenario with these faults in both worlds; `check` holds for each. The schedule is a
-/// pure function of the plan, so both plan the same arrivals.
+/// Runs the scenario with these faults in both worlds; `check` holds for each.
 fn in_both_worlds(faults: &str, check: impl Fn(&Run)) {
-    let text = SCENARIO.replace("FAULTS", faults);
-    let runs = [Run::simulated(&text), Run::live(&text)];
+    text_in_both_worlds(&SCENARIO.replace("FAULTS", faults), check);
+}
+
+/// The schedule is a pure function of the plan, so both worlds plan the same arrivals.
+fn text_in_both_worlds(text: &str, check: impl Fn(&Run)) {
+    let runs = [Run::simulated(text), Run::live(text)];
     for run in &runs {
         check(run);
     }
@@ -171,5 +174,25 @@ fn an_ack_delay_is_measured_as_what_it_is() {
         let p50 = p50.expect("there are acks");
         // The lower bound holds on any machine; the upper one leaves room for a busy one.
         assert!((30_000..60_000).contains(&p50), "{}: {p50} us", run.world);
+    });
+}
+
+#[test]
+fn work_costs_what_the_service_law_says() {
+    let law = "nodes: 2, service: { workers: 2, connect: { fixed: 5ms }, publish: { fixed: 3ms } }";
+    let text = SCENARIO.replace("nodes: 2", law).replace("FAULTS", "");
+    text_in_both_worlds(&text, |run| {
+        let (world, books) = (run.world, run.books());
+        assert_eq!(books.acked + books.written, books.planned, "{world}");
+        assert_eq!(run.totals.delivery.seen, books.planned, "{world}");
+        assert_eq!(run.totals.delivery.lost, 0, "{world}");
+        let count = |name| run.backend[name];
+        let (connects, publishes) = (count("connects_accepted"), count("publishes_received"));
+        assert_eq!(count("jobs_served"), connects + publishes, "{world}");
+        assert_eq!(count("jobs_offered"), count("jobs_served"), "{world}");
+        let busy_us = 5_000 * connects + 3_000 * publishes;
+        assert_eq!(count("service_busy_us"), busy_us, "{world}");
+        let p50 = run.service.percentile_us(50.0).expect("there are acks");
+        assert!((3_000..33_000).contains(&p50), "{world}: {p50} us");
     });
 }
