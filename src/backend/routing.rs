@@ -5,6 +5,7 @@
 use super::slab::{Index, Slab};
 use crate::mqtt::packet::QoS;
 use hashbrown::HashTable;
+use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
 
@@ -24,7 +25,8 @@ pub(super) struct Routes {
 
 #[derive(Debug)]
 struct Filter {
-    name: Box<str>,
+    /// In place up to 23 bytes, so that a look-up finds it beside the subscribers.
+    name: SmolStr,
     subscribers: Subscribers,
 }
 
@@ -145,7 +147,7 @@ impl Routes {
 
     /// Bytes of memory, heap included.
     pub(super) fn bytes(&self) -> usize {
-        let names: usize = self.filters.values().map(|f| heap(f.name.len())).sum();
+        let names: usize = self.filters.values().map(|f| text_heap(&f.name)).sum();
         self.filters.own_bytes() + table_bytes(&self.by_name) + names
     }
 
@@ -208,6 +210,14 @@ pub(super) const fn heap(len: usize) -> usize {
             let chunk = (len + 8).next_multiple_of(16);
             if chunk < 32 { 32 } else { chunk }
         }
+    }
+}
+
+/// Bytes a text takes from the heap: none up to 23 bytes, else those and two counters.
+pub(super) fn text_heap(text: &SmolStr) -> usize {
+    match text.is_heap_allocated() {
+        true => heap(text.len() + 2 * size_of::<usize>()),
+        false => 0,
     }
 }
 

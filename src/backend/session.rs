@@ -3,11 +3,12 @@
 
 use super::connections::Connections;
 use super::counts::Counts;
-use super::routing::{hash, heap, table_bytes};
+use super::routing::{hash, heap, table_bytes, text_heap};
 use super::slab::{Index, Slab};
 use super::{ConnId, Delivery, Message, Output};
 use crate::mqtt::packet::{PacketId, QoS, Will};
 use hashbrown::HashTable;
+use smol_str::SmolStr;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ const QUEUE_KEEP: usize = 1_024;
 /// What the node knows of a client.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) client_id: Box<str>,
+    /// In place up to 23 bytes, as nearly all are.
+    pub(super) client_id: SmolStr,
     /// Filters it is subscribed to.
     pub(super) filters: Vec<Index>,
     /// Published if the connection ends without DISCONNECT.
@@ -213,7 +215,7 @@ impl Session {
                 + heap(o.inflight.capacity() * size_of::<(PacketId, Arc<Message>)>())
                 + heap(o.queue.capacity() * size_of::<Arc<Message>>())
         });
-        heap(self.client_id.len())
+        text_heap(&self.client_id)
             + heap(self.filters.capacity() * size_of::<Index>())
             + self.will.as_ref().map_or(0, |w| heap(w.0.len()))
             + outbound
