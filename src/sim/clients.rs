@@ -20,8 +20,9 @@ pub(super) struct Port {
     is_open: bool,
 }
 
-/// A device and what the run knows of it.
+/// A device and what the run knows of it, in four whole cache lines.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Client {
     pub(super) device: Device,
     attempt_began: Instant,
