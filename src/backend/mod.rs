@@ -196,6 +196,12 @@ impl Backend {
             .min(self.delayed_acks.poll_timeout())
     }
 
+    /// Reads the connection and nothing more: a driver that knows what comes next calls this ahead,
+    /// for several connections at once, so that their memory is fetched side by side.
+    pub fn glance(&self, conn: ConnId) -> u64 {
+        self.connections.find(conn).map_or(0, u64::from)
+    }
+
     /// Its own truth: named counts such as `connects_accepted`, `publishes_received`,
     /// `pubacks_dropped`, `messages_delivered`; and `connections_open` and `sessions_held` now. With
     /// a work queue also its own, such as `jobs_served`.

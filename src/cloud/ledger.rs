@@ -165,6 +165,13 @@ impl Ledger {
         sighting
     }
 
+    /// Reads the streams of a device and nothing more; see [`crate::device::Device::glance`].
+    pub fn glance(&self, device: DeviceIdx) -> u64 {
+        let range = range_of(&self.entries, self.first, self.stride, device);
+        let streams = self.streams[range].iter();
+        streams.fold(0, |all, stream| all ^ stream.glance())
+    }
+
     /// An observer saw a payload without a stamp of ours.
     pub fn corrupt(&mut self) {
         self.tally.counts.corrupt += 1;

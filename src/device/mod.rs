@@ -344,6 +344,14 @@ impl Device {
         self.timers.next()
     }
 
+    /// Reads what its next step needs and nothing more: a driver that knows what comes next calls
+    /// this ahead, for several devices at once, so that their memory is fetched side by side. The
+    /// value means nothing.
+    pub fn glance(&self) -> u64 {
+        let streams = self.streams.first().map_or(0, StreamState::glance);
+        streams ^ self.timers.next().ns() ^ self.horizon.ns() ^ self.session.glance()
+    }
+
     /// Whether it has power.
     pub const fn is_powered(&self) -> bool {
         !matches!(self.state, State::Off | State::Stopped)

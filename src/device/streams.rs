@@ -45,6 +45,11 @@ impl StreamState {
         send_seq: 0,
     };
 
+    /// See [`Device::glance`].
+    pub(super) const fn glance(&self) -> u64 {
+        self.next_at.ns()
+    }
+
     const fn next(&self) -> Cursor {
         Cursor {
             seq: self.next_seq,

@@ -138,6 +138,11 @@ impl Books {
         }
     }
 
+    /// See [`crate::device::Device::glance`].
+    pub(super) fn glance(&self, device: DeviceIdx) -> u64 {
+        self.ledger.glance(device)
+    }
+
     /// Whether nothing waits or is in flight, and every acknowledged operation was seen.
     pub(super) fn is_drained(&self) -> bool {
         let open = self.open.as_ref();

@@ -22,6 +22,9 @@ pub(super) const RUN: Actor = 0;
 /// The heap keeps memory for this many entries when it is empty.
 const HEAP_KEPT: usize = 1 << 12;
 
+/// Events that are foretold at a time.
+const FORETOLD: usize = 16;
+
 /// What happens at an instant.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -67,6 +70,8 @@ pub(super) enum Down {
 pub(super) struct Queue {
     /// The slot of the wheel whose time it is, the next event last.
     slot: Vec<Entry>,
+    /// Entries of the slot from here on have been foretold.
+    foretold: usize,
     /// What came when its slot had been taken out of the wheel already.
     late: BinaryHeap<Entry>,
     /// All that comes after the slot.
@@ -144,6 +149,7 @@ impl Queue {
         };
         Self {
             slot: Vec::new(),
+            foretold: 0,
             late: BinaryHeap::new(),
             far: Wheel::new(),
             parcels: Vec::new(),
@@ -193,6 +199,22 @@ impl Queue {
         }
     }
 
+    /// Tells of the actors whose timers are among the next events, of each event once and some
+    /// events ahead: what is looked at now is in the cache then. In a large fleet that is a tenth of
+    /// the time.
+    pub(super) fn foretell(&mut self, mut tell: impl FnMut(Actor, &Port)) {
+        if self.slot.len() > self.foretold {
+            return;
+        }
+        self.foretold = self.slot.len().saturating_sub(FORETOLD);
+        for entry in &self.slot[self.foretold..] {
+            if matches!(entry.what, What::Timer) {
+                let actor = Actor::try_from(entry.of).expect("was an actor");
+                tell(actor, &self.actors[actor as usize].port);
+            }
+        }
+    }
+
     /// Whether the timer entry at `at` is the actor's deadline rather than a stale one; if that has
     /// moved on, so does the entry.
     fn is_due(&mut self, at: Instant, actor: Actor) -> bool {
@@ -237,6 +259,7 @@ impl Queue {
                         return None;
                     }
                     self.slot.sort_unstable();
+                    self.foretold = self.slot.len();
                 }
                 // The greater entry comes first.
                 (Some(next), Some(late)) if next > late => return self.slot.pop(),

@@ -150,6 +150,7 @@ impl World {
     /// Goes on to the end of the next second, and tells of it; `None` once the drain is over.
     pub(super) fn next_second(&mut self) -> Option<Snapshot> {
         while self.over.is_none() {
+            self.look_ahead();
             let (at, event) = self.queue.pop()?;
             self.now = at;
             self.handle(at, event);
@@ -158,6 +159,30 @@ impl World {
             }
         }
         None
+    }
+
+    /// Brings what the next events need into the cache.
+    fn look_ahead(&mut self) {
+        let first = self.actor_of_device(0);
+        let Self {
+            queue,
+            devices,
+            nodes,
+            books,
+            ..
+        } = self;
+        let mut seen = 0;
+        queue.foretell(|actor, port| {
+            if let Some(id) = actor.checked_sub(first)
+                && let Some(client) = devices.get(id as usize)
+            {
+                seen ^= client.device.glance() ^ books.glance(id);
+                if let Some(conn) = port.current(actor) {
+                    seen ^= nodes[usize::from(port.node)].backend.glance(conn);
+                }
+            }
+        });
+        std::hint::black_box(seen);
     }
 
     fn build_devices(&mut self, start: Instant) {

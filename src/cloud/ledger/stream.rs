@@ -104,6 +104,11 @@ impl Stream {
         }
     }
 
+    /// See [`super::Ledger::glance`]: a word of each of its cache lines.
+    pub(super) const fn glance(&self) -> u64 {
+        self.acked.word(self.head) ^ self.seen.word(self.head) ^ self.head as u64
+    }
+
     /// Judges the old boot and starts anew.
     pub(super) fn booted(&mut self, boot: u16, tally: &mut Tally) {
         self.finish(tally);

@@ -29,6 +29,11 @@ impl Bits {
         self.0[word] &= !bit;
     }
 
+    /// The word that `seq` lies in.
+    pub(super) const fn word(&self, seq: u32) -> u64 {
+        self.0[place(seq).0]
+    }
+
     /// Whether the set is empty.
     pub(super) const fn is_empty(&self) -> bool {
         self.0[0] | self.0[1] | self.0[2] | self.0[3] == 0
