@@ -278,11 +278,20 @@ fn poisson_gaps_are_exponential_and_fixed_gaps_are_not() {
     }
     assert!(accepted >= SEEDS_ACCEPTED_AT_LEAST, "{accepted}");
 
-    let fixed = plan_with(Schedule::Every {
-        period: mean,
-        phase: PhaseShape::Boot,
-    });
-    assert!(!gaps_look_exponential(&pacer(&fixed, 0), mean));
+    let jitter = Duration::from_millis(999);
+    for phase in [
+        PhaseShape::Boot,
+        PhaseShape::Uniform,
+        PhaseShape::Aligned { jitter },
+    ] {
+        let period = mean;
+        let mut fixed = plan_with(Schedule::Every { period, phase });
+        for seed in 0..SEEDS {
+            fixed.seed = seed;
+            let accepted = gaps_look_exponential(&pacer(&fixed, 0), mean);
+            assert!(!accepted, "{phase:?}, seed {seed}");
+        }
+    }
 }
 
 #[test]
