@@ -1,0 +1,340 @@
+//! The words of the target and of what happens to it in a scenario file, and what they become in the
+//! plan: the service law, brokers, faults and their windows.
+
+mod scenario_text;
+
+use fleetstorm::scenario::file::{self, Overrides, Secrets};
+use fleetstorm::scenario::plan::{
+    BackendFault, BrokerUrl, DropAck, Embedded, FaultKind, GoneClients, NetworkFault, Selector,
+    Service, ServiceTime, Sessions, Target, Topology,
+};
+use scenario_text::{faulty, one, plan, secs, with};
+use std::time::Duration;
+
+#[test]
+fn faults_and_their_windows() {
+    let restart = |sessions| BackendFault::Restart { sessions };
+    let table = [
+        (
+            "{ backend: { restart: { node: 1 } } }",
+            Some(1),
+            2,
+            62,
+            restart(Sessions::Keep),
+        ),
+        ("{ backend: restart }", None, 2, 62, restart(Sessions::Keep)),
+        (
+            "{ at: 5s, backend: { restart: { down: 10s, sessions: forget } } }",
+            None,
+            7,
+            17,
+            restart(Sessions::Forget),
+        ),
+        (
+            "{ at: 5s, for: 3s, backend: { refuse: { node: 0 } } }",
+            Some(0),
+            7,
+            10,
+            BackendFault::Refuse,
+        ),
+        (
+            "{ at: 50s, backend: stall }",
+            None,
+            52,
+            62,
+            BackendFault::Stall,
+        ),
+        (
+            "{ backend: pause_accepting }",
+            None,
+            2,
+            62,
+            BackendFault::PauseAccepting,
+        ),
+        (
+            "{ backend: { ack_delay: { delay: 10ms } } }",
+            None,
+            2,
+            62,
+            BackendFault::AckDelay(Duration::from_millis(10)),
+        ),
+        (
+            "{ backend: { drop_ack: { share: 1% } } }",
+            None,
+            2,
+            62,
+            BackendFault::DropAck(DropAck::Share(0.01)),
+        ),
+        (
+            "{ backend: { drop_ack: { count: 5, node: 1 } } }",
+            Some(1),
+            2,
+            62,
+            BackendFault::DropAck(DropAck::Count(5)),
+        ),
+    ];
+    for (text, node, start, clear, kind) in table {
+        let fault = plan(&faulty(text)).faults[0].clone();
+        assert_eq!(fault.phase, 1, "{text}");
+        assert_eq!(
+            (fault.start, fault.clear),
+            (secs(start), secs(clear)),
+            "{text}"
+        );
+        assert_eq!(
+            fault.kind,
+            FaultKind::Backend { node, fault: kind },
+            "{text}"
+        );
+    }
+    let wrong = [
+        "{ backend: { ack_delay: {} } }",
+        "{ backend: ack_delay }",
+        "{ backend: { drop_ack: {} } }",
+        "{ backend: { drop_ack: { share: 1%, count: 1 } } }",
+        "{ at: 60s, backend: stall }",
+        "{ at: 50s, for: 11s, backend: stall }",
+        "{ for: 0s, backend: stall }",
+        "{ for: 5s, backend: { restart: { down: 5s } } }",
+        "{ backend: { stall: { node: 2 } } }",
+        "{ at: 5s }",
+        "{ backend: { lose: {} } }",
+    ];
+    for text in wrong {
+        assert!(
+            with(&faulty(text), &Overrides::default()).is_err(),
+            "{text}"
+        );
+    }
+}
+
+/// As [`faulty`], with two regions, and brokers as the target if `brokers`.
+fn with_outage(faults: &str, brokers: bool) -> String {
+    let (embedded, cohort) = ("embedded: { nodes: 2 }", "cohort: m, devices: 10");
+    let attributes = "attributes: { region: { north: 40%, south: 60% } }";
+    let text = faulty(faults).replace(cohort, &format!("{cohort}, {attributes}"));
+    if brokers {
+        text.replace(embedded, "brokers: { urls: [mqtt://a, mqtt://b] }")
+    } else {
+        text
+    }
+}
+
+#[test]
+fn outages_work_with_any_target() {
+    let reset = |within| NetworkFault::Reset { within };
+    let everyone = Selector::default();
+    let north = Selector {
+        attributes: vec![("region".into(), "north".into())],
+        ..Selector::default()
+    };
+    let some = Selector {
+        cohort: Some(0),
+        node: Some(1),
+        share: Some(0.5),
+        ..Selector::default()
+    };
+    let table = [
+        ("{ outage: reset }", 2, 62, everyone.clone(), reset(secs(0))),
+        (
+            "{ outage: refuse, at: 5s }",
+            7,
+            62,
+            everyone,
+            NetworkFault::Refuse,
+        ),
+        (
+            "{ outage: { reset: { where: { region: north }, within: 500ms } }, at: 5s, for: 30s }",
+            7,
+            37,
+            north,
+            reset(Duration::from_millis(500)),
+        ),
+        (
+            "{ outage: { refuse: { where: { cohort: m, node: 1, share: 50% } } } }",
+            2,
+            62,
+            some.clone(),
+            NetworkFault::Refuse,
+        ),
+        (
+            "{ outage: { reset: { where: { cohort: m, node: 1, share: 50% }, within: 10s } }, for: 10s }",
+            2,
+            12,
+            some,
+            reset(secs(10)),
+        ),
+    ];
+    for (text, start, clear, who, fault) in table {
+        for brokers in [false, true] {
+            let found = plan(&with_outage(text, brokers)).faults[0].clone();
+            assert_eq!(
+                (found.phase, found.start, found.clear),
+                (1, secs(start), secs(clear)),
+                "{text}"
+            );
+            let who = who.clone();
+            assert_eq!(found.kind, FaultKind::Network { who, fault }, "{text}");
+        }
+    }
+    let wrong = [
+        "{ outage: {} }",
+        "{ outage: { reset: {}, refuse: {} } }",
+        "{ outage: reset, backend: stall }",
+        "{ outage: { reset: { node: 1 } } }",
+        "{ outage: { reset: { where: { node: 2 } } } }",
+        "{ outage: { reset: { where: { share: 1% } } } }",
+        "{ outage: { reset: { within: 61s } } }",
+        "{ outage: { refuse: { within: 1s } } }",
+        "{ outage: { close: {} } }",
+        "{ outage: stall }",
+        "{ degrade: { latency: 1s } }",
+    ];
+    for text in wrong {
+        let errors = with(&with_outage(text, false), &Overrides::default());
+        assert!(errors.is_err(), "{text}");
+    }
+}
+
+#[test]
+fn only_outages_can_only_be_simulated() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("outage.yaml");
+    let loaded = |text: String| {
+        std::fs::write(&path, text).expect("the folder is writable");
+        let loaded = file::load(&path, &Overrides::default(), Secrets::Resolve);
+        loaded.unwrap_or_else(|errors| panic!("{errors}"))
+    };
+    assert_eq!(loaded(faulty("{ backend: stall }")).simulated_only, None);
+    let outages = "{ backend: stall }, { outage: refuse }, { outage: reset, at: 5s }";
+    let why = loaded(faulty(outages)).simulated_only.expect("two reasons");
+    let why = why.to_string();
+    assert_eq!(why.matches("outage.yaml:6:").count(), 2, "{why}");
+    assert!(why.contains("fleetstorm simulate"), "{why}");
+    let brokers = loaded(with_outage("{ outage: reset }", true));
+    let why = brokers.simulated_only.expect("one reason").to_string();
+    assert!(why.contains("with the embedded target"), "{why}");
+}
+
+#[test]
+fn faults_are_sorted_by_start() {
+    let faults = "{ at: 9s, backend: stall }, { at: 3s, backend: refuse }";
+    let starts: Vec<Duration> = plan(&faulty(faults))
+        .faults
+        .iter()
+        .map(|f| f.start)
+        .collect();
+    assert_eq!(starts, [secs(5), secs(11)]);
+}
+
+#[test]
+fn the_service_law() {
+    let embedded = |law: &str| {
+        let text = one("{}", "");
+        let text = format!("{text}target: {{ embedded: {{ nodes: 2, {law} }} }}\n");
+        match plan(&text).target {
+            Target::Embedded(embedded) => embedded,
+            Target::Brokers(_) => panic!("the target is embedded"),
+        }
+    };
+    let ms = Duration::from_millis;
+    let plain = Embedded {
+        nodes: 2,
+        accept_rate_per_s: None,
+        accept_queue: 100_000,
+        service: None,
+        gone_clients: GoneClients::Skip,
+    };
+    let service = |workers, connect, publish, queue| Embedded {
+        service: Some(Service {
+            workers,
+            connect,
+            publish,
+            queue,
+        }),
+        ..plain.clone()
+    };
+    let table = [
+        (
+            "service: { connect: { exponential: 1ms } }",
+            service(1, Some(ServiceTime::Exponential(ms(1))), None, 100_000),
+        ),
+        (
+            "service: { workers: 1024, publish: { fixed: 50us }, queue: 0 }",
+            service(
+                1_024,
+                None,
+                Some(ServiceTime::Fixed(Duration::from_micros(50))),
+                0,
+            ),
+        ),
+        (
+            "service: { queue: 1000000, connect: { bimodal: { fast: 2ms, slow: 200ms, slow_share: 1% } } }",
+            service(
+                1,
+                Some(ServiceTime::Bimodal {
+                    fast: ms(2),
+                    slow: ms(200),
+                    slow_share: 0.01,
+                }),
+                None,
+                1_000_000,
+            ),
+        ),
+        ("gone_clients: skip", plain.clone()),
+        (
+            "accept_rate: 500/s, accept_queue: 7, gone_clients: serve",
+            Embedded {
+                accept_rate_per_s: Some(500.0),
+                accept_queue: 7,
+                gone_clients: GoneClients::Serve,
+                ..plain.clone()
+            },
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(embedded(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn another_target_excludes_backend_faults_and_names_the_line() {
+    let overrides = Overrides {
+        targets: vec!["mqtt://127.0.0.1".into()],
+        ..Overrides::default()
+    };
+    let errors = with(&faulty("{ backend: stall }"), &overrides).expect_err("not embedded");
+    assert!(errors.starts_with("words.yaml:6:"), "{errors}");
+    assert!(errors.contains("--target"), "{errors}");
+}
+
+#[test]
+fn brokers() {
+    let brokers = |rest: &str| {
+        format!(
+            "name: one\nfleet: [{{ cohort: m, devices: 10 }}]\nphases: [{{ name: ramp, power_on: {{ rate: 7/s }} }}]\ntarget:\n  brokers: {{ urls: [mqtt://a, \"mqtt://[::1]:1884\"]{rest} }}\n  auth: {{ username: \"{{device}}\" }}\n"
+        )
+    };
+    let scenario = brokers(", topology: cluster");
+    let url = |host: &str, port| BrokerUrl {
+        host: host.into(),
+        port,
+    };
+    let Target::Brokers(found) = plan(&scenario).target else {
+        panic!("the target is brokers");
+    };
+    assert_eq!(found.urls, [url("a", 1883), url("::1", 1884)]);
+    assert_eq!(found.topology, Topology::Cluster);
+    assert!(found.auth.username.is_some());
+    let overrides = Overrides {
+        targets: vec!["mqtt://b".into()],
+        ..Overrides::default()
+    };
+    let Ok(Target::Brokers(found)) = with(&scenario, &overrides).map(|plan| plan.target) else {
+        panic!("the target is brokers");
+    };
+    assert_eq!(found.urls, [url("b", 1883)]);
+    assert_eq!(found.topology, Topology::Cluster);
+    assert!(found.auth.username.is_some());
+    assert!(!plan(&brokers("")).target.is_cluster());
+}
