@@ -1,17 +1,22 @@
 //! `fleetstorm check`: prints what a scenario would do, with no packet sent.
 
-mod service;
-
 use super::host::Limits;
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::grouped;
 use crate::scenario::plan::{
-    BrokerUrl, Cohort, Delay, Direction, Fault, FaultKind, Link, NetworkFault, PhaseShape, Plan,
-    Schedule, Selector, Stream, Target, Topology,
+    BrokerUrl, Cohort, Fault, FaultKind, GoneClients, PhaseShape, Plan, Schedule, Stream, Target,
+    Topology,
 };
 use crate::scenario::slo::{Bound, Limit, Objective, Statistic, Window};
+use crate::scenario::words::{Words, gone_clients};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+
+/// Figures as a terminal shows them before a run and while it goes on.
+pub(super) const WORDS: Words = Words {
+    count: grouped,
+    time: |time| format!("{time:?}"),
+};
 
 /// The plan and what it takes on this machine, for people; `Err` in the layout is part of the text.
 pub fn text(
@@ -60,7 +65,7 @@ fn write_fleet(out: &mut String, plan: &Plan) -> std::fmt::Result {
     };
     writeln!(out, "target     {}", target(plan))?;
     if let Target::Embedded(embedded) = &plan.target
-        && let Some(line) = service::line(embedded)
+        && let Some(line) = WORDS.service(embedded)
     {
         writeln!(out, "service    {line}")?;
     }
@@ -110,12 +115,17 @@ fn target(plan: &Plan) -> String {
         Target::Embedded(embedded) => {
             let rate = embedded.accept_rate_per_s.map_or_else(
                 || "admits at once".to_owned(),
-                |rate| format!("admits {rate:.0} connects/s"),
+                |rate| format!("admits {} connects/s", WORDS.per_s(rate)),
             );
+            let gone = match embedded.gone_clients {
+                GoneClients::Skip => String::new(),
+                serve @ GoneClients::Serve => {
+                    format!(", clients that have left are {}", gone_clients(serve))
+                }
+            };
             format!(
-                "embedded reference backend, {} node(s), {rate}{}",
-                embedded.nodes,
-                service::gone_clients(embedded)
+                "embedded reference backend, {} node(s), {rate}{gone}",
+                embedded.nodes
             )
         }
         Target::Brokers(brokers) => {
@@ -137,7 +147,7 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
         grouped(u64::from(cohort.devices))
     )?;
     if let Some(link) = &cohort.link {
-        writeln!(out, "    {:<10} {}", "link", link_text(link))?;
+        writeln!(out, "    {:<10} {}", "link", WORDS.link(link))?;
     }
     for stream in &plan.streams[cohort.streams.clone()] {
         writeln!(
@@ -150,43 +160,6 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
         )?;
     }
     Ok(())
-}
-
-fn link_text(link: &Link) -> String {
-    let begin = link
-        .preset
-        .map_or_else(String::new, |name| format!("{name}: "));
-    let (up, down) = (direction_text(&link.up), direction_text(&link.down));
-    if up == down {
-        format!("{begin}each way {up}")
-    } else {
-        format!("{begin}up {up}; down {down}")
-    }
-}
-
-fn direction_text(direction: &Direction) -> String {
-    let mut text = match direction.delay {
-        Delay::Uniform { base, jitter } if (base + jitter).is_zero() => "no delay".to_owned(),
-        Delay::Uniform { base, jitter } if jitter.is_zero() => format!("{base:?}"),
-        Delay::Uniform { base, jitter } => format!("{base:?} to {:?}", base + jitter),
-        Delay::LogNormal { median, sigma, cap } => {
-            format!("{median:?} median, sigma {sigma}, at most {cap:?}")
-        }
-    };
-    if direction.loss > 0.0 {
-        // 0.07 * 100.0 is 7.000000000000001.
-        let percent = (direction.loss * 1e6).round() / 1e4;
-        write!(text, ", {percent} % lost").expect("a String accepts every write");
-    }
-    if let Some(bps) = direction.bandwidth_bps {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "at most 1e11, which an f64 holds exactly"
-        )]
-        let kbps = bps.get() as f64 / 1e3;
-        write!(text, ", {kbps} kbps").expect("a String accepts every write");
-    }
-    text
 }
 
 fn schedule(stream: &Stream) -> String {
@@ -213,23 +186,13 @@ fn fault_text(plan: &Plan, fault: &Fault) -> String {
             let node = node.map_or_else(|| "all nodes".to_owned(), |node| format!("node {node}"));
             format!("{} on {node}", fault.name())
         }
-        FaultKind::Network { who, fault } => outage_text(plan, who, *fault),
+        FaultKind::Network { who, fault } => WORDS.outage(plan, who, *fault),
     };
     format!(
         "fault {what} from {:.1} s to {:.1} s",
         fault.start.as_secs_f64(),
         fault.clear.as_secs_f64()
     )
-}
-
-/// A network fault in words.
-pub(super) fn outage_text(plan: &Plan, who: &Selector, fault: NetworkFault) -> String {
-    let who = who.text(plan);
-    match fault {
-        NetworkFault::Reset { within } if within.is_zero() => format!("reset of {who}"),
-        NetworkFault::Reset { within } => format!("reset of {who} within {within:?}"),
-        NetworkFault::Refuse => format!("new connections of {who} refused"),
-    }
 }
 
 /// One objective in words.
@@ -329,7 +292,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
             ));
         }
     }
-    warnings.extend(service::warning(plan));
+    warnings.extend(overload(plan));
     for objective in &plan.objectives {
         let Statistic::Percentile(p) = objective.statistic else {
             continue;
@@ -352,6 +315,23 @@ fn warnings(plan: &Plan) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// More work in the long run than the workers can do.
+fn overload(plan: &Plan) -> Option<String> {
+    let Target::Embedded(embedded) = &plan.target else {
+        return None;
+    };
+    let service = embedded.service?;
+    let capacity = service.capacity_per_s(&service.publish?, embedded.nodes);
+    let rate = plan.rate_per_s();
+    (rate >= capacity).then(|| {
+        format!(
+            "{} messages/s on average are {:.0} % of what the workers can do: their queue fills up",
+            WORDS.per_s(rate),
+            100.0 * rate / capacity
+        )
+    })
 }
 
 /// Judges the addresses that need no resolver: whether the target may be loaded, and whether the
@@ -386,44 +366,4 @@ fn address_text(url: &BrokerUrl) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::scenario::file::{self, Overrides, Secrets};
-    use std::path::Path;
-
-    #[test]
-    fn each_cohorts_link_is_named() {
-        let links = [
-            (
-                "lte-m",
-                "lte-m: each way 60ms median, sigma 0.5, at most 300s, 0.5 % lost, 300 kbps",
-            ),
-            (
-                "edge-average",
-                "edge-average: up 440ms, 200 kbps; down 400ms, 240 kbps",
-            ),
-            (
-                "{ latency: 20ms, jitter: 5ms, up: 0.5kbps, loss: 7% }",
-                "up 20ms to 25ms, 7 % lost, 0.5 kbps; down 20ms to 25ms, 7 % lost",
-            ),
-            ("{ up: 2Mbps }", "up no delay, 2000 kbps; down no delay"),
-        ];
-        for (link, text) in links {
-            let scenario = format!(
-                "name: one\nfleet: [{{ cohort: m, devices: 10, link: {link} }}]\nphases: [{{ name: ramp, power_on: {{ rate: 7/s }} }}]\n"
-            );
-            let plan = file::parse(
-                "one.yaml",
-                &scenario,
-                Path::new("."),
-                &Overrides::default(),
-                Secrets::Ignore,
-            )
-            .expect("it is valid");
-            let mut out = String::new();
-            write_fleet(&mut out, &plan).expect("a String accepts every write");
-            let line = format!("    link       {text}");
-            assert!(out.lines().any(|found| found == line), "{line}\n{out}");
-        }
-    }
-}
+mod tests;

@@ -95,7 +95,7 @@ impl Progress {
                 let what = if *cleared { "cleared" } else { "begins" };
                 let fault = match &plan.faults[*index].kind {
                     FaultKind::Backend { fault, .. } => fault.name().to_owned(),
-                    FaultKind::Network { who, fault } => check::outage_text(plan, who, *fault),
+                    FaultKind::Network { who, fault } => check::WORDS.outage(plan, who, *fault),
                 };
                 self.say(&format!("fault {what}: {fault}"));
             }

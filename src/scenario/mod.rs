@@ -27,6 +27,7 @@ pub mod template;
 mod template_parse;
 pub mod timeline;
 mod tree;
+pub mod words;
 
 pub use quantity::share_argument;
 pub use selector::part_of;

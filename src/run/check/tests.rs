@@ -1,0 +1,93 @@
+//! What a scenario's check tells of its plan.
+
+use super::*;
+use crate::scenario::file::{self, Overrides, Secrets};
+use crate::scenario::fixture;
+use crate::scenario::plan::{Service, ServiceTime};
+use std::path::Path;
+use std::time::Duration;
+
+/// The lines on the target and the fleet of a scenario with `target` and a cohort with `settings`.
+fn fleet(target: &str, settings: &str) -> String {
+    let scenario = format!(
+        "name: one\ntarget: {{ embedded: {{ nodes: 2{target} }} }}\nfleet: [{{ cohort: m, devices: 10{settings} }}]\nphases: [{{ name: ramp, power_on: {{ rate: 7/s }} }}]\n"
+    );
+    let plan = file::parse(
+        "one.yaml",
+        &scenario,
+        Path::new("."),
+        &Overrides::default(),
+        Secrets::Ignore,
+    )
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    let mut out = String::new();
+    write_fleet(&mut out, &plan).expect("a String accepts every write");
+    out
+}
+
+#[track_caller]
+fn has_line(text: &str, line: &str) {
+    assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+}
+
+#[test]
+fn each_cohorts_link_is_named() {
+    let text = fleet("", ", link: edge-average");
+    has_line(
+        &text,
+        "    link       edge-average: up 440ms, 200 kbps; down 400ms, 240 kbps",
+    );
+    assert!(!fleet("", "").contains("link"));
+}
+
+#[test]
+fn the_targets_law_is_named() {
+    let text = fleet("", "");
+    has_line(
+        &text,
+        "target     embedded reference backend, 2 node(s), admits at once",
+    );
+    assert!(!text.contains("service"), "{text}");
+    let text = fleet(
+        ", accept_rate: 30/min, gone_clients: serve, service: { connect: { fixed: 1ms } }",
+        "",
+    );
+    has_line(
+        &text,
+        "target     embedded reference backend, 2 node(s), admits 0.5 connects/s, clients that have \
+         left are served like any other, for nothing",
+    );
+    has_line(
+        &text,
+        "service    1 worker per node, 100 000 jobs may wait on each; CONNECT fixed 1ms, at most \
+         2 000/s in all; PUBLISH costs nothing",
+    );
+}
+
+#[test]
+fn more_work_than_the_workers_can_do_is_a_warning() {
+    let mut plan = fixture::plan(600);
+    let mut target = |service| {
+        let Target::Embedded(embedded) = &mut plan.target else {
+            panic!("the fixture's target is embedded");
+        };
+        embedded.nodes = 2;
+        embedded.service = service;
+        overload(&plan)
+    };
+    let service = |ms| {
+        Some(Service {
+            workers: 1,
+            connect: None,
+            publish: Some(ServiceTime::Fixed(Duration::from_millis(ms))),
+            queue: 9,
+        })
+    };
+    assert_eq!(target(service(199)), None, "10 of 10.05 messages/s");
+    let said = target(service(250)).expect("10 of 8 messages/s");
+    assert!(
+        said.starts_with("10 messages/s on average are 125 % of"),
+        "{said}"
+    );
+    assert_eq!(target(None), None);
+}

@@ -1,0 +1,164 @@
+//! What a plan says of the target's law, of links and of outages, in words: `run::check` prints them
+//! before a run, `report` after it. Times and shares are told as they are set, never rounded.
+
+use super::plan::{
+    Delay, Direction, Embedded, GoneClients, Link, NetworkFault, Plan, Selector, Service,
+    ServiceTime,
+};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// The words, with figures as the page that they stand on writes them.
+#[derive(Copy, Clone, Debug)]
+pub struct Words {
+    /// A whole number, its thousands separated.
+    pub count: fn(u64) -> String,
+    /// A duration with its unit, not rounded.
+    pub time: fn(Duration) -> String,
+}
+
+impl Words {
+    /// How many CONNECTs are admitted; `None` if all are, at once.
+    pub fn admission(self, embedded: &Embedded) -> Option<String> {
+        let rate = self.per_s(embedded.accept_rate_per_s?);
+        let waiting = (self.count)(u64::from(embedded.accept_queue));
+        Some(format!(
+            "{rate} CONNECTs/s over all nodes, {waiting} may wait on each"
+        ))
+    }
+
+    /// What work costs and how much of it the nodes can do; `None` if it costs nothing.
+    pub fn service(self, embedded: &Embedded) -> Option<String> {
+        let service = embedded.service?;
+        let workers = self.counted(u64::from(service.workers), "worker");
+        let waiting = self.counted(u64::from(service.queue), "job");
+        let mut text = format!("{workers} per node, {waiting} may wait on each");
+        for (packet, work) in [("CONNECT", service.connect), ("PUBLISH", service.publish)] {
+            let work = self.work(&service, work, embedded.nodes);
+            write!(text, "; {packet} {work}").expect("a String accepts every write");
+        }
+        Some(text)
+    }
+
+    fn work(self, service: &Service, work: Option<ServiceTime>, nodes: u16) -> String {
+        let Some(work) = work else {
+            return "costs nothing".to_owned();
+        };
+        let time = |time: Duration| (self.time)(time);
+        let law = match work {
+            ServiceTime::Fixed(always) => format!("fixed {}", time(always)),
+            ServiceTime::Exponential(mean) => format!("exponential, {} on average", time(mean)),
+            ServiceTime::Bimodal {
+                fast,
+                slow,
+                slow_share,
+            } => format!(
+                "{}, or {} for {}",
+                time(fast),
+                time(slow),
+                percent(slow_share)
+            ),
+        };
+        let capacity = self.per_s(service.capacity_per_s(&work, nodes));
+        format!("{law}, at most {capacity}/s in all")
+    }
+
+    /// A link, each direction with its delay, loss and bandwidth.
+    pub fn link(self, link: &Link) -> String {
+        let begin = link
+            .preset
+            .map_or_else(String::new, |name| format!("{name}: "));
+        let (up, down) = (self.direction(&link.up), self.direction(&link.down));
+        if up == down {
+            format!("{begin}each way {up}")
+        } else {
+            format!("{begin}up {up}; down {down}")
+        }
+    }
+
+    fn direction(self, direction: &Direction) -> String {
+        let time = |time: Duration| (self.time)(time);
+        let mut text = match direction.delay {
+            Delay::Uniform { base, jitter } if (base + jitter).is_zero() => "no delay".to_owned(),
+            Delay::Uniform { base, jitter } if jitter.is_zero() => time(base),
+            Delay::Uniform { base, jitter } => format!("{} to {}", time(base), time(base + jitter)),
+            Delay::LogNormal { median, sigma, cap } => {
+                format!(
+                    "{} median, sigma {sigma}, at most {}",
+                    time(median),
+                    time(cap)
+                )
+            }
+        };
+        if direction.loss > 0.0 {
+            write!(text, ", {} lost", percent(direction.loss))
+                .expect("a String accepts every write");
+        }
+        if let Some(bps) = direction.bandwidth_bps {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "at most 1e11, which an f64 holds exactly"
+            )]
+            let kbps = bps.get() as f64 / 1e3;
+            write!(text, ", {kbps} kbps").expect("a String accepts every write");
+        }
+        text
+    }
+
+    /// An outage and whom it meets.
+    pub fn outage(self, plan: &Plan, who: &Selector, fault: NetworkFault) -> String {
+        let who = who.text(plan);
+        match fault {
+            NetworkFault::Reset { within } if within.is_zero() => format!("reset of {who}"),
+            NetworkFault::Reset { within } => {
+                format!("reset of {who} within {}", (self.time)(within))
+            }
+            NetworkFault::Refuse => format!("new connections of {who} refused"),
+        }
+    }
+
+    /// A rate without its unit: whole from 100 on, with three significant digits below.
+    pub fn per_s(self, rate: f64) -> String {
+        if rate <= 0.0 {
+            return "0".to_owned();
+        }
+        // What three digits would round to 100 or more.
+        if rate >= 99.95 {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a positive rate; a float cast saturates"
+            )]
+            return (self.count)(rate.round() as u64);
+        }
+        // The first decimal that is not zero, and two more.
+        let mut decimals = 1;
+        while decimals < 9 && rate * 10f64.powi(decimals - 2) < 0.9995 {
+            decimals += 1;
+        }
+        let decimals = usize::try_from(decimals).expect("from 1 to 9");
+        let text = format!("{rate:.decimals$}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
+    fn counted(self, n: u64, noun: &str) -> String {
+        let s = if n == 1 { "" } else { "s" };
+        format!("{} {noun}{s}", (self.count)(n))
+    }
+}
+
+/// What becomes of work whose client has left before its turn came.
+pub const fn gone_clients(what: GoneClients) -> &'static str {
+    match what {
+        GoneClients::Skip => "passed over at no cost",
+        GoneClients::Serve => "served like any other, for nothing",
+    }
+}
+
+fn percent(share: f64) -> String {
+    // 0.07 * 100.0 is 7.000000000000001.
+    format!("{} %", (share * 1e12).round() / 1e10)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! The words of laws and links, with figures as a terminal shows them.
+
+use super::*;
+use crate::scenario::{fixture, links};
+use std::num::NonZeroU64;
+
+const WORDS: Words = Words {
+    count: |n| format!("<{n}>"),
+    time: |time| format!("{time:?}"),
+};
+
+fn embedded(service: Option<Service>) -> Embedded {
+    Embedded {
+        nodes: 2,
+        accept_rate_per_s: None,
+        accept_queue: 7,
+        service,
+        gone_clients: GoneClients::Skip,
+    }
+}
+
+#[test]
+fn the_service_law_names_all_work_and_its_capacity() {
+    let us = Duration::from_micros;
+    let service = |workers, connect, publish| Service {
+        workers,
+        connect,
+        publish,
+        queue: 10_000,
+    };
+    let bimodal = ServiceTime::Bimodal {
+        fast: us(2_000),
+        slow: us(202_000),
+        slow_share: 0.01,
+    };
+    let table = [
+        (
+            service(
+                8,
+                Some(ServiceTime::Exponential(us(1_000))),
+                Some(ServiceTime::Fixed(us(50))),
+            ),
+            "<8> workers per node, <10000> jobs may wait on each; CONNECT exponential, 1ms on average, \
+             at most <16000>/s in all; PUBLISH fixed 50µs, at most <320000>/s in all",
+        ),
+        (
+            service(1, None, Some(ServiceTime::Fixed(us(30_000_000)))),
+            "<1> worker per node, <10000> jobs may wait on each; CONNECT costs nothing; PUBLISH fixed \
+             30s, at most 0.0667/s in all",
+        ),
+        (
+            service(1, Some(bimodal), None),
+            "<1> worker per node, <10000> jobs may wait on each; CONNECT 2ms, or 202ms for 1 %, at most \
+             <500>/s in all; PUBLISH costs nothing",
+        ),
+    ];
+    for (service, text) in table {
+        assert_eq!(
+            WORDS.service(&embedded(Some(service))).as_deref(),
+            Some(text)
+        );
+    }
+    assert_eq!(WORDS.service(&embedded(None)), None);
+}
+
+#[test]
+fn admission_names_its_rate_and_its_queue() {
+    let mut shape = embedded(None);
+    assert_eq!(WORDS.admission(&shape), None);
+    shape.accept_rate_per_s = Some(12.5);
+    assert_eq!(
+        WORDS.admission(&shape).as_deref(),
+        Some("12.5 CONNECTs/s over all nodes, <7> may wait on each")
+    );
+}
+
+#[test]
+fn a_link_names_each_direction() {
+    let direction = |base_ms, jitter_ms, loss, kbps| Direction {
+        delay: Delay::Uniform {
+            base: Duration::from_millis(base_ms),
+            jitter: Duration::from_millis(jitter_ms),
+        },
+        loss,
+        bandwidth_bps: NonZeroU64::new(kbps),
+    };
+    let own = |up, down| {
+        let preset = None;
+        Link { preset, up, down }
+    };
+    let preset = |name| links::preset(name).expect("it is a preset");
+    let table = [
+        (
+            preset("lte-m"),
+            "lte-m: each way 60ms median, sigma 0.5, at most 300s, 0.5 % lost, 300 kbps",
+        ),
+        (
+            preset("edge-average"),
+            "edge-average: up 440ms, 200 kbps; down 400ms, 240 kbps",
+        ),
+        (
+            own(direction(20, 5, 0.07, 500), direction(20, 5, 0.07, 0)),
+            "up 20ms to 25ms, 7 % lost, 0.5 kbps; down 20ms to 25ms, 7 % lost",
+        ),
+        (
+            own(direction(0, 0, 0.0, 2_000_000), direction(0, 0, 1e-7, 0)),
+            "up no delay, 2000 kbps; down no delay, 0.00001 % lost",
+        ),
+    ];
+    for (link, text) in table {
+        assert_eq!(WORDS.link(&link), text);
+    }
+}
+
+#[test]
+fn an_outage_names_whom_it_meets() {
+    let plan = fixture::plan(10);
+    let some = Selector {
+        cohort: Some(0),
+        share: Some(0.3),
+        ..Selector::default()
+    };
+    let everyone = Selector::default();
+    let reset = |within_ms| NetworkFault::Reset {
+        within: Duration::from_millis(within_ms),
+    };
+    let table = [
+        (reset(0), &some, "reset of 30 % of the devices of meters"),
+        (reset(500), &everyone, "reset of all devices within 500ms"),
+        (
+            NetworkFault::Refuse,
+            &some,
+            "new connections of 30 % of the devices of meters refused",
+        ),
+    ];
+    for (fault, who, text) in table {
+        assert_eq!(WORDS.outage(&plan, who, fault), text);
+    }
+}
+
+#[test]
+fn no_rate_is_rounded_to_nothing() {
+    let table = [
+        (-0.0, "0"),
+        (1e-6, "0.000001"),
+        (1.0 / 30.0, "0.0333"),
+        (0.5, "0.5"),
+        (0.99999, "1"),
+        (1.0 / 0.6, "1.67"),
+        (20.0, "20"),
+        (99.94, "99.9"),
+        (99.96, "<100>"),
+        (1_234.5, "<1235>"),
+    ];
+    for (rate, text) in table {
+        assert_eq!(WORDS.per_s(rate), text);
+    }
+}
