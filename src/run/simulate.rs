@@ -168,7 +168,6 @@ impl Session<'_> {
     }
 
     fn header(&self) -> Header {
-        let passage_us = LINK_DELAY.as_micros();
         Header {
             format: FORMAT,
             mode: Mode::Simulated,
@@ -181,12 +180,25 @@ impl Session<'_> {
             targets: Vec::new(),
             workers: Vec::new(),
             host: BTreeMap::new(),
-            model: BTreeMap::from([(
-                "passage".to_owned(),
-                format!("{passage_us} µs one way between device and node, and the cohort's link"),
-            )]),
+            model: facts(&self.plan.target, self.options.model),
         }
     }
+}
+
+/// What the plan does not say of the model, for the report.
+fn facts(target: &Target, model: Option<Model>) -> BTreeMap<String, String> {
+    let passage_us = LINK_DELAY.as_micros();
+    let passage = format!("{passage_us} µs one way between device and node, and the cohort's link");
+    let mut facts = BTreeMap::from([("passage".to_owned(), passage)]);
+    match (target, model) {
+        (Target::Brokers(_), Some(Model::Reference)) => {
+            let law = "the reference backend without limits: every CONNECT is admitted and all work \
+                       done at once";
+            facts.insert("stand-in".to_owned(), law.to_owned());
+        }
+        (Target::Embedded(_), _) | (Target::Brokers(_), None) => {}
+    }
+    facts
 }
 
 fn not_started(error: SimError) -> RunError {
@@ -236,5 +248,34 @@ const fn mark(action: Action, at: Instant) -> Option<Line> {
             at,
         }),
         Action::PowerOn(_) | Action::End => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::fixture;
+    use crate::scenario::plan::{Auth, BrokerUrl, Brokers, Topology};
+
+    #[test]
+    fn what_stands_in_for_brokers_is_recorded() {
+        let mut plan = fixture::plan(10);
+        let embedded = facts(&plan.target, Some(Model::Reference));
+        let names: Vec<&str> = embedded.keys().map(String::as_str).collect();
+        assert_eq!(names, ["passage"]);
+        assert!(embedded["passage"].starts_with("100 µs one way"));
+        plan.target = Target::Brokers(Brokers {
+            urls: vec![BrokerUrl {
+                host: "a".into(),
+                port: 1883,
+            }],
+            topology: Topology::Cluster,
+            auth: Auth::default(),
+        });
+        let facts = facts(&plan.target, Some(Model::Reference));
+        // The words above are true of it.
+        let shape = shape(&plan, Some(Model::Reference)).expect("there is a model");
+        assert!(facts["stand-in"].contains("without limits"));
+        assert_eq!((shape.accept_rate_per_s, shape.service), (None, None));
     }
 }
