@@ -200,11 +200,8 @@ fn predicted(mut run: RunData) -> RunData {
     header.targets.clear();
     header.workers = vec![DEVICES];
     header.host.clear();
-    let model = [
-        ("link", "100 µs each way"),
-        ("service law", "none: a node answers at once"),
-    ];
-    header.model = model.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let passage = "100 µs one way between device and node, and the cohort's link";
+    header.model = [("passage".to_owned(), passage.to_owned())].into();
     let outcome = run.outcome.as_mut().expect("the fixture has an outcome");
     outcome.events = Some(1_234_567);
     run

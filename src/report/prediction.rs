@@ -5,7 +5,8 @@ use super::data::RunData;
 use super::units;
 use super::value::Prediction;
 use super::words;
-use crate::scenario::plan::{BrokerUrl, Embedded, Target};
+use crate::scenario::plan::{BrokerUrl, Cohort, Embedded, Target};
+use crate::scenario::words::gone_clients;
 
 /// What the run predicts by; `None` of a live run.
 pub(super) fn of(run: &RunData) -> Option<Prediction> {
@@ -68,14 +69,41 @@ fn model(run: &RunData) -> Vec<(String, String)> {
         facts.push(("nodes".to_owned(), units::count(nodes)));
     }
     match &run.plan.target {
-        Target::Embedded(embedded) => facts.push(("admission".to_owned(), admission(embedded))),
-        // The plan holds no law of what stood in for them.
+        Target::Embedded(embedded) => facts.extend(law(embedded)),
+        // The plan holds no law of what stood in for them: the simulation recorded what it was.
         Target::Brokers(_) => {}
     }
+    facts.extend(run.plan.cohorts.iter().map(link));
     facts.retain(|(name, _)| !run.header.model.contains_key(name));
     let recorded = run.header.model.iter();
     facts.extend(recorded.map(|(name, value)| (name.clone(), value.clone())));
     facts
+}
+
+/// What the reference backend takes its time for.
+fn law(embedded: &Embedded) -> [(String, String); 3] {
+    let or = |law: Option<String>, none: &str| law.unwrap_or_else(|| none.to_owned());
+    let admission = units::WORDS.admission(embedded);
+    let service = units::WORDS.service(embedded);
+    let gone_clients = gone_clients(embedded.gone_clients).to_owned();
+    [
+        (
+            "admission".to_owned(),
+            or(admission, "every CONNECT at once"),
+        ),
+        (
+            "service law".to_owned(),
+            or(service, "none: a node answers at once"),
+        ),
+        ("gone clients".to_owned(), gone_clients),
+    ]
+}
+
+/// What the packets of a cohort's devices pass.
+fn link(cohort: &Cohort) -> (String, String) {
+    let link = cohort.link.as_ref();
+    let text = link.map_or_else(|| "none".to_owned(), |link| units::WORDS.link(link));
+    (format!("link of {}", cohort.name), text)
 }
 
 /// Nodes of the model; of a model that stood in for brokers only its own record tells.
@@ -84,21 +112,6 @@ fn nodes(run: &RunData) -> Option<u64> {
         Target::Embedded(embedded) => Some(u64::from(embedded.nodes)),
         Target::Brokers(_) => Some(run.backends.len() as u64).filter(|&nodes| nodes > 0),
     }
-}
-
-fn admission(embedded: &Embedded) -> String {
-    let Some(rate) = embedded.accept_rate_per_s else {
-        return "every CONNECT at once".to_owned();
-    };
-    let rate = if rate < 10.0 {
-        rate.to_string()
-    } else {
-        units::count(rate.round() as u64)
-    };
-    format!(
-        "{rate} CONNECTs/s over all nodes, {} may wait on each",
-        units::count(u64::from(embedded.accept_queue))
-    )
 }
 
 fn address(url: &BrokerUrl) -> String {

@@ -1,6 +1,15 @@
 //! Quantities as people read them: thousands separators, units, three significant digits. Shared
 //! by all renderers, so that a figure looks the same on every page.
 
+use crate::scenario::words::Words;
+use std::time::Duration;
+
+/// A plan's settings in words, with figures as a report writes them.
+pub(super) const WORDS: Words = Words {
+    count,
+    time: setting,
+};
+
 /// `12,345,678`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -28,6 +37,12 @@ pub fn time_us(us: u64) -> String {
 /// A time given in seconds, as [`time_us`]; infinity is `never`.
 pub fn time_s(s: f64) -> String {
     time_digits(s, 3)
+}
+
+/// A time that somebody set, with all its digits: `1.0625 s`, `300 s`.
+fn setting(time: Duration) -> String {
+    // As many as an f64 of seconds holds for certain.
+    time_digits(time.as_secs_f64(), 15)
 }
 
 /// A ratio as a percentage: `99.95 %`. A ratio below 1 never rounds up to `100 %`.
@@ -157,6 +172,23 @@ mod tests {
         assert_eq!(clock_s(65.9), "1:05");
         assert_eq!(clock_s(45_296.0), "12:34:56");
         assert_eq!(clock_tenths_s(65.97), "1:05.9");
+    }
+
+    #[test]
+    fn a_setting_keeps_its_digits() {
+        let us = Duration::from_micros;
+        for (time, text) in [
+            (Duration::ZERO, "0 µs"),
+            (Duration::from_nanos(1), "0.001 µs"),
+            (us(50), "50 µs"),
+            (us(60_000), "60 ms"),
+            (us(440_000), "440 ms"),
+            (us(1_062_500), "1.0625 s"),
+            (us(300_000_000), "300 s"),
+            (us(86_400_000_001), "86400.000001 s"),
+        ] {
+            assert_eq!((WORDS.time)(time), text);
+        }
     }
 
     #[test]

@@ -2,9 +2,22 @@
 
 use super::*;
 use crate::report::fixture;
+use crate::scenario::plan::{Delay, Direction, GoneClients, Link, Service, ServiceTime};
+use std::time::Duration;
+
+const PASSAGE: (&str, &str) = (
+    "passage",
+    "100 µs one way between device and node, and the cohort's link",
+);
 
 fn facts(run: &RunData) -> Vec<(String, String)> {
     of(run).expect("a simulated run").model
+}
+
+#[track_caller]
+fn are(facts: &[(String, String)], expected: &[(&str, &str)]) {
+    let found: Vec<(&str, &str)> = facts.iter().map(|(n, v)| (&**n, &**v)).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -22,14 +35,10 @@ fn the_reference_backend_is_its_own_model() {
     assert!(prediction.notice.contains("virtual time"));
     if let Target::Embedded(embedded) = &mut run.plan.target {
         embedded.nodes = 1;
-        embedded.accept_rate_per_s = Some(20_000.0);
-        embedded.accept_queue = 5_000;
     }
     run.outcome = None;
     assert_eq!(target(&run), "reference model of 1 node (simulated)");
     assert_eq!(of(&run).expect("a simulated run").events, None);
-    let admission = "20,000 CONNECTs/s over all nodes, 5,000 may wait on each";
-    assert!(facts(&run).contains(&("admission".to_owned(), admission.to_owned())));
     // What the simulation recorded is what ran.
     let recorded = ("admission".to_owned(), "50 CONNECTs/s".to_owned());
     run.header.model = [recorded.clone()].into();
@@ -40,8 +49,84 @@ fn the_reference_backend_is_its_own_model() {
 }
 
 #[test]
+fn a_model_without_limits_says_so() {
+    are(
+        &facts(&fixture::simulated()),
+        &[
+            ("nodes", "2"),
+            ("admission", "every CONNECT at once"),
+            ("service law", "none: a node answers at once"),
+            ("gone clients", "passed over at no cost"),
+            ("link of meters", "none"),
+            ("link of trackers", "none"),
+            PASSAGE,
+        ],
+    );
+}
+
+#[test]
+fn all_that_the_plan_says_of_the_model_is_named() {
+    let mut run = fixture::simulated();
+    if let Target::Embedded(embedded) = &mut run.plan.target {
+        embedded.accept_rate_per_s = Some(20_000.0);
+        embedded.accept_queue = 5_000;
+        embedded.service = Some(Service {
+            workers: 8,
+            connect: Some(ServiceTime::Exponential(Duration::from_millis(1))),
+            publish: Some(ServiceTime::Bimodal {
+                fast: Duration::from_micros(50),
+                slow: Duration::from_millis(200),
+                slow_share: 0.001,
+            }),
+            queue: 10_000,
+        });
+        embedded.gone_clients = GoneClients::Serve;
+    }
+    let way = |ms| Direction {
+        delay: Delay::LogNormal {
+            median: Duration::from_millis(ms),
+            sigma: 0.5,
+            cap: Duration::from_secs(300),
+        },
+        loss: 0.005,
+        bandwidth_bps: None,
+    };
+    run.plan.cohorts[1].link = Some(Link {
+        preset: Some("lte-m"),
+        up: way(60),
+        down: way(90),
+    });
+    are(
+        &facts(&run),
+        &[
+            ("nodes", "2"),
+            (
+                "admission",
+                "20,000 CONNECTs/s over all nodes, 5,000 may wait on each",
+            ),
+            (
+                "service law",
+                "8 workers per node, 10,000 jobs may wait on each; CONNECT exponential, 1 ms on \
+                 average, at most 16,000/s in all; PUBLISH 50 µs, or 200 ms for 0.1 %, at most \
+                 64,013/s in all",
+            ),
+            ("gone clients", "served like any other, for nothing"),
+            ("link of meters", "none"),
+            (
+                "link of trackers",
+                "lte-m: up 60 ms median, sigma 0.5, at most 300 s, 0.5 % lost; down 90 ms median, \
+                 sigma 0.5, at most 300 s, 0.5 % lost",
+            ),
+            PASSAGE,
+        ],
+    );
+}
+
+#[test]
 fn nothing_is_known_about_brokers_it_stood_in_for() {
     let mut run = fixture::simulated_brokers();
+    let stand_in = ("stand-in".to_owned(), "the reference backend".to_owned());
+    run.header.model.extend([stand_in]);
     assert_eq!(
         target(&run),
         "reference model of 2 nodes (simulated) in place of the brokers 10.0.0.7:1883, [fd00::8]:1884"
@@ -56,6 +141,17 @@ fn nothing_is_known_about_brokers_it_stood_in_for() {
         "Computed in virtual time with the reference model in place of the named brokers \
          (10.0.0.7:1883, [fd00::8]:1884): no packet was sent, this is not a measurement, and \
          nothing is known about these brokers."
+    );
+    // Of their law only the simulation's own record tells.
+    are(
+        &facts(&run),
+        &[
+            ("nodes", "2"),
+            ("link of meters", "none"),
+            ("link of trackers", "none"),
+            PASSAGE,
+            ("stand-in", "the reference backend"),
+        ],
     );
     // How many nodes stood in for them the plan does not say.
     run.backends.clear();

@@ -212,8 +212,10 @@ fn the_model_is_on_the_page() {
     for row in [
         "<dt>Nodes</dt><dd>2</dd>",
         "<dt>Admission</dt><dd>every CONNECT at once</dd>",
-        "<dt>Link</dt><dd>100 µs each way</dd>",
         "<dt>Service law</dt><dd>none: a node answers at once</dd>",
+        "<dt>Gone clients</dt><dd>passed over at no cost</dd>",
+        "<dt>Link of meters</dt><dd>none</dd>",
+        "<dt>Passage</dt><dd>100 µs one way between device and node, and the cohort's link</dd>",
         "<dt>Calibration</dt><dd>none",
         "<dt>Seed</dt><dd><code>42</code></dd>",
         "<dt>Virtual length</dt><dd>2 min 20 s of load, 5 s of drain</dd>",

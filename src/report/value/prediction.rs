@@ -7,7 +7,9 @@ use serde::{Serialize, Serializer};
 pub struct Prediction {
     /// What the report is, in one sentence.
     pub notice: String,
-    /// Facts of the model (`nodes`, `admission`, `link`, …) and their values in words.
+    /// Facts of the model and their values in words: `nodes`, `admission`, `service law` and
+    /// `gone clients` (of the scenario's own reference backend), `link of <cohort>` for each cohort,
+    /// and what the simulation recorded (`passage`, and `stand-in` where it stood in for brokers).
     #[serde(serialize_with = "object")]
     pub model: Vec<(String, String)>,
     /// Addresses of the scenario's brokers that the model stood in for; empty if the scenario's
