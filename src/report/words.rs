@@ -3,8 +3,10 @@
 use super::units;
 use crate::mqtt::packet::ConnectCode;
 use crate::scenario::plan::{
-    BackendFault, DropAck, Fault, FaultKind, NetworkFault, Plan, Sessions, Target, Topology,
+    BackendFault, DropAck, Embedded, Fault, FaultKind, GoneClients, Plan, Sessions, Target,
+    Topology,
 };
+use crate::scenario::words;
 use crate::stats::event::{Cause, Limit};
 use crate::stats::recorder::ErrorKind;
 use std::fmt::Write as _;
@@ -13,18 +15,7 @@ use std::fmt::Write as _;
 pub(super) fn fault(plan: &Plan, fault: &Fault) -> String {
     match &fault.kind {
         FaultKind::Backend { node, fault } => backend_fault(*node, *fault),
-        FaultKind::Network { who, fault } => network_fault(&who.text(plan), *fault),
-    }
-}
-
-fn network_fault(who: &str, fault: NetworkFault) -> String {
-    match fault {
-        NetworkFault::Reset { within } if within.is_zero() => format!("reset of {who}"),
-        NetworkFault::Reset { within } => {
-            let within = units::time_s(within.as_secs_f64());
-            format!("reset of {who} within {within}")
-        }
-        NetworkFault::Refuse => format!("new connections of {who} refused"),
+        FaultKind::Network { who, fault } => units::WORDS.outage(plan, who, *fault),
     }
 }
 
@@ -74,8 +65,9 @@ pub(super) fn target(target: &Target, addresses: &[String]) -> String {
     };
     match target {
         Target::Embedded(embedded) => format!(
-            "embedded reference backend, {}{listed}",
-            units::counted(u64::from(embedded.nodes), "node")
+            "embedded reference backend, {}{listed}{}",
+            units::counted(u64::from(embedded.nodes), "node"),
+            limits(embedded)
         ),
         Target::Brokers(brokers) => {
             let several = match brokers.topology {
@@ -88,6 +80,25 @@ pub(super) fn target(target: &Target, addresses: &[String]) -> String {
             }
         }
     }
+}
+
+/// The limits that a scenario gives the embedded backend, on which all its figures rest.
+fn limits(embedded: &Embedded) -> String {
+    let mut text = String::new();
+    let mut add = |name: &str, law: &str| {
+        write!(text, "; {name}: {law}").expect("a String accepts every write");
+    };
+    if let Some(law) = units::WORDS.admission(embedded) {
+        add("admission", &law);
+    }
+    if let Some(law) = units::WORDS.service(embedded) {
+        add("service law", &law);
+    }
+    match embedded.gone_clients {
+        GoneClients::Skip => {}
+        serve @ GoneClients::Serve => add("gone clients", words::gone_clients(serve)),
+    }
+    text
 }
 
 /// `meters-17`; `?` for an index outside the fleet.
@@ -253,43 +264,46 @@ const fn is_bidi_control(c: char) -> bool {
 mod tests {
     use super::*;
     use crate::scenario::fixture;
-    use crate::scenario::plan::Selector;
+    use crate::scenario::plan::{NetworkFault, Selector, Service, ServiceTime};
     use std::time::Duration;
 
     #[test]
-    fn outages_in_words() {
-        let plan = fixture::plan(10);
-        let some = Selector {
-            cohort: Some(0),
-            share: Some(0.3),
-            ..Selector::default()
+    fn an_outage_is_named_with_its_setting() {
+        let outage = Fault {
+            phase: 0,
+            start: Duration::ZERO,
+            clear: Duration::from_secs(20),
+            kind: FaultKind::Network {
+                who: Selector::default(),
+                fault: NetworkFault::Reset {
+                    within: Duration::from_micros(12_345_678),
+                },
+            },
         };
-        let reset = |within| NetworkFault::Reset { within };
-        let table = [
-            (
-                reset(Duration::ZERO),
-                some.clone(),
-                "reset of 30 % of the devices of meters",
-            ),
-            (
-                reset(Duration::from_millis(500)),
-                Selector::default(),
-                "reset of all devices within 500 ms",
-            ),
-            (
-                NetworkFault::Refuse,
-                some,
-                "new connections of 30 % of the devices of meters refused",
-            ),
-        ];
-        for (kind, who, text) in table {
-            let outage = Fault {
-                phase: 0,
-                start: Duration::ZERO,
-                clear: Duration::from_secs(1),
-                kind: FaultKind::Network { who, fault: kind },
-            };
-            assert_eq!(fault(&plan, &outage), text);
-        }
+        let text = "reset of all devices within 12.345678 s";
+        assert_eq!(fault(&fixture::plan(10), &outage), text);
+    }
+
+    #[test]
+    fn a_live_target_is_named_with_its_limits() {
+        let mut plan = fixture::plan(10);
+        let addresses = ["127.0.0.1:4000".to_owned()];
+        let plain = "embedded reference backend, 1 node at 127.0.0.1:4000";
+        assert_eq!(target(&plan.target, &addresses), plain);
+        let Target::Embedded(embedded) = &mut plan.target else {
+            panic!("the fixture's target is embedded");
+        };
+        embedded.accept_rate_per_s = Some(500.0);
+        embedded.service = Some(Service {
+            workers: 2,
+            connect: None,
+            publish: Some(ServiceTime::Fixed(Duration::from_micros(50))),
+            queue: 1_000,
+        });
+        embedded.gone_clients = GoneClients::Serve;
+        let limits = "; admission: 500 CONNECTs/s over all nodes, 100,000 may wait on each; service law: \
+             2 workers per node, 1,000 jobs may wait on each; CONNECT costs nothing; PUBLISH fixed 50 µs, \
+             at most 40,000/s in all; gone clients: served like any other, for nothing";
+        assert_eq!(target(&plan.target, &addresses), format!("{plain}{limits}"));
     }
 }
