@@ -213,7 +213,7 @@ fn only_outages_can_only_be_simulated() {
     assert!(why.contains("fleetstorm simulate"), "{why}");
     let brokers = loaded(with_outage("{ outage: reset }", true));
     let why = brokers.simulated_only.expect("one reason").to_string();
-    assert!(why.contains("with the embedded target"), "{why}");
+    assert!(why.contains("with `--model reference`"), "{why}");
 }
 
 #[test]

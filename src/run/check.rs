@@ -274,7 +274,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
     if plan.faults.iter().any(has_outage) {
         let with = match plan.target {
             Target::Embedded(_) => "",
-            Target::Brokers(_) => " with the embedded target",
+            Target::Brokers(_) => " with --model reference",
         };
         warnings.push(format!(
             "outages can only be simulated yet: run refuses this scenario, use fleetstorm simulate{with}"

@@ -162,7 +162,9 @@ impl Checker<'_> {
     fn simulated_only(&mut self, span: Span, plan: &Plan) {
         let help = match plan.target {
             Target::Embedded(_) => "`fleetstorm simulate` can do it",
-            Target::Brokers(_) => "`fleetstorm simulate` can do it, with the embedded target",
+            Target::Brokers(_) => {
+                "`fleetstorm simulate` can do it, with `--model reference` or the embedded target"
+            }
         };
         let span = self.first_line(span);
         self.simulated_only.push(Problem::new(
