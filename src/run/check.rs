@@ -76,9 +76,9 @@ fn write_fleet(out: &mut String, plan: &Plan) -> std::fmt::Result {
     writeln!(out, "observed   {} devices", grouped(u64::from(observed)))?;
     writeln!(
         out,
-        "load       {devices} device connections, up to {:.0} power-ons/s, {:.1} messages/s on average",
-        plan.power_on_peak_per_s(),
-        plan.rate_per_s()
+        "load       {devices} device connections, up to {} power-ons/s, {} messages/s on average",
+        WORDS.per_s(plan.power_on_peak_per_s()),
+        WORDS.per_s(plan.rate_per_s())
     )?;
     match plan.largest_herd() {
         0 => Ok(()),
@@ -100,7 +100,7 @@ fn write_phases(out: &mut String, plan: &Plan) -> std::fmt::Result {
         let (start, length) = (phase.start.as_secs_f64(), phase.length.as_secs_f64());
         write!(out, "  {start:>7.1} s  {:<16} {length:>7.1} s", phase.name)?;
         if let Some(power_on) = &phase.power_on {
-            write!(out, "  power on {:.0}/s", power_on.rate_per_s)?;
+            write!(out, "  power on {}/s", WORDS.per_s(power_on.rate_per_s))?;
         }
         for fault in plan.faults.iter().filter(|fault| fault.phase == index) {
             write!(out, "  {}", fault_text(plan, fault))?;
@@ -152,11 +152,11 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
     for stream in &plan.streams[cohort.streams.clone()] {
         writeln!(
             out,
-            "    {:<10} QoS {} {}  {:.1} messages/s",
+            "    {:<10} QoS {} {}  {} messages/s",
             stream.name,
             stream.qos as u8,
             schedule(stream),
-            f64::from(cohort.devices) / stream.mean_gap().as_secs_f64()
+            WORDS.per_s(f64::from(cohort.devices) / stream.mean_gap().as_secs_f64())
         )?;
     }
     Ok(())

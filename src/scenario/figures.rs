@@ -19,12 +19,11 @@ impl Plan {
     /// Telemetry messages per second once every device has power, on average over a period; an
     /// aligned schedule sends all of them at once.
     pub fn rate_per_s(&self) -> f64 {
-        self.streams
-            .iter()
-            .map(|stream| {
-                f64::from(self.cohorts[stream.cohort].devices) / stream.mean_gap().as_secs_f64()
-            })
-            .sum()
+        let of_stream = |stream: &Stream| {
+            f64::from(self.cohorts[stream.cohort].devices) / stream.mean_gap().as_secs_f64()
+        };
+        // `sum` would give -0.0 where there is no stream.
+        self.streams.iter().map(of_stream).fold(0.0, |a, b| a + b)
     }
 
     /// Highest rate at which phases give devices power, per second; zero if none does.
@@ -144,6 +143,13 @@ mod tests {
         assert!((plan.power_on_peak_per_s() - 60.0).abs() < 1e-9);
         assert_eq!(plan.largest_herd(), 0);
         assert_eq!(plan.tightest_latency_limit(), None);
+    }
+
+    #[test]
+    fn no_stream_gives_no_messages() {
+        let mut plan = fixture::plan(600);
+        plan.streams.clear();
+        assert_eq!(plan.rate_per_s().to_string(), "0");
     }
 
     #[test]

@@ -31,6 +31,22 @@ fn has_line(text: &str, line: &str) {
 }
 
 #[test]
+fn small_rates_are_neither_rounded_away_nor_negative() {
+    let text = fleet("", "");
+    let load = "load       10 device connections, up to 7 power-ons/s, ";
+    has_line(&text, &format!("{load}0 messages/s on average"));
+    let text = fleet(
+        "",
+        ", telemetry: [ { stream: s, topic: \"{device}\", every: 1h } ]",
+    );
+    has_line(&text, &format!("{load}0.00278 messages/s on average"));
+    has_line(
+        &text,
+        "    s          QoS 1 every 3600s  0.00278 messages/s",
+    );
+}
+
+#[test]
 fn each_cohorts_link_is_named() {
     let text = fleet("", ", link: edge-average");
     has_line(
