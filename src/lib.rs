@@ -1,26 +1,50 @@
 //! fleetstorm: a fleet simulator and load-testing harness for IoT backends.
 //!
 //! This page is the map. Everything whose behaviour unfolds over time is a plain struct with no
-//! I/O, no clock and no async (`Device`, `Backend`, `Observer`); two drivers give it time and I/O.
+//! I/O, no clock and no async (`Device`, `Backend`, `Observer`); two drivers give it time and I/O, so
+//! a scenario runs over real sockets or in virtual time.
 //!
 //! ```text
 //! scenario.yaml -> scenario::file -> scenario::plan::Plan -> scenario::timeline
-//!                                        |
-//!      run (coordinator) --spawns--> live::worker (devices, observers)  <-MQTT->  live::serve (Backend)
-//!             |                          |
-//!             |<---- stats::Snapshot ----+
-//!             v
-//!      run directory -> report (judge -> html, junit, markdown, text)
+//!                                            |
+//!                      +---------------------+----------------------+
+//!                      v                                            v
+//!     run::live_run (coordinator)                              run::simulate
+//!                      | starts processes                           |
+//!                      v                                            v
+//!     live::worker (devices, observers)                     sim::Simulation (devices,
+//!                 ^ MQTT                                    observers, a Backend per node:
+//!                 v                                         one event queue)
+//!     live::serve (Backend, or a broker under test)                 |
+//!                      |                                            |
+//!                      +--------- stats: a Snapshot a second -------+
+//!                                            v
+//!                run directory -> report (judge -> html, json, junit, markdown, text)
 //! ```
+//!
+//! What both worlds must do alike is decided on floor 3, where drivers only ask:
+//!
+//! | law | decided in | carried out by |
+//! |---|---|---|
+//! | when a packet arrives over a device's access link | [`device::path`] | `live::transit`, `sim::links` |
+//! | whom a network outage cuts off, whose connects it refuses | [`device::outage`] | `sim` (`live` not yet) |
+//! | how long a device waits for its next attempt | [`device::backoff`] | both |
+//! | admission, what work costs, clients that have left | [`backend`] (`admission`, `service`) | both, inside `Backend` |
+//! | faults of the reference backend | [`backend`] (`faults`) | both; `pause_accepting` by the listener |
+//!
+//! A live run can record what a sample of its devices is told (`live::recording`, into
+//! [`stats::input_log`]); [`run::replay`] steps fresh devices through it by [`device::replay`].
 //!
 //! | floor | modules | job |
 //! |---|---|---|
 //! | 0 | [`time`], [`rng`] | own instants; draws as pure functions of (seed, device, purpose, index) |
-//! | 1 | [`mqtt`], [`stats`] | packet values, codec, client session; histograms, books, series |
-//! | 2 | [`scenario`] | YAML file -> checked plan -> timeline |
-//! | 3 | [`device`], [`backend`], [`cloud`] | the actors |
+//! | 1 | [`mqtt`], [`stats`] | packet values, codec, client session; histograms, books, series, evidence |
+//! | 2 | [`scenario`] | YAML file -> checked plan -> timeline; presets; a plan in words |
+//! | 3 | [`device`], [`backend`], [`cloud`] | the actors and their laws |
 //! | 4 | [`sim`], [`live`] | the two drivers: virtual time; sockets |
-//! | 5 | [`run`], [`report`] | processes and the run directory; judging and rendering |
+//! | 5 | [`run`], [`error`] | processes, simulations and the run directory; exit codes |
+//! | 6 | [`report`] | judging and rendering; reads only run directories |
+//! | 7 | [`cli`] | the command line |
 //!
 //! Imports go down only; `tests/layers.rs` enforces it.
 

@@ -1,5 +1,6 @@
-//! Network faults: whose connections a reset ends and when, and whose connects are refused. Both
-//! drivers keep one [`Outages`], tell it when a fault starts and clears, and ask it.
+//! The law of network outages: whose connections a reset ends and when, and whose connects are
+//! refused. A driver (`sim`, as yet) keeps one [`Outages`], tells it when a fault starts and clears,
+//! and asks it.
 
 use crate::rng::{self, Purpose};
 use crate::scenario::plan::{DeviceIdx, FaultKind, NetworkFault, Plan, Selector};

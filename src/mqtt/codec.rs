@@ -1,5 +1,5 @@
 //! MQTT 3.1.1 codec: packet values to bytes and back. The packets of the hot path (PUBLISH, PUBACK,
-//! PINGREQ, PINGRESP) are encoded and decoded here without allocation; [`cold`] does the others
+//! PINGREQ, PINGRESP) are encoded and decoded here without allocation; `cold` does the others
 //! through `rumqttc::mqttbytes`.
 
 mod check;

@@ -1,5 +1,6 @@
-//! Processes and the run directory: preflight, the coordinator, its child processes and the
-//! transport between them. The top of the live world; holds no measurement decision.
+//! What makes a run directory: live runs (preflight, the coordinator, its child processes and the
+//! transport between them), simulated runs, and what looks at a scenario before a run or replays one
+//! after it. The top of both worlds; holds no measurement decision.
 
 pub mod backend_command;
 pub mod check;

@@ -1,4 +1,4 @@
-//! The scenario: [`file`] reads the YAML, [`plan`] is what has been checked and cannot be wrong,
+//! The scenario: [`mod@file`] reads the YAML, [`plan`] is what has been checked and cannot be wrong,
 //! [`timeline`] turns a plan into a sorted list of actions.
 //!
 //! ```text

@@ -1,6 +1,6 @@
 //! The simulation driver: one event queue in virtual time, no sockets. It joins the actors of a run
-//! (`Device`s, `Observer`s, a `Backend` per node) through a link of fixed delay, and holds no
-//! decision of its own, like the live driver.
+//! (`Device`s, `Observer`s, a `Backend` per node) through a passage of fixed delay and the devices'
+//! own access links, and holds no decision of its own, like the live driver.
 
 mod books;
 mod clients;
