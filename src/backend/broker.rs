@@ -4,7 +4,7 @@
 use super::connections::State;
 use super::faults::DelayedAck;
 use super::held::Held;
-use super::routing::{is_supported, is_topic};
+use super::routing::{Route, is_supported, is_topic};
 use super::session::StoredWill;
 use super::slab::Index;
 use super::{Backend, Input, Message, Output};
@@ -206,7 +206,7 @@ impl Backend {
             self.protocol_error(index, out);
             return;
         }
-        self.route_publish(publish, out);
+        self.route_publish(publish, Some(index), out);
         if publish.qos == QoS::AtLeastOnce {
             self.acknowledge(now, index, publish.packet_id, out);
         }
@@ -218,21 +218,23 @@ impl Backend {
             self.counts.protocol_errors += 1;
             return;
         }
-        self.route_publish(publish, out);
+        self.route_publish(publish, None, out);
         self.counts.pubacks_undeliverable += u64::from(publish.qos == QoS::AtLeastOnce);
     }
 
-    fn route_publish(&mut self, publish: &Publish<'_>, out: &mut Vec<Output>) {
+    /// `from` is the publisher's connection, if it has one.
+    fn route_publish(&mut self, publish: &Publish<'_>, from: Option<Index>, out: &mut Vec<Output>) {
         self.counts.publishes_received += 1;
         self.counts.publishes_received_qos1 += u64::from(publish.qos == QoS::AtLeastOnce);
         self.counts.publishes_received_dup += u64::from(publish.dup);
-        self.route(
-            publish.topic,
-            publish.payload,
-            publish.qos,
-            publish.retain,
-            out,
-        );
+        let connection = from.and_then(|index| self.connections.get(index));
+        let hint = connection.and_then(|c| c.latest_route);
+        let route = self.route(publish, hint, out);
+        if let Some(index) = from
+            && route != hint
+        {
+            self.connections.set_latest_route(index, route);
+        }
     }
 
     fn acknowledge(
@@ -260,31 +262,31 @@ impl Backend {
         }
     }
 
-    /// Hands a message to every session that its topic reaches.
+    /// Hands a message to every session that its topic reaches. See [`Routes::matching`] for the hint
+    /// and for what is given back.
     pub(super) fn route(
         &mut self,
-        topic: &str,
-        payload: &[u8],
-        qos: QoS,
-        retain: bool,
+        publish: &Publish<'_>,
+        hint: Option<Route>,
         out: &mut Vec<Output>,
-    ) {
-        self.counts.retained_not_stored += u64::from(retain);
-        self.routes.matching(topic, &mut self.matched);
+    ) -> Option<Route> {
+        self.counts.retained_not_stored += u64::from(publish.retain);
+        let route = self.routes.matching(publish.topic, hint, &mut self.matched);
         if self.matched.is_empty() {
             self.counts.publishes_unrouted += 1;
-            return;
+            return route;
         }
         let message = Arc::new(Message {
-            topic: topic.into(),
-            payload: payload.into(),
+            topic: publish.topic.into(),
+            payload: publish.payload.into(),
         });
         for &(session, granted) in &self.matched {
             if let Some(session) = self.sessions.get_mut(session) {
-                let qos = qos.min(granted);
+                let qos = publish.qos.min(granted);
                 session.deliver(qos, &message, &self.connections, &mut self.counts, out);
             }
         }
+        route
     }
 
     fn subscribe(
@@ -399,7 +401,15 @@ impl Backend {
         if let Some(will) = will {
             self.counts.wills_published += 1;
             let (topic, payload) = will.parts();
-            self.route(topic, payload, will.qos(), will.retain(), out);
+            let publish = Publish {
+                dup: false,
+                qos: will.qos(),
+                retain: will.retain(),
+                packet_id: 0,
+                topic,
+                payload,
+            };
+            self.route(&publish, None, out);
         }
     }
 }

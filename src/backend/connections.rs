@@ -2,7 +2,7 @@
 //! keeps one entry in a heap, looked at again only when it comes due (lazy): a packet costs a store.
 
 use super::ConnId;
-use super::routing::table_bytes;
+use super::routing::{Route, table_bytes};
 use super::slab::{Index, Slab};
 use crate::time::Instant;
 use hashbrown::HashTable;
@@ -23,6 +23,8 @@ pub(super) struct Connection {
     pub(super) state: State,
     /// Seconds, 0 = off; set by CONNECT.
     pub(super) keep_alive_s: u16,
+    /// The filter that its latest topic matched to the letter: most clients have one topic.
+    pub(super) latest_route: Option<Route>,
     /// When it was opened, or its latest packet came.
     heard: Instant,
     /// Instant of its valid heap entry; entries with another instant are stale.
@@ -69,6 +71,7 @@ impl Connections {
             id,
             state: State::Opened,
             keep_alive_s: 0,
+            latest_route: None,
             heard: now,
             armed: Instant::NEVER,
         });
@@ -89,6 +92,13 @@ impl Connections {
 
     pub(super) fn get(&self, index: Index) -> Option<&Connection> {
         self.slab.get(index)
+    }
+
+    /// Its latest topic matched this filter.
+    pub(super) fn set_latest_route(&mut self, index: Index, route: Option<Route>) {
+        if let Some(connection) = self.slab.get_mut(index) {
+            connection.latest_route = route;
+        }
     }
 
     /// Removes a connection.

@@ -196,10 +196,21 @@ impl Backend {
             .min(self.delayed_acks.poll_timeout())
     }
 
-    /// Reads the connection and nothing more: a driver that knows what comes next calls this ahead,
-    /// for several connections at once, so that their memory is fetched side by side.
-    pub fn glance(&self, conn: ConnId) -> u64 {
-        self.connections.find(conn).map_or(0, u64::from)
+    /// Reads what a PUBLISH on this connection will need and nothing more, up to `depth` steps from
+    /// pointer to pointer: the connection, the filter, the subscriber's session. See
+    /// [`crate::device::Device::glance`].
+    pub fn glance(&self, conn: ConnId, depth: u8) -> u64 {
+        let Some(connection) = self.connections.find(conn) else {
+            return 0;
+        };
+        let route = self
+            .connections
+            .get(connection)
+            .and_then(|c| c.latest_route)
+            .filter(|_| depth > 0);
+        let subscriber = route.and_then(|route| self.routes.glance(route));
+        let session = subscriber.filter(|_| depth > 1);
+        u64::from(connection) ^ session.map_or(0, |index| self.sessions.glance(index))
     }
 
     /// Its own truth: named counts such as `connects_accepted`, `publishes_received`,

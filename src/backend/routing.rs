@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
+use std::num::NonZero;
 
 /// All subscriptions of a node.
 #[derive(Debug)]
@@ -39,6 +40,20 @@ enum Subscribers {
         reason = "a filter with one subscriber stays at 16 bytes"
     )]
     Many(Box<BTreeMap<Index, QoS>>),
+}
+
+/// Where a filter was found; a hint, since filters come and go.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route(NonZero<Index>);
+
+impl Route {
+    fn new(index: Index) -> Option<Self> {
+        NonZero::new(index.wrapping_add(1)).map(Self)
+    }
+
+    const fn index(self) -> Index {
+        self.0.get() - 1
+    }
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -120,12 +135,42 @@ impl Routes {
     }
 
     /// Puts the sessions that `topic` reaches into `out`, each once with its highest granted QoS.
-    pub(super) fn matching(&mut self, topic: &str, out: &mut Vec<(Index, QoS)>) {
+    /// `hint` is what the latest such call gave for this publisher, and spares it the look-up if the
+    /// topic is the same: the filter that is named like the topic.
+    pub(super) fn matching(
+        &mut self,
+        topic: &str,
+        hint: Option<Route>,
+        out: &mut Vec<(Index, QoS)>,
+    ) -> Option<Route> {
         out.clear();
-        self.collect(topic, out);
-        if self.single_level + self.multi_level == 0 {
-            return;
+        let exact = self.find_near(topic, hint);
+        if let Some(index) = exact {
+            self.collect_at(index, out);
         }
+        if self.single_level + self.multi_level > 0 {
+            self.collect_wildcards(topic, out);
+        }
+        exact.and_then(Route::new)
+    }
+
+    /// Reads the filter and nothing more; gives a session that it reaches.
+    pub(super) fn glance(&self, route: Route) -> Option<Index> {
+        match &self.filters.get(route.index())?.subscribers {
+            Subscribers::One(session, _) => Some(*session),
+            Subscribers::Many(_) => None,
+        }
+    }
+
+    fn find_near(&self, topic: &str, hint: Option<Route>) -> Option<Index> {
+        let hinted = hint.map(Route::index);
+        match hinted.filter(|&index| name(&self.filters, index) == topic) {
+            Some(index) => Some(index),
+            None => self.find(topic),
+        }
+    }
+
+    fn collect_wildcards(&mut self, topic: &str, out: &mut Vec<(Index, QoS)>) {
         let mut scratch = std::mem::take(&mut self.scratch);
         let last_level = topic.rfind('/').map_or(0, |at| at + 1);
         if self.single_level > 0 && !is_hidden(topic, last_level) {
@@ -152,9 +197,12 @@ impl Routes {
     }
 
     fn collect(&self, filter: &str, out: &mut Vec<(Index, QoS)>) {
-        let Some(index) = self.find(filter) else {
-            return;
-        };
+        if let Some(index) = self.find(filter) {
+            self.collect_at(index, out);
+        }
+    }
+
+    fn collect_at(&self, index: Index, out: &mut Vec<(Index, QoS)>) {
         let found = self.filters.get(index).expect("by_name names live filters");
         match &found.subscribers {
             Subscribers::One(session, qos) => out.push((*session, *qos)),
@@ -268,7 +316,7 @@ mod tests {
 
     fn sessions(routes: &mut Routes, topic: &str) -> Vec<(Index, QoS)> {
         let mut out = Vec::new();
-        routes.matching(topic, &mut out);
+        routes.matching(topic, None, &mut out);
         out
     }
 

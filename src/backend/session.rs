@@ -101,6 +101,13 @@ impl Sessions {
         self.slab.remove(index)
     }
 
+    /// Reads a session and nothing more.
+    pub(super) fn glance(&self, index: Index) -> u64 {
+        let session = self.slab.get(index);
+        let outbound = session.and_then(|session| session.outbound.as_ref());
+        outbound.map_or(0, |outbound| u64::from(outbound.latest))
+    }
+
     pub(super) fn get_mut(&mut self, index: Index) -> Option<&mut Session> {
         self.slab.get_mut(index)
     }

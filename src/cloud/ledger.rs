@@ -165,11 +165,19 @@ impl Ledger {
         sighting
     }
 
-    /// Reads the streams of a device and nothing more; see [`crate::device::Device::glance`].
-    pub fn glance(&self, device: DeviceIdx) -> u64 {
-        let range = range_of(&self.entries, self.first, self.stride, device);
-        let streams = self.streams[range].iter();
-        streams.fold(0, |all, stream| all ^ stream.glance())
+    /// Reads what an event of a device will need and nothing more: where its streams are (`depth` 0)
+    /// or the streams. See [`crate::device::Device::glance`].
+    pub fn glance(&self, device: DeviceIdx, depth: u8) -> u64 {
+        let Some(entry) = entry_of(&self.entries, self.first, self.stride, device) else {
+            return 0;
+        };
+        let at = entry.at as usize;
+        let streams = match depth {
+            0 => 0,
+            _ => usize::from(entry.streams),
+        };
+        let streams = self.streams[at..at + streams].iter();
+        streams.fold(u64::from(entry.at), |all, stream| all ^ stream.glance())
     }
 
     /// An observer saw a payload without a stamp of ours.

@@ -344,12 +344,18 @@ impl Device {
         self.timers.next()
     }
 
-    /// Reads what its next step needs and nothing more: a driver that knows what comes next calls
-    /// this ahead, for several devices at once, so that their memory is fetched side by side. The
-    /// value means nothing.
+    /// Reads the device and nothing more. A driver that knows what comes next calls this ahead, for
+    /// many devices at once, so that their memory is fetched side by side; the value means nothing.
     pub fn glance(&self) -> u64 {
-        let streams = self.streams.first().map_or(0, StreamState::glance);
-        streams ^ self.timers.next().ns() ^ self.horizon.ns() ^ self.session.glance()
+        let instants = self.attempt_intended.ns() ^ self.online_since.ns() ^ self.horizon.ns();
+        let counts = self.id ^ self.waits ^ self.failed ^ self.draws ^ u32::from(self.boot);
+        let powered = u64::from(self.is_powered());
+        instants ^ u64::from(counts) ^ powered ^ self.timers.next().ns() ^ self.session.glance()
+    }
+
+    /// The same of its streams, which lie behind a pointer.
+    pub fn glance_at_streams(&self) -> u64 {
+        self.streams.first().map_or(0, StreamState::glance)
     }
 
     /// Whether it has power.

@@ -286,9 +286,12 @@ impl<T: Copy> Session<T> {
         Pulse::Ping
     }
 
-    /// Reads some of its state, so that its memory is near; the value means nothing.
-    pub const fn glance(&self) -> u64 {
-        self.last_sent.ns() ^ self.last_id as u64
+    /// Reads the session and nothing more, so that its memory is near; the value means nothing.
+    pub fn glance(&self) -> u64 {
+        self.last_sent.ns()
+            ^ self.ping_sent.ns()
+            ^ u64::from(self.last_id)
+            ^ self.entries.len() as u64
     }
 
     /// Bytes it holds on the heap.

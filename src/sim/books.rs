@@ -139,8 +139,8 @@ impl Books {
     }
 
     /// See [`crate::device::Device::glance`].
-    pub(super) fn glance(&self, device: DeviceIdx) -> u64 {
-        self.ledger.glance(device)
+    pub(super) fn glance(&self, device: DeviceIdx, depth: u8) -> u64 {
+        self.ledger.glance(device, depth)
     }
 
     /// Whether nothing waits or is in flight, and every acknowledged operation was seen.

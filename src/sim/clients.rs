@@ -50,6 +50,11 @@ impl Port {
         }
     }
 
+    /// See [`Device::glance`].
+    pub(super) const fn glance(&self) -> u64 {
+        self.epoch as u64
+    }
+
     fn open(&mut self, actor: Actor) -> ConnId {
         self.epoch += 1;
         self.is_open = true;
@@ -80,6 +85,11 @@ pub(super) fn client_of(conn: ConnId) -> Actor {
 }
 
 impl Client {
+    /// See [`Device::glance`].
+    pub(super) const fn glance(&self) -> u64 {
+        self.attempt_began.ns() ^ self.attempts as u64
+    }
+
     pub(super) fn new(device: Device, cohort: usize) -> Self {
         Self {
             device,

@@ -4,6 +4,7 @@
 
 mod books;
 mod clients;
+mod foresight;
 mod links;
 mod nodes;
 mod outage;

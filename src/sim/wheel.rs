@@ -4,7 +4,7 @@
 use crate::time::Instant;
 
 /// Bits of an instant within a slot of the lowest level: 2^18 ns, a quarter of a millisecond.
-const SLOT_BITS: u32 = 18;
+const SLOT_BITS: u32 = 22;
 /// Bits of a tick that a level tells apart.
 const LEVEL_BITS: u32 = 8;
 /// Slots of a level.

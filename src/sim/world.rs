@@ -38,6 +38,8 @@ pub(super) struct World {
     pub(super) scratch: payload::Scratch,
     pub(super) node_outputs: Vec<crate::backend::Output>,
     pub(super) device_outputs: Vec<device::Output>,
+    /// Actors that the next events call.
+    pub(super) foretold: Vec<Actor>,
     pub(super) observer_outputs: Vec<observer::Output>,
     /// What still lies ahead.
     timeline: VecDeque<Entry>,
@@ -87,6 +89,7 @@ impl World {
             scratch: payload::Scratch::default(),
             node_outputs: Vec::new(),
             device_outputs: Vec::new(),
+            foretold: Vec::new(),
             observer_outputs: Vec::new(),
             timeline: VecDeque::new(),
             start: Instant::NEVER,
@@ -159,30 +162,6 @@ impl World {
             }
         }
         None
-    }
-
-    /// Brings what the next events need into the cache.
-    fn look_ahead(&mut self) {
-        let first = self.actor_of_device(0);
-        let Self {
-            queue,
-            devices,
-            nodes,
-            books,
-            ..
-        } = self;
-        let mut seen = 0;
-        queue.foretell(|actor, port| {
-            if let Some(id) = actor.checked_sub(first)
-                && let Some(client) = devices.get(id as usize)
-            {
-                seen ^= client.device.glance() ^ books.glance(id);
-                if let Some(conn) = port.current(actor) {
-                    seen ^= nodes[usize::from(port.node)].backend.glance(conn);
-                }
-            }
-        });
-        std::hint::black_box(seen);
     }
 
     fn build_devices(&mut self, start: Instant) {
