@@ -257,3 +257,31 @@ fn ignored_secrets_need_not_be_there() {
     .unwrap_or_else(|errors| panic!("{errors:?}"));
     assert!(parse(&text, Path::new("/nowhere")).is_err());
 }
+
+/// What a simulation needs: no secret, but names of which no two are the same.
+#[test]
+fn only_the_ids_are_read_and_only_if_they_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let parse = |client_id: &str| {
+        let text = with_target(
+            "  brokers: { urls: [mqtt://h] }\n  auth: { username: '{id}', password: '${env:FLEETSTORM_NOT_SET}-{token}', csv: tokens.csv }\n",
+        );
+        let client = format!("    client: {{ client_id: '{client_id}' }}\n    telemetry: []");
+        let text = text.replace("    telemetry: []", &client);
+        let overrides = Overrides::default();
+        file::parse("s.yaml", &text, folder.path(), &overrides, Secrets::Ids)
+    };
+    parse("{device}").unwrap_or_else(|errors| panic!("{errors:?}"));
+    let missing = parse("{id}").expect_err("nothing says who they are");
+    assert!(missing.to_string().contains("cannot read the credentials"));
+    let rows = format!("id,token\none,{CANARY}1\ntwo,{CANARY}2\n");
+    std::fs::write(folder.path().join("tokens.csv"), rows).expect("writable");
+    let plan = parse("{id}").unwrap_or_else(|errors| panic!("{errors:?}"));
+    let Target::Brokers(brokers) = &plan.target else {
+        panic!("the target is brokers");
+    };
+    let read: Vec<_> = (brokers.auth.tokens.iter())
+        .map(|(id, token)| (id.as_str(), token.0.as_str()))
+        .collect();
+    assert_eq!(read, [("one", ""), ("two", "")]);
+}

@@ -4,8 +4,7 @@
 use crate::device::record::Record;
 use crate::device::replay::{Compared, Replay, ReplayError};
 use crate::scenario::file::{self, ScenarioErrors, Secrets};
-use crate::scenario::plan::{Plan, Step, Target};
-use crate::scenario::template::{Segment, Template};
+use crate::scenario::plan::Plan;
 use crate::stats::evidence::{self, EvidenceError, FORMAT, Header, Line};
 use crate::stats::input_log::{self, Contents, InputLogError};
 use std::path::{Path, PathBuf};
@@ -90,27 +89,10 @@ fn plan(dir: &Path, header: &Header, credentials: Option<&Path>) -> Result<Plan,
     if plan.hash != header.plan_hash {
         return Err(ReadError::Foreign(dir.join("scenario.yaml")));
     }
-    if credentials.is_none() && shows_ids(&plan) {
+    if credentials.is_none() && plan.shows_ids() {
         return Err(ReadError::NeedsCredentials);
     }
     Ok(plan)
-}
-
-/// Whether anything but user names and passwords is rendered from the credentials CSV.
-fn shows_ids(plan: &Plan) -> bool {
-    let named = |template: &Template| template.0.contains(&Segment::Id);
-    let step = |step: &Step| match step {
-        Step::Subscribe { topic, .. } => named(topic),
-        Step::Publish { topic, payload, .. } => named(topic) || named(payload),
-    };
-    let cohorts = plan.cohorts.iter().any(|cohort| {
-        let will = cohort.session.will.as_ref();
-        named(&cohort.client.client_id)
-            || will.is_some_and(|will| named(&will.topic) || named(&will.payload))
-            || cohort.on_connect.iter().any(step)
-    });
-    let streams = plan.streams.iter().any(|stream| named(&stream.topic));
-    matches!(plan.target, Target::Brokers(_)) && (cohorts || streams)
 }
 
 /// What a reader must know of a log that does not hold all.
@@ -174,45 +156,6 @@ pub enum ReadError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::fixture;
-    use crate::scenario::plan::{Auth, BrokerUrl, Brokers, Topology};
-
-    #[test]
-    fn a_scenario_that_shows_ids_needs_its_credentials() {
-        let id = || Template(vec![Segment::Id]);
-        let mut plan = fixture::plan(1);
-        plan.target = Target::Brokers(Brokers {
-            urls: vec![BrokerUrl {
-                host: "h".into(),
-                port: 1883,
-            }],
-            topology: Topology::Independent,
-            auth: Auth {
-                username: Some(id()),
-                password: Some(Template(vec![Segment::Token])),
-                tokens: Vec::new(),
-            },
-        });
-        assert!(!shows_ids(&plan), "records hold no user names");
-        let changes: [fn(&mut Plan, Template); 3] = [
-            |plan, id| plan.cohorts[0].client.client_id = id,
-            |plan, id| plan.streams[0].topic = id,
-            |plan, id| {
-                let payload = Template::default();
-                plan.cohorts[0].on_connect = vec![Step::Publish {
-                    topic: id,
-                    payload,
-                    qos: crate::mqtt::packet::QoS::AtMostOnce,
-                    retain: false,
-                }];
-            },
-        ];
-        for change in changes {
-            let mut plan = plan.clone();
-            change(&mut plan, id());
-            assert!(shows_ids(&plan));
-        }
-    }
 
     #[test]
     fn a_folder_without_a_run_is_an_error() {

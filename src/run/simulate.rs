@@ -51,8 +51,7 @@ pub struct Options {
 /// be written.
 pub fn run(options: &Options) -> Result<PathBuf, RunError> {
     let clock = Clock::starting_now();
-    // Nobody logs in: secrets are of no use.
-    let loaded = file::load(&options.scenario, &options.overrides, Secrets::Ignore)
+    let loaded = file::load(&options.scenario, &options.overrides, Secrets::Ids)
         .map_err(RunError::Scenario)?;
     let shape = shape(&loaded.plan, options.model)?;
     let dir = directory::create(

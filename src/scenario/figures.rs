@@ -1,9 +1,11 @@
 //! Figures that follow from a plan: what to expect of a run before it starts.
 
 use super::plan::{
-    BackendFault, DeviceIdx, FaultKind, NetworkFault, Plan, Schedule, Service, ServiceTime, Stream,
+    BackendFault, Cohort, DeviceIdx, FaultKind, NetworkFault, Plan, Schedule, Service, ServiceTime,
+    Step, Stream,
 };
 use super::slo::{Bound, Limit};
+use super::template::{Segment, Template};
 use std::time::Duration;
 
 impl Plan {
@@ -63,6 +65,11 @@ impl Plan {
             .unwrap_or(0)
     }
 
+    /// Whether anything but user names and passwords is rendered from the credentials CSV.
+    pub fn shows_ids(&self) -> bool {
+        shows_ids(&self.cohorts, &self.streams)
+    }
+
     /// The smallest upper limit on a latency or time among the objectives, the yardstick for how
     /// late the generator itself may be.
     pub fn tightest_latency_limit(&self) -> Option<Duration> {
@@ -74,6 +81,22 @@ impl Plan {
             })
             .min()
     }
+}
+
+/// See [`Plan::shows_ids`].
+pub(super) fn shows_ids(cohorts: &[Cohort], streams: &[Stream]) -> bool {
+    let named = |template: &Template| template.0.contains(&Segment::Id);
+    let step = |step: &Step| match step {
+        Step::Subscribe { topic, .. } => named(topic),
+        Step::Publish { topic, payload, .. } => named(topic) || named(payload),
+    };
+    let cohort = |cohort: &Cohort| {
+        let will = cohort.session.will.as_ref();
+        named(&cohort.client.client_id)
+            || will.is_some_and(|will| named(&will.topic) || named(&will.payload))
+            || cohort.on_connect.iter().any(step)
+    };
+    cohorts.iter().any(cohort) || streams.iter().any(|stream| named(&stream.topic))
 }
 
 impl Service {
@@ -111,8 +134,9 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mqtt::packet::QoS;
     use crate::scenario::fixture;
-    use crate::scenario::plan::{Fault, FaultKind, NetworkFault, Selector};
+    use crate::scenario::plan::{Fault, FaultKind, NetworkFault, Selector, WillPlan};
 
     #[test]
     fn a_reset_makes_a_herd_and_a_refusal_none() {
@@ -133,6 +157,44 @@ mod tests {
         assert_eq!(herd_after(NetworkFault::Refuse), 0);
         let within = Duration::from_secs(1);
         assert_eq!(herd_after(NetworkFault::Reset { within }), 180);
+    }
+
+    #[test]
+    fn ids_are_shown_where_somebody_sees_them() {
+        let id = || Template(vec![Segment::Id]);
+        let plan = fixture::plan(1);
+        assert!(!plan.shows_ids());
+        let changes: [fn(&mut Plan, Template); 6] = [
+            |plan, id| plan.cohorts[0].client.client_id = id,
+            |plan, id| plan.streams[0].topic = id,
+            |plan, id| plan.cohorts[0].session.will = Some(will(id, Template::default())),
+            |plan, id| plan.cohorts[0].session.will = Some(will(Template::default(), id)),
+            |plan, id| plan.cohorts[0].on_connect = vec![publish(id, Template::default())],
+            |plan, id| plan.cohorts[0].on_connect = vec![publish(Template::default(), id)],
+        ];
+        for change in changes {
+            let mut plan = plan.clone();
+            change(&mut plan, id());
+            assert!(plan.shows_ids(), "{plan:?}");
+        }
+    }
+
+    fn will(topic: Template, payload: Template) -> WillPlan {
+        WillPlan {
+            topic,
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: false,
+        }
+    }
+
+    fn publish(topic: Template, payload: Template) -> Step {
+        Step::Publish {
+            topic,
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: false,
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 pub enum Secrets {
     /// They must resolve.
     Resolve,
+    /// Only the ids in the CSV are read, and those only if topics, payloads or client identifiers
+    /// are made of them: enough to simulate, where nobody logs in.
+    Ids,
     /// They stay empty: enough to judge and to render.
     Ignore,
 }

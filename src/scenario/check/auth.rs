@@ -46,9 +46,12 @@ impl Checker<'_> {
                 .password
                 .as_ref()
                 .map(|text| self.credential(text, Part::Password, csv.is_some(), read)),
-            tokens: match csv {
-                Some(path) if read => self.csv(path, devices),
-                Some(_) | None => Vec::new(),
+            tokens: match (csv, self.inputs.secrets) {
+                (Some(path), Secrets::Resolve) if used => self.csv(path, devices),
+                (Some(path), Secrets::Ids) if used && self.shows_ids => self.ids(path, devices),
+                (Some(_), Secrets::Resolve | Secrets::Ids | Secrets::Ignore) | (None, _) => {
+                    Vec::new()
+                }
             },
         };
         if csv.is_some() && checked.username.is_none() && checked.password.is_none() {
@@ -193,6 +196,12 @@ impl Checker<'_> {
                 Vec::new()
             }
         }
+    }
+
+    /// The same without the tokens.
+    fn ids(&mut self, path: &At<String>, devices: u32) -> Vec<(String, Secret)> {
+        let rows = self.csv(path, devices).into_iter();
+        rows.map(|(id, _)| (id, Secret::default())).collect()
     }
 
     fn read_file(&self, path: &str, max: u64) -> Result<String, String> {

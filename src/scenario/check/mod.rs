@@ -15,6 +15,7 @@ mod target;
 mod text;
 
 use super::errors::{Problem, nearest_help};
+use super::figures::shows_ids;
 use super::file::Secrets;
 use super::located::At;
 use super::mirror::File;
@@ -72,6 +73,7 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Checked, Vec<P
         pruned: Pruned::default(),
         root: root.head(),
         embedded: true,
+        shows_ids: false,
     };
     let file = tree::decode::<File>(&mut root, &mut cx.pruned, &mut cx.problems);
     let plan = file.and_then(|file| cx.file(&file));
@@ -101,6 +103,8 @@ struct Checker<'a> {
     root: Span,
     /// The target is the embedded backend.
     embedded: bool,
+    /// Devices show their ids in the credentials CSV.
+    shows_ids: bool,
 }
 
 impl Checker<'_> {
@@ -193,6 +197,7 @@ impl Checker<'_> {
         };
         self.embedded = self.foreign_target(file).is_none();
         let fleet = self.fleet(file)?;
+        self.shows_ids = shows_ids(&fleet.cohorts, &fleet.streams);
         let devices = fleet.cohorts.last().map_or(0, |c| c.first + c.devices);
         let target = self.target(file, devices);
         let observe = self.observe(file, devices);
