@@ -69,7 +69,7 @@ fn start(bench: &Bench) -> Child {
 
 #[test]
 fn a_whole_run_leaves_its_evidence_and_can_be_judged_again() {
-    let bench = Bench::new(&scenario(2, LOST));
+    let bench = Bench::new("run", &scenario(2, LOST));
     let run = bench.run(&[]);
     assert_eq!(run.report["delivery"]["lost"], 0, "{}", run.said);
     assert_eq!(run.report["counts"]["balanced"], true);
@@ -108,7 +108,7 @@ fn a_whole_run_leaves_its_evidence_and_can_be_judged_again() {
 #[test]
 fn a_scenario_with_an_outage_is_checked_but_not_run() {
     let outage = "  - { name: storm, for: 5s, faults: [ { outage: { reset: { where: { share: 30% }, within: 500ms } } } ] }\nslos:";
-    let bench = Bench::new(&scenario(2, LOST).replace("slos:", outage));
+    let bench = Bench::new("run", &scenario(2, LOST).replace("slos:", outage));
     let run = bench.run(&[]);
     assert_eq!(run.code, Some(2), "{}", run.said);
     assert!(run.said.contains("scenario.yaml:12:"), "{}", run.said);
@@ -131,7 +131,7 @@ fn a_scenario_with_an_outage_is_checked_but_not_run() {
 fn a_broken_objective_is_exit_99_or_invalid_but_never_a_pass() {
     let slo = "  - { name: impossible, indicator: connect.success, at_least: 100%, during: [ramp] }
   - { name: too fast, indicator: publish.ack_latency, percentile: 90, at_most: 1us, during: [steady] }";
-    let run = Bench::new(&scenario(2, slo)).run(&[]);
+    let run = Bench::new("run", &scenario(2, slo)).run(&[]);
     // On a starved machine the generator declares itself late, which goes before every verdict.
     assert!(matches!(run.code, Some(99 | 4)), "{}", run.said);
     let failed = run.report["objectives"]
@@ -145,14 +145,14 @@ fn a_broken_objective_is_exit_99_or_invalid_but_never_a_pass() {
 #[test]
 fn no_data_never_passes() {
     let text = scenario(2, LOST).replace("phases:", "observe: { share: 0% }\nphases:");
-    let run = Bench::new(&text).run(&[]);
+    let run = Bench::new("run", &text).run(&[]);
     assert!(matches!(run.code, Some(5 | 4)), "{}", run.said);
     assert_eq!(run.report["objectives"][0]["verdict"], "NO_DATA");
 }
 
 #[test]
 fn a_killed_worker_makes_the_run_invalid_and_is_named() {
-    let bench = Bench::new(&scenario(30, LOST));
+    let bench = Bench::new("run", &scenario(30, LOST));
     let child = start(&bench);
     // Two nodes start first, then two workers.
     let worker = *children_of(child.id()).last().expect("it has children");
@@ -169,7 +169,7 @@ fn a_killed_worker_makes_the_run_invalid_and_is_named() {
 
 #[test]
 fn children_do_not_outlive_a_killed_coordinator() {
-    let bench = Bench::new(&scenario(30, LOST));
+    let bench = Bench::new("run", &scenario(30, LOST));
     let mut child = start(&bench);
     let children = children_of(child.id());
     assert_eq!(children.len(), 4);
@@ -193,7 +193,7 @@ fn children_do_not_outlive_a_killed_coordinator() {
 
 #[test]
 fn an_interrupt_leaves_a_partial_report() {
-    let bench = Bench::new(&scenario(30, LOST));
+    let bench = Bench::new("run", &scenario(30, LOST));
     let child = start(&bench);
     signal(child.id(), "INT");
     let run = bench.finish(&child.wait_with_output().expect("it ends"));
@@ -207,7 +207,7 @@ fn an_interrupt_leaves_a_partial_report() {
 
 #[test]
 fn what_cannot_begin_says_why() {
-    let dead = Bench::new(&scenario(2, LOST)).run(&["--target", "mqtt://127.0.0.1:1"]);
+    let dead = Bench::new("run", &scenario(2, LOST)).run(&["--target", "mqtt://127.0.0.1:1"]);
     assert_eq!(dead.code, Some(3), "{}", dead.said);
     assert!(
         dead.said.contains("127.0.0.1:1 is not reachable"),
@@ -215,7 +215,7 @@ fn what_cannot_begin_says_why() {
         dead.said
     );
 
-    let unwritable = Bench::new(&scenario(2, LOST));
+    let unwritable = Bench::new("run", &scenario(2, LOST));
     std::fs::write(unwritable.out(), "a file where the folder should be").expect("writable");
     let run = unwritable.run(&[]);
     assert_eq!(run.code, Some(4), "{}", run.said);
@@ -225,7 +225,7 @@ fn what_cannot_begin_says_why() {
         run.said
     );
 
-    let wrong = Bench::new("name: x\nfleeet: []\n").run(&[]);
+    let wrong = Bench::new("run", "name: x\nfleeet: []\n").run(&[]);
     assert_eq!(wrong.code, Some(2), "{}", wrong.said);
     let missing = Command::new(env!("CARGO_BIN_EXE_fleetstorm"))
         .args(["check", "no-such-file.yaml"])
@@ -233,7 +233,7 @@ fn what_cannot_begin_says_why() {
         .expect("it starts");
     assert_eq!(missing.status.code(), Some(2));
 
-    let far = Bench::new(&scenario(2, LOST)).run(&[
+    let far = Bench::new("run", &scenario(2, LOST)).run(&[
         "--devices",
         "1001",
         "--target",

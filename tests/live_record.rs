@@ -74,7 +74,7 @@ fn records(text: &str) -> impl Iterator<Item = Value> + '_ {
 
 #[test]
 fn a_live_device_is_a_replayed_one() {
-    let bench = Bench::new(&scenario(200, "200ms", 2));
+    let bench = Bench::new("run", &scenario(200, "200ms", 2));
     run(&bench, &["--workers", "2", "--record-inputs", "50%"]);
     let out = bench.out();
     let replayed = replay(&out, None).expect("a run directory");
@@ -160,6 +160,7 @@ fn a_foreign_log_is_refused(out: &Path) {
 /// The devices in all logs of a run on `workers` workers.
 fn sample(workers: u32) -> BTreeSet<u64> {
     let bench = Bench::new(
+        "run",
         &scenario(60, "1s", 1)
             .replace("nodes: 2", "nodes: 1")
             .replace("for: 2s }", "for: 1s }"),
@@ -193,13 +194,13 @@ fn the_sample_does_not_depend_on_the_number_of_workers() {
 #[test]
 fn nonsense_is_a_usage_error_and_nothing_records_nothing() {
     for share in ["half", "0.5", "101%", "-1%", ""] {
-        let bench = Bench::new(&scenario(4, "1s", 1));
+        let bench = Bench::new("run", &scenario(4, "1s", 1));
         let run = bench.run(&[&format!("--record-inputs={share}")]);
         assert_eq!(run.code, Some(2), "{share}: {}", run.said);
         assert!(run.said.contains("--record-inputs"), "{}", run.said);
         assert!(!bench.out().exists());
     }
-    let bench = Bench::new(&scenario(4, "1s", 1));
+    let bench = Bench::new("run", &scenario(4, "1s", 1));
     run(&bench, &["--workers", "1", "--record-inputs", "0%"]);
     assert!(!log(&bench.out(), 0).exists());
     assert!(matches!(
@@ -212,7 +213,7 @@ fn nonsense_is_a_usage_error_and_nothing_records_nothing() {
 #[test]
 #[ignore = "1 000 devices at 10 messages/s want release and take half a minute"]
 fn a_thousand_live_devices_are_replayed_ones() {
-    let bench = Bench::new(&scenario(1_600, "100ms", 10));
+    let bench = Bench::new("run", &scenario(1_600, "100ms", 10));
     run(&bench, &["--record-inputs", "75%"]);
     let replayed = replay(&bench.out(), None).expect("a run directory");
     same(&replayed);

@@ -30,7 +30,7 @@ slos:
 }
 
 fn run(fault: &str, seconds: u32, extra: &str) -> Finished {
-    let run = Bench::new(&scenario(fault, seconds, extra)).run(&[]);
+    let run = Bench::new("run", &scenario(fault, seconds, extra)).run(&[]);
     assert_eq!(run.code, Some(0), "{}", run.said);
     assert_eq!(run.report["counts"]["balanced"], true, "{}", run.said);
     run

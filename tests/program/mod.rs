@@ -17,15 +17,16 @@ pub(crate) struct Finished {
 
 /// A folder with a scenario in it, and the program to run it.
 pub(crate) struct Bench {
+    word: &'static str,
     folder: tempfile::TempDir,
 }
 
 impl Bench {
-    /// A bench for the scenario `text`.
-    pub(crate) fn new(text: &str) -> Self {
+    /// A bench on which the scenario `text` is run by the command `word`: `run` or `simulate`.
+    pub(crate) fn new(word: &'static str, text: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("scenario.yaml"), text).expect("the folder is writable");
-        Self { folder }
+        Self { word, folder }
     }
 
     /// The scenario file.
@@ -42,7 +43,7 @@ impl Bench {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fleetstorm"));
         command
-            .arg("run")
+            .arg(self.word)
             .arg(self.scenario())
             .arg("--out")
             .arg(self.out())
