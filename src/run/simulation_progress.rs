@@ -172,6 +172,7 @@ fn wall(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::fixture;
 
     #[test]
     fn speeds_and_times_are_short() {
@@ -179,6 +180,39 @@ mod tests {
         assert_eq!(
             [0.2, 99.0, 99.1, 200.0].map(wall),
             ["1 s", "99 s", "1:40 min", "3:20 min"]
+        );
+    }
+
+    #[test]
+    fn a_line_tells_virtual_time_speed_and_time_left() {
+        let plan = fixture::plan(1_200);
+        let mut progress = SimulationProgress::new(Ui::Off, &plan, Instant::ZERO);
+        let wall = |ms| Instant::ZERO.after(Duration::from_millis(ms));
+        let mut after = |virtual_s: u32, events, now| {
+            let mut second = Second::new(virtual_s - 1);
+            second.gauges.powered = 1_200;
+            second.gauges.connected = 1_100;
+            progress.second(&plan, &second, events, now);
+            progress.line(&plan, &second, Duration::from_secs(u64::from(virtual_s)))
+        };
+        let connected = "connected 1 100/1 200";
+        assert_eq!(
+            after(1, 500_000, wall(1_999)),
+            format!("ramp: 1 of 70 s virtual  {connected}"),
+            "two seconds make a speed"
+        );
+        assert_eq!(
+            after(10, 4_000_000, wall(2_000)),
+            format!("ramp: 10 of 70 s virtual  5.0x  2.00 M events/s  12 s left  {connected}")
+        );
+        // Of the latest two seconds, not since the beginning.
+        assert_eq!(
+            after(11, 4_500_000, wall(4_500)),
+            format!("steady: 11 of 70 s virtual  0.4x  200 k events/s  2:28 min left  {connected}")
+        );
+        assert_eq!(
+            after(71, 4_600_000, wall(4_600)),
+            format!("drain: 71 of 70 s virtual  0.4x  200 k events/s  0 s left  {connected}")
         );
     }
 }
