@@ -23,7 +23,7 @@ pub(super) const RUN: Actor = 0;
 const HEAP_KEPT: usize = 1 << 12;
 
 /// Events that are foretold at a time.
-const FORETOLD: usize = 32;
+const FORETOLD: usize = 96;
 
 /// What happens at an instant.
 #[derive(Debug)]
