@@ -13,12 +13,15 @@ use crate::rng::{self, Purpose};
 use crate::scenario::file::{self, Loaded, Overrides, Secrets};
 use crate::scenario::plan::{Embedded, Plan, Target};
 use crate::scenario::timeline::{self, Action, Entry};
-use crate::sim::{LINK_DELAY, SimError, Simulation};
+use crate::sim::{Advance, LINK_DELAY, SimError, Simulation};
 use crate::stats::evidence::{FORMAT, Header, Line, Mode, Outcome};
 use crate::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Events between two looks at the operator's signals: a tenth of a second at most.
+const EVENTS_PER_LOOK: u32 = 1 << 15;
 
 /// What stands in for brokers, of whose insides nothing is known.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -124,17 +127,22 @@ impl Session<'_> {
         })?;
         let mut marks = Marks::new(&self.plan, start);
         let mut interrupted = None;
-        while interrupted.is_none()
-            && let Some(snapshot) = simulation.next_second()
-        {
-            let until = start.after_ns((u64::from(snapshot.second) + 1) * 1_000_000_000);
-            marks.write(until, &mut record)?;
-            let second = record.simulated_second(&snapshot)?;
-            progress.second(&self.plan, &second, simulation.events(), self.clock.now());
+        while interrupted.is_none() {
+            match simulation.advance(EVENTS_PER_LOOK) {
+                Advance::Second(snapshot) => {
+                    let until = start.after_ns((u64::from(snapshot.second) + 1) * 1_000_000_000);
+                    marks.write(until, &mut record)?;
+                    let second = record.simulated_second(&snapshot)?;
+                    progress.second(&self.plan, &second, simulation.events(), self.clock.now());
+                }
+                Advance::Underway => {}
+                Advance::Over => break,
+            }
             interrupted = signals.pending().await;
         }
-        let at = simulation.now();
         let outcome = simulation.finish();
+        let at = outcome.drained;
+        marks.write(at, &mut record)?;
         for snapshot in &outcome.snapshots {
             record.simulated_second(snapshot)?;
         }

@@ -25,6 +25,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use world::World;
 
+pub use world::Advance;
+
 /// One way from a client to its node, or back; what a device's own link takes comes on top.
 pub const LINK_DELAY: Duration = Duration::from_micros(100);
 
@@ -50,8 +52,8 @@ pub struct Outcome {
     pub drain_complete: bool,
     /// Books, recoveries, deliveries.
     pub totals: Totals,
-    /// Seconds of the run that [`Simulation::next_second`] has not told of; the last one is the
-    /// rest of a second.
+    /// Seconds of the run that [`Simulation::advance`] has not told of; the last one is the rest of
+    /// a second.
     pub snapshots: Vec<Snapshot>,
     /// Each node's own truth.
     pub backends: Vec<BTreeMap<String, u64>>,
@@ -135,15 +137,22 @@ impl Simulation {
         self.0.events
     }
 
-    /// Goes on to the end of the next second of the run, and tells of it; `None` once the drain is
-    /// over.
-    pub fn next_second(&mut self) -> Option<Snapshot> {
-        self.0.next_second()
+    /// Goes on to the end of the next second of the run, or for `events` events if it takes more:
+    /// a second of a large fleet takes minutes, and whoever waits may want to stop it.
+    pub fn advance(&mut self, events: u32) -> Advance {
+        self.0.advance(events)
     }
 
     /// Goes on to the end of the drain.
     pub fn to_the_end(mut self) -> Outcome {
-        let snapshots: Vec<Snapshot> = std::iter::from_fn(|| self.next_second()).collect();
+        let mut snapshots = Vec::new();
+        loop {
+            match self.advance(u32::MAX) {
+                Advance::Second(snapshot) => snapshots.push(*snapshot),
+                Advance::Underway => {}
+                Advance::Over => break,
+            }
+        }
         let mut outcome = self.finish();
         outcome.snapshots.splice(0..0, snapshots);
         outcome

@@ -9,7 +9,7 @@ mod outage;
 use super::clients::Watch;
 use super::queue::{Event, Up};
 use super::world::World;
-use super::{LINK_DELAY, Outcome, Simulation, run};
+use super::{Advance, LINK_DELAY, Outcome, Simulation, run};
 use crate::mqtt::packet::{Connect, Packet, QoS};
 use crate::scenario::fixture;
 use crate::scenario::plan::{
@@ -469,4 +469,39 @@ fn who_comes_back_in_the_drain_has_not_recovered() {
     assert_eq!(times.count(), recovery.recovered);
     let longest = times.percentile_us(100.0).expect("not empty");
     assert!(longest <= 5_100_000, "{longest} us");
+}
+
+/// All devices publish at one instant, and the run is stopped among them.
+#[test]
+fn the_books_balance_wherever_a_run_is_stopped() {
+    let mut plan = plan(50, ms(1_000));
+    plan.streams[0].schedule = Schedule::Every {
+        period: ms(1_000),
+        phase: PhaseShape::Aligned { jitter: ms(0) },
+    };
+    let restart = BackendFault::Restart {
+        sessions: Sessions::Keep,
+    };
+    let plan = with_fault(plan, ms(2_000), ms(3_000), restart);
+    let plan = Arc::new(plan);
+    let mut ends = Vec::new();
+    for events in 1..250 {
+        let shape = shape(&plan);
+        let mut simulation = Simulation::begin(&plan, &shape, 7).expect("simulated");
+        let mut seconds = 0;
+        while let Advance::Second(_) = simulation.advance(events) {
+            seconds += 1;
+            if seconds == events % 7 {
+                break;
+            }
+        }
+        let outcome = simulation.finish();
+        let all = books(&outcome);
+        assert!(all.planned <= 50 * 71, "{all:?}");
+        assert!(outcome.start <= outcome.end && outcome.end <= outcome.drained);
+        assert!(!outcome.drain_complete);
+        ends.push(outcome.end);
+    }
+    ends.dedup();
+    assert!(ends.len() > 100, "stopped all over the run: {}", ends.len());
 }

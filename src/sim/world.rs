@@ -51,6 +51,19 @@ pub(super) struct World {
     second: Option<Snapshot>,
     /// Set once the drain is over: whether it came to its end.
     over: Option<bool>,
+    /// Nobody has acted from here on: where the books close if the run is stopped now.
+    reached: Instant,
+}
+
+/// How far a simulation came in one go.
+#[derive(Debug)]
+pub enum Advance {
+    /// To the end of a second of the run, and what that second held.
+    Second(Box<Snapshot>),
+    /// As many events as it was given, and no further.
+    Underway,
+    /// The drain is over.
+    Over,
 }
 
 impl World {
@@ -98,6 +111,7 @@ impl World {
             events: 0,
             second: None,
             over: None,
+            reached: Instant::ZERO,
         }
     }
 
@@ -150,18 +164,26 @@ impl World {
         self.start
     }
 
-    /// Goes on to the end of the next second, and tells of it; `None` once the drain is over.
-    pub(super) fn next_second(&mut self) -> Option<Snapshot> {
-        while self.over.is_none() {
+    /// Goes on to the end of the next second, for at most so many events.
+    pub(super) fn advance(&mut self, events: u32) -> Advance {
+        for _ in 0..events {
+            if self.over.is_some() {
+                return Advance::Over;
+            }
             self.look_ahead();
-            let (at, event) = self.queue.pop()?;
+            let Some((at, event)) = self.queue.pop() else {
+                return Advance::Over;
+            };
             self.now = at;
             self.handle(at, event);
             if let Some(second) = self.second.take() {
-                return Some(second);
+                // The run is the first of all actors at an instant.
+                self.reached = at;
+                return Advance::Second(Box::new(second));
             }
         }
-        None
+        self.reached = self.now.after_ns(1);
+        Advance::Underway
     }
 
     fn build_devices(&mut self, start: Instant) {
@@ -252,16 +274,21 @@ impl World {
                 self.step_faulty(now, fault, |_| crate::backend::Input::FaultClear(fault));
             }
             Action::End => {
-                // Who comes back in the drain came back after the run.
-                for client in &mut self.devices {
-                    client.recovering = None;
-                }
-                for i in 0..self.everyone.len() {
-                    self.step_device(self.everyone[i], now, device::Input::StopArrivals);
-                }
+                self.stop_arrivals(now);
                 let look = now.after(DRAIN_LOOK);
                 self.queue.push(look, RUN, Event::DrainLook);
             }
+        }
+    }
+
+    /// No arrivals from `at` on.
+    fn stop_arrivals(&mut self, at: Instant) {
+        // Who comes back in the drain came back after the run.
+        for client in &mut self.devices {
+            client.recovering = None;
+        }
+        for i in 0..self.everyone.len() {
+            self.step_device(self.everyone[i], at, device::Input::StopArrivals);
         }
     }
 
@@ -312,8 +339,14 @@ impl World {
 
     /// Closes the books: at the end of the drain, or now if the run is stopped before.
     pub(super) fn finish(mut self) -> Outcome {
+        let last = self.start.after(self.plan.length());
+        // The end is the timeline's last entry.
+        if !self.timeline.is_empty() {
+            self.now = self.reached.max(self.start).min(last);
+            self.stop_arrivals(self.now);
+        }
         let now = self.now;
-        let end = self.start.after(self.plan.length()).min(now);
+        let end = last.min(now);
         let (totals, rest) = self.books.close(&self.plan, &self.devices, end, now);
         Outcome {
             start: self.start,
