@@ -35,6 +35,10 @@ pub const RETRANSMISSION_TIMEOUT: Duration = Duration::from_secs(1);
 /// as Linux makes of a SYN (`tcp_syn_retries`).
 pub const RETRANSMISSIONS_MAX: u32 = 6;
 
+/// Bytes, headers included, that may wait at the device's end until the link takes them. With more its
+/// send buffer is full, and a device that writes on ends the connection.
+pub const WAITING_BYTES_MAX: u64 = 256 * 1024;
+
 /// A device's end of its link: whose draws they are, and by which settings.
 #[derive(Copy, Clone, Debug)]
 pub struct Endpoint<'a> {
@@ -98,6 +102,17 @@ impl Path {
     pub fn down(&mut self, end: Endpoint<'_>, now: Instant, bytes: usize) -> Passage {
         self.down
             .pass(end, Purpose::LinkDown, &end.link.down, now, bytes)
+    }
+
+    /// Whether more than [`WAITING_BYTES_MAX`] wait at `now` until the link takes them. Where the
+    /// bandwidth has no limit, nothing waits.
+    pub fn is_full(&self, end: Endpoint<'_>, now: Instant) -> bool {
+        let Some(bandwidth_bps) = end.link.up.bandwidth_bps else {
+            return false;
+        };
+        let waits_ns = u128::from(self.up.free_at.ns_since(now));
+        let byte_ns = 8 * 1_000_000_000;
+        waits_ns * u128::from(bandwidth_bps.get()) > u128::from(WAITING_BYTES_MAX) * byte_ns
     }
 }
 

@@ -49,7 +49,7 @@ impl Slot {
     }
 
     /// Whether the device may write.
-    fn has_connection(&mut self) -> bool {
+    pub(super) fn has_connection(&mut self) -> bool {
         match &self.transit {
             Some(transit) => transit.is_open(),
             None => self.port.current().is_some(),

@@ -6,12 +6,14 @@
 //! device <-- down: SYN-ACK, packets, end <----- socket
 //! ```
 
+use super::devices::Slot;
 use super::fleet::{Fleet, Who};
 use super::link::{Link, Overflow, PACKET_MAX};
 use super::reader::OUTPUT_MAX;
 use crate::device;
 use crate::device::path::{Endpoint, NO_BYTES, Path};
 use crate::mqtt::codec::{self, CodecError};
+use crate::scenario::plan::Plan;
 use crate::stats::event::{Cause, Event, Limit};
 use crate::time::Instant;
 use std::task::{Context, Poll, ready};
@@ -25,6 +27,10 @@ use pipe::Pipe;
 /// Bytes that may be on their way down to one device, besides those of one read; beyond them its
 /// socket is not read, which holds up the target as a full receive window would.
 const INPUT_MAX: usize = 256 * 1024;
+
+/// Bytes that may be on their way up from one device. The law's own limit on what waits for the
+/// bandwidth is nearer, unless the link is very long.
+const UP_BYTES_MAX: usize = 1024 * 1024;
 
 /// The link of one device; boxed, and only where the cohort has one.
 #[derive(Debug, Default)]
@@ -157,26 +163,40 @@ impl Fleet {
                 .expect("a device writes whole packets");
             let (packet, behind) = rest.split_at(len);
             rest = behind;
-            let arrives = self.pass(i, now, now, Way::Up, len);
-            match &mut self.devices[i].transit {
-                Some(transit) if transit.is_open && transit.up.held() > OUTPUT_MAX => {
-                    outcome = Err(Overflow);
-                }
-                Some(transit) if transit.is_open => {
+            if self.is_up_full(i, now) {
+                outcome = Err(Overflow);
+            } else if self.devices[i].has_connection() {
+                let arrives = self.pass(i, now, now, Way::Up, len);
+                if let Some(transit) = &mut self.devices[i].transit {
                     transit.up.hold(packet);
                     transit.up.mark(arrives, Up::Packet, len);
                 }
-                Some(_) | None => {}
             }
         }
         bytes.clear();
         outcome
     }
 
+    /// Whether device `i` has a connection for whose next packet there is no room.
+    fn is_up_full(&self, i: usize, now: Instant) -> bool {
+        let slot = &self.devices[i];
+        let Some((end, transit)) = endpoint(&self.plan, slot).zip(slot.transit.as_ref()) else {
+            return false;
+        };
+        let is_full = transit.path.is_full(end, now) || transit.up.held() > UP_BYTES_MAX;
+        transit.is_open && is_full
+    }
+
     /// Device `i` closes its connection: the socket stays open until what was written before and the
     /// end have passed. If the SYN is still under way, or the target has closed, there is no socket.
     pub(super) fn close_over_link(&mut self, i: usize, now: Instant) {
-        let closes_at = self.pass(i, now, now, Way::Up, NO_BYTES);
+        let transit = self.devices[i].transit.as_ref();
+        // What never began has no end that passes the link.
+        let has_begun = transit.is_some_and(|t| t.is_open && t.up.first() != Some(Up::Open));
+        let closes_at = match has_begun {
+            true => self.pass(i, now, now, Way::Up, NO_BYTES),
+            false => now,
+        };
         let slot = &mut self.devices[i];
         let Some(transit) = &mut slot.transit else {
             return;
@@ -216,15 +236,11 @@ impl Fleet {
 
     /// When a packet that leaves at `at` arrives.
     fn pass(&mut self, i: usize, at: Instant, now: Instant, way: Way, bytes: usize) -> Instant {
-        let slot = &mut self.devices[i];
-        let link = &self.plan.cohorts[usize::from(slot.cohort)].link;
-        let (Some(link), Some(transit)) = (link, &mut slot.transit) else {
+        let Some(end) = endpoint(&self.plan, &self.devices[i]) else {
             return at;
         };
-        let end = Endpoint {
-            link,
-            seed: self.plan.seed,
-            device: slot.device.id(),
+        let Some(transit) = &mut self.devices[i].transit else {
+            return at;
         };
         let passage = match way {
             Way::Open => transit.path.open(end, at),
@@ -441,6 +457,16 @@ impl Fleet {
         }
         self.frame = frame;
     }
+}
+
+/// The device's end of its link, if it has one.
+fn endpoint<'a>(plan: &'a Plan, slot: &Slot) -> Option<Endpoint<'a>> {
+    let link = plan.cohorts[usize::from(slot.cohort)].link.as_ref()?;
+    Some(Endpoint {
+        link,
+        seed: plan.seed,
+        device: slot.device.id(),
+    })
 }
 
 /// Takes the packets that have arrived by `now`, to be written at once.

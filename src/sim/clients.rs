@@ -1,5 +1,6 @@
 //! Devices and observers in the simulation: their ends of the connections, and what they want done.
 
+use super::LINK_DELAY;
 use super::queue::{Actor, Down, Event, Up};
 use super::world::{Who, World};
 use crate::backend::ConnId;
@@ -7,7 +8,7 @@ use crate::cloud::observer::{self, Observer};
 use crate::device::{self, Device, backoff};
 use crate::mqtt::packet::{Packet, Publish};
 use crate::scenario::plan::DeviceIdx;
-use crate::stats::event::Cause;
+use crate::stats::event::{self, Cause, Limit};
 use crate::time::Instant;
 
 /// A client's end of its connection.
@@ -191,9 +192,12 @@ impl World {
 
     /// What is written to no connection is gone, as on a socket that has ended.
     pub(super) fn send_up(&mut self, now: Instant, conn: Option<ConnId>, up: Up) {
-        if let Some(conn) = conn
-            && let Some(at) = self.passes_up(now, conn, &up)
-        {
+        let Some(conn) = conn else {
+            return;
+        };
+        if self.is_full(now, conn, &up) {
+            self.overflow(now, conn);
+        } else if let Some(at) = self.passes_up(now, conn, &up) {
             self.queue.push(at, client_of(conn), Event::Up(conn, up));
         }
     }
@@ -254,6 +258,22 @@ impl World {
         let cost = backoff::attempt_cost(self.plan.seed, id, attempt);
         let at = client.attempt_began.after(cost).max(now);
         self.queue.push(at, actor, Event::Told(conn, cause));
+    }
+
+    /// More waits at the device's end of its link than may: its connection ends, and it is told.
+    fn overflow(&mut self, now: Instant, conn: ConnId) {
+        let actor = client_of(conn);
+        if let Who::Device(id) = self.who(actor) {
+            let limit = event::Event::LimitReached(Limit::OutputBytes);
+            let client = &mut self.devices[id as usize];
+            self.books.device_event(now, client, &limit);
+        }
+        // The end overtakes what is under way, which then reaches nobody.
+        let end = Event::Up(conn, Up::Closed);
+        self.queue.push(now.after(LINK_DELAY), actor, end);
+        self.queue.port_mut(actor).is_open = false;
+        let told = Event::Told(conn, Cause::OutputOverflow);
+        self.queue.push(now, actor, told);
     }
 
     /// A failed attempt has cost its time. The device may have given it up by itself.

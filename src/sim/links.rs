@@ -65,6 +65,17 @@ impl World {
         Some(self.passed(now, id, passage))
     }
 
+    /// Whether `up` is a packet for which the device's end of its link has no room.
+    pub(super) fn is_full(&self, now: Instant, conn: ConnId, up: &Up) -> bool {
+        match (up, self.linked(conn)) {
+            (Up::Opened | Up::Closed, _) | (_, None) => false,
+            (Up::Packet(_) | Up::Publish(_) | Up::Telemetry(_), Some((id, profile))) => {
+                let path = &self.links.0[id as usize].path;
+                path.is_full(endpoint(&profile, id), now)
+            }
+        }
+    }
+
     /// When what a node sends at `now` reaches the client at the end of `conn`. What belongs to a
     /// connection that the device has left passes no link: it will be dropped.
     pub(super) fn passes_down(&mut self, now: Instant, conn: ConnId, down: &Down) -> Instant {

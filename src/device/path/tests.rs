@@ -208,6 +208,26 @@ fn a_new_connection_begins_with_an_empty_path_and_fresh_draws() {
 }
 
 #[test]
+fn a_send_buffer_is_full_by_what_waits_for_the_bandwidth() {
+    // A byte per millisecond.
+    let narrow = link(uniform(ms(5_000), ms(0)), 0.0, 8_000);
+    let end = of(&narrow, 1);
+    let mut path = Path::new();
+    let packet = 1_024 - HEADER_BYTES;
+    for n in 0..256 {
+        path.up(end, at(1_000), packet);
+        assert!(!path.is_full(end, at(1_000)), "{n}");
+    }
+    path.up(end, at(1_000), packet);
+    assert!(path.is_full(end, at(2_023)));
+    assert!(!path.is_full(end, at(2_024)), "one packet has left");
+    path.open(end, at(1_000));
+    assert!(!path.is_full(end, at(1_000)), "a connection of its own");
+    let wide = link(uniform(ms(5_000), ms(0)), 0.0, 0);
+    assert!(!path.is_full(of(&wide, 1), at(0)));
+}
+
+#[test]
 fn draws_depend_on_seed_device_direction_and_index_and_nothing_else() {
     let link = link(uniform(ms(10), ms(90)), 0.1, 0);
     let mut alone = Path::new();

@@ -231,6 +231,23 @@ fn a_next_connection_cuts_short_the_end_of_the_one_before() {
     assert_eq!(limits(&totals), [(Limit::ClosingConnections, 1)]);
 }
 
+/// As in the simulation, or the later draws of a device would be others there.
+#[test]
+fn the_end_of_what_never_began_takes_no_draw() {
+    by_hand(plan(direction(ms(100), ms(0), 0.0)), |fleet| {
+        let path = |fleet: &Fleet| {
+            let transit = fleet.devices[0].transit.as_ref();
+            format!("{:?}", transit.expect("a link").path)
+        };
+        step(fleet, at(0), device::Input::PowerOn);
+        let before = path(fleet);
+        fleet.close_over_link(0, at(50));
+        assert_eq!(path(fleet), before, "the SYN was under way");
+        fleet.write_device(0, at(60), &mut bytes(&Packet::PingReq));
+        assert_eq!(path(fleet), before, "there is no connection");
+    });
+}
+
 #[test]
 fn too_much_under_way_ends_the_connection_and_is_counted() {
     let totals = by_hand(plan(direction(ms(100), ms(0), 0.0)), |fleet| {
@@ -243,8 +260,8 @@ fn too_much_under_way_ends_the_connection_and_is_counted() {
             topic: "a",
             payload: &[7; 60_000],
         });
-        for n in 0..6 {
-            let open = n < 5;
+        for n in 0..19 {
+            let open = n < 18;
             let mut bytes = bytes(&message);
             fleet.write_device(0, at(500), &mut bytes);
             assert!(bytes.is_empty());

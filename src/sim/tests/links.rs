@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::scenario::plan::{Delay, Direction, Link};
+use crate::stats::event::{Cause, Limit};
+use crate::stats::recorder::ErrorKind;
 use std::num::NonZero;
 
 /// One way as long as the other.
@@ -75,6 +77,32 @@ fn bandwidth_takes_its_time_by_the_bytes() {
         (ms(84 + 64)..ms(84 + 128)).contains(&response),
         "{response:?}"
     );
+}
+
+/// A device writes 10 times what its link takes: nothing pushes back at QoS 0 but its send buffer.
+#[test]
+fn a_device_that_writes_more_than_its_link_takes_loses_its_connection() {
+    let narrow = symmetric(fixed(ms(20)), 0.0, Some(8_000));
+    let mut plan = linked(5, ms(10), narrow);
+    plan.streams[0].qos = QoS::AtMostOnce;
+    plan.observe.devices = 0;
+    let outcome = outcome(plan);
+    let count = |kind| {
+        let errors = &outcome.totals.errors;
+        errors
+            .iter()
+            .find(|e| e.kind == kind)
+            .map_or(0, |e| e.count)
+    };
+    let overflows = count(ErrorKind::Limit(Limit::OutputBytes));
+    assert!((5..20).contains(&overflows), "{overflows}");
+    let ended = count(ErrorKind::Connection(Cause::OutputOverflow));
+    assert_eq!(ended, overflows);
+    let all = books(&outcome);
+    assert_eq!(all.written + all.waiting, all.planned, "{all:?}");
+    // The link takes fewer than ten packets a second, and none of a connection that ended.
+    let received = outcome.backend("publishes_received");
+    assert!((500..5 * 10 * 75).contains(&received), "{received}");
 }
 
 #[test]
