@@ -26,7 +26,7 @@ pub(super) struct Port {
 #[repr(align(64))]
 pub(super) struct Client {
     pub(super) device: Device,
-    attempt_began: Instant,
+    pub(super) attempt_began: Instant,
     /// When it first got power.
     pub(super) power_on: Instant,
     attempts: u32,

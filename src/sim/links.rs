@@ -90,10 +90,10 @@ impl World {
         }
     }
 
-    /// Whether the beginning of a connection reaches nobody: over a link it takes its time, and the
-    /// device has left in the meantime.
+    /// Whether a device has left a connection already. A beginning that arrives after that, over a
+    /// link or at its second knock, reaches nobody.
     pub(super) fn is_left_on_the_way(&self, conn: ConnId) -> bool {
-        self.linked(conn).is_some() && !self.is_current(conn)
+        matches!(self.who(client_of(conn)), Who::Device(_)) && !self.is_current(conn)
     }
 
     fn is_current(&self, conn: ConnId) -> bool {

@@ -4,7 +4,7 @@ use super::clients::client_of;
 use super::queue::{Down, Event, Up};
 use super::world::{Who, World};
 use crate::backend::{Backend, ConnId, Input, Output};
-use crate::device::payload;
+use crate::device::{path, payload};
 use crate::mqtt::packet::{Packet, Publish};
 use crate::stats::event::Cause;
 use crate::time::Instant;
@@ -68,6 +68,7 @@ impl World {
         if matches!(up, Up::Opened) {
             if listener.is_paused && listener.unaccepted.len() >= LISTEN_BACKLOG {
                 listener.refused_by_listener += 1;
+                self.knock_again(now, conn);
                 return;
             }
             // The kernel completes the handshake whether or not anyone accepts.
@@ -81,6 +82,17 @@ impl World {
             }
         }
         self.take_up(node, now, conn, &up);
+    }
+
+    /// The listener has no room for a connection: the client's kernel sends its SYN again, as long as
+    /// the device waits for an answer. An observer has nobody to wait for it.
+    fn knock_again(&mut self, now: Instant, conn: ConnId) {
+        let actor = client_of(conn);
+        if let Who::Device(id) = self.who(actor) {
+            let waited = now.since(self.devices[id as usize].attempt_began);
+            let again = now.after(path::next_syn(waited));
+            self.queue.push(again, actor, Event::Up(conn, Up::Opened));
+        }
     }
 
     fn take_up(&mut self, node: usize, now: Instant, conn: ConnId, up: &Up) {

@@ -433,6 +433,25 @@ fn a_paused_listener_makes_connects_wait_not_fail() {
     assert_eq!(books(&outcome).acked, books(&outcome).planned);
 }
 
+/// 4 096 fit into the backlog; the SYNs of the others come again 1 s and 3 s after the first.
+#[test]
+fn a_full_backlog_lets_connects_come_again() {
+    let mut plan = plan(5_000, ms(60_000));
+    if let Some(power_on) = &mut plan.phases[RAMP].power_on {
+        power_on.rate_per_s = 5_000.0;
+    }
+    plan.observe.devices = 0;
+    plan.cohorts[0].client.connect_timeout = ms(30_000);
+    let mut plan = with_fault(plan, ms(0), ms(0), BackendFault::PauseAccepting);
+    (plan.faults[0].start, plan.faults[0].clear) = (ms(0), ms(2_500));
+    let outcome = outcome(plan);
+    let failed = outcome.totals.attempts.iter().map(|a| a.failed);
+    assert_eq!(failed.sum::<u64>(), 0);
+    assert_eq!(outcome.backend("listen_backlog_full"), 2 * (5_000 - 4_096));
+    let slowest = p(&outcome, Metric::ConnectLatency, RAMP, 100.0);
+    assert_near(slowest, ms(3_000), 0.002);
+}
+
 #[test]
 fn of_several_faults_in_a_phase_the_last_clearing_is_recovered_from() {
     let restart = BackendFault::Restart {
