@@ -25,6 +25,11 @@ const HEAP_KEPT: usize = 1 << 12;
 /// Events that are foretold at a time.
 const FORETOLD: usize = 96;
 
+/// Bits of an entry's order that count the events of its actor: a node causes more than 2^32 in an
+/// hour of a large fleet. The 24 bits that are left tell 16 million actors apart, which is more than
+/// a file's limit on devices and their observers.
+const SEQUENCE_BITS: u32 = 40;
+
 /// What happens at an instant.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -92,7 +97,7 @@ struct ActorState {
     /// When it wants to be called.
     deadline: Instant,
     /// Events it has caused.
-    sequence: u32,
+    sequence: u64,
     port: Port,
 }
 
@@ -142,6 +147,10 @@ enum Parcel {
 impl Queue {
     /// A queue for this many actors.
     pub(super) fn new(actors: usize) -> Self {
+        assert!(
+            actors as u64 <= 1 << (u64::BITS - SEQUENCE_BITS),
+            "{actors} actors have no number each"
+        );
         let idle = ActorState {
             armed: Instant::NEVER,
             deadline: Instant::NEVER,
@@ -233,8 +242,8 @@ impl Queue {
             return;
         }
         let sequence = &mut self.actors[actor as usize].sequence;
-        let order = u64::from(actor) << 32 | u64::from(*sequence);
-        *sequence = sequence.wrapping_add(1);
+        let order = u64::from(actor) << SEQUENCE_BITS | *sequence;
+        *sequence = (*sequence + 1) & ((1 << SEQUENCE_BITS) - 1);
         let entry = Entry {
             at,
             order,
