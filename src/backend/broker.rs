@@ -120,6 +120,9 @@ impl Backend {
             }
             Packet::Connect(_)
             | Packet::ConnAck { .. }
+            | Packet::PubRec(_)
+            | Packet::PubRel(_)
+            | Packet::PubComp(_)
             | Packet::SubAck { .. }
             | Packet::UnsubAck(_)
             | Packet::PingResp => self.protocol_error(index, out),

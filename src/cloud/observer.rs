@@ -320,6 +320,9 @@ impl Observer {
             Packet::Connect(_)
             | Packet::Publish(_)
             | Packet::PubAck(_)
+            | Packet::PubRec(_)
+            | Packet::PubRel(_)
+            | Packet::PubComp(_)
             | Packet::Subscribe { .. }
             | Packet::SubAck { .. }
             | Packet::Unsubscribe { .. }

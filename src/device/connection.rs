@@ -96,6 +96,9 @@ impl Device {
             Packet::Connect(_)
             | Packet::Publish(_)
             | Packet::PubAck(_)
+            | Packet::PubRec(_)
+            | Packet::PubRel(_)
+            | Packet::PubComp(_)
             | Packet::Subscribe { .. }
             | Packet::SubAck { .. }
             | Packet::Unsubscribe { .. }

@@ -183,6 +183,9 @@ impl Wire {
             Packet::ConnAck { .. }
             | Packet::Publish(_)
             | Packet::PubAck(_)
+            | Packet::PubRec(_)
+            | Packet::PubRel(_)
+            | Packet::PubComp(_)
             | Packet::Subscribe { .. }
             | Packet::SubAck { .. }
             | Packet::Unsubscribe { .. }

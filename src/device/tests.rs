@@ -85,6 +85,9 @@ fn word(output: &Output) -> String {
                 format!("SUBSCRIBE {packet_id} {}", filters[0].0)
             }
             Packet::PubAck(id) => format!("PUBACK {id}"),
+            Packet::PubRec(id) => format!("PUBREC {id}"),
+            Packet::PubRel(id) => format!("PUBREL {id}"),
+            Packet::PubComp(id) => format!("PUBCOMP {id}"),
             Packet::PingReq => "PINGREQ".into(),
             Packet::Disconnect => "DISCONNECT".into(),
             Packet::ConnAck { .. }

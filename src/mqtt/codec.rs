@@ -1,5 +1,5 @@
-//! MQTT 3.1.1 codec: packet values to bytes and back. The packets of the hot path (PUBLISH, PUBACK,
-//! PINGREQ, PINGRESP) are encoded and decoded here without allocation; `cold` does the others
+//! MQTT 3.1.1 codec: packet values to bytes and back. The packets of the hot path (PUBLISH, its four
+//! acknowledgements, PINGREQ, PINGRESP) are encoded and decoded here without allocation; `cold` does the others
 //! through `rumqttc::mqttbytes`.
 
 mod check;
@@ -19,12 +19,13 @@ pub const REMAINING_LENGTH_MAX: usize = 268_435_455;
 pub fn encode(packet: &Packet<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
     match packet {
         Packet::Publish(publish) => encode_publish(publish, out),
-        Packet::PubAck(packet_id) => {
-            check::packet_id(*packet_id).map_err(CodecError::Unencodable)?;
-            let [high, low] = packet_id.to_be_bytes();
-            out.extend_from_slice(&[kind::PUBACK << 4, 2, high, low]);
-            Ok(())
+        Packet::PubAck(packet_id) => encode_packet_id_only(kind::PUBACK << 4, *packet_id, out),
+        Packet::PubRec(packet_id) => encode_packet_id_only(kind::PUBREC << 4, *packet_id, out),
+        Packet::PubRel(packet_id) => {
+            let first = kind::PUBREL << 4 | check::PUBREL_FLAGS;
+            encode_packet_id_only(first, *packet_id, out)
         }
+        Packet::PubComp(packet_id) => encode_packet_id_only(kind::PUBCOMP << 4, *packet_id, out),
         Packet::PingReq => {
             out.extend_from_slice(&[kind::PINGREQ << 4, 0]);
             Ok(())
@@ -80,7 +81,12 @@ pub fn encoded_len(packet: &Packet<'_>) -> usize {
         Packet::Publish(publish) => {
             publish_remaining(publish.qos, publish.topic.len(), publish.payload.len())
         }
-        Packet::PubAck(_) | Packet::UnsubAck(_) | Packet::ConnAck { .. } => 2,
+        Packet::PubAck(_)
+        | Packet::PubRec(_)
+        | Packet::PubRel(_)
+        | Packet::PubComp(_)
+        | Packet::UnsubAck(_)
+        | Packet::ConnAck { .. } => 2,
         Packet::PingReq | Packet::PingResp | Packet::Disconnect => 0,
         Packet::Connect(connect) => cold::connect_remaining(connect),
         Packet::Subscribe { filters, .. } => {
@@ -106,8 +112,6 @@ pub fn frame_len(bytes: &[u8], max_len: usize) -> Result<Option<usize>, CodecErr
 /// Decodes the first packet of `bytes`: the packet and how many bytes it took, or `None` if it is
 /// not complete yet.
 ///
-/// QoS 2 is not spoken yet: PUBREC, PUBREL and PUBCOMP are refused as malformed.
-///
 /// # Errors
 /// If the bytes are not MQTT 3.1.1, or the packet is longer than `max_len` bytes, its fixed header
 /// included (known from its header alone).
@@ -123,6 +127,9 @@ pub fn decode(bytes: &[u8], max_len: usize) -> Result<Option<(Packet<'_>, usize)
     let packet = match first >> 4 {
         kind::PUBLISH => Packet::Publish(decode_publish(first, body)?),
         kind::PUBACK => Packet::PubAck(decode_packet_id_only(body)?),
+        kind::PUBREC => Packet::PubRec(decode_packet_id_only(body)?),
+        kind::PUBREL => Packet::PubRel(decode_packet_id_only(body)?),
+        kind::PUBCOMP => Packet::PubComp(decode_packet_id_only(body)?),
         kind::PINGREQ if body.is_empty() => Packet::PingReq,
         kind::PINGRESP if body.is_empty() => Packet::PingResp,
         _ => cold::decode(frame, header)?,
@@ -165,6 +172,17 @@ mod kind {
 
 fn malformed(why: &'static str) -> CodecError {
     CodecError::Malformed(why.to_owned())
+}
+
+fn encode_packet_id_only(
+    first: u8,
+    packet_id: PacketId,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    check::packet_id(packet_id).map_err(CodecError::Unencodable)?;
+    let [high, low] = packet_id.to_be_bytes();
+    out.extend_from_slice(&[first, 2, high, low]);
+    Ok(())
 }
 
 fn decode_publish(first: u8, body: &[u8]) -> Result<Publish<'_>, CodecError> {

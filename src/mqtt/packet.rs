@@ -35,6 +35,12 @@ pub enum Packet<'a> {
     Publish(Publish<'a>),
     /// Answer to a QoS 1 PUBLISH (3.4).
     PubAck(PacketId),
+    /// First answer to a QoS 2 PUBLISH (3.5).
+    PubRec(PacketId),
+    /// Answer to a PUBREC (3.6).
+    PubRel(PacketId),
+    /// Last answer of a QoS 2 exchange (3.7).
+    PubComp(PacketId),
     /// Client requests subscriptions (3.8).
     Subscribe {
         /// Identifies the exchange.

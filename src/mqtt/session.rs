@@ -182,6 +182,9 @@ impl<T: Copy> Session<T> {
                 Incoming::Pong
             }
             Packet::PingResp
+            | Packet::PubRec(_)
+            | Packet::PubRel(_)
+            | Packet::PubComp(_)
             | Packet::ConnAck { .. }
             | Packet::UnsubAck(_)
             | Packet::Connect(_)

@@ -50,6 +50,9 @@ impl Script {
             Input::Received(packet) => match packet {
                 Packet::ConnAck { code, .. } => format!("CONNACK {}", *code as u8),
                 Packet::PubAck(id) => format!("PUBACK {id}"),
+                Packet::PubRec(id) => format!("PUBREC {id}"),
+                Packet::PubRel(id) => format!("PUBREL {id}"),
+                Packet::PubComp(id) => format!("PUBCOMP {id}"),
                 Packet::SubAck { packet_id, .. } => format!("SUBACK {packet_id}"),
                 Packet::Publish(publish) => format!("PUBLISH {}", publish.packet_id),
                 Packet::Connect(_)

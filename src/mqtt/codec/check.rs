@@ -5,14 +5,15 @@ use super::kind;
 use crate::mqtt::packet::{Connect, PacketId, QoS};
 use rumqttc::mqttbytes::valid_filter;
 
+/// The fixed header flags of a PUBREL (MQTT-3.6.1-1).
+pub(super) const PUBREL_FLAGS: u8 = 0b0010;
+
 /// Type and flags of a fixed header (2.2.1, 2.2.2), known from its first byte.
 pub(super) const fn fixed_header(first: u8) -> Result<(), &'static str> {
     let required = match first >> 4 {
         0 | 15 => return Err("reserved packet type"),
-        kind::PUBREC | kind::PUBREL | kind::PUBCOMP => {
-            return Err("QoS 2 acknowledgements are not spoken");
-        }
         kind::PUBLISH => return Ok(()),
+        kind::PUBREL => PUBREL_FLAGS,
         kind::SUBSCRIBE | kind::UNSUBSCRIBE => 0b0010,
         _ => 0,
     };

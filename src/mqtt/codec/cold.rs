@@ -60,7 +60,13 @@ pub(super) fn encode(packet: &Packet<'_>, out: &mut Vec<u8>) -> Result<(), Codec
         }),
         Packet::UnsubAck(packet_id) => v4::Packet::UnsubAck(v4::UnsubAck::new(*packet_id)),
         Packet::Disconnect => v4::Packet::Disconnect,
-        Packet::Publish(_) | Packet::PubAck(_) | Packet::PingReq | Packet::PingResp => {
+        Packet::Publish(_)
+        | Packet::PubAck(_)
+        | Packet::PubRec(_)
+        | Packet::PubRel(_)
+        | Packet::PubComp(_)
+        | Packet::PingReq
+        | Packet::PingResp => {
             unreachable!("packets of the hot path are encoded by the caller")
         }
     };
@@ -187,7 +193,11 @@ fn check_packet(packet: &Packet<'_>) -> Result<(), &'static str> {
             id(packet_id)?;
             check::filters(filters.iter().map(String::as_str))
         }
-        Packet::UnsubAck(packet_id) | Packet::PubAck(packet_id) => id(packet_id),
+        Packet::UnsubAck(packet_id)
+        | Packet::PubAck(packet_id)
+        | Packet::PubRec(packet_id)
+        | Packet::PubRel(packet_id)
+        | Packet::PubComp(packet_id) => id(packet_id),
         Packet::Publish(publish) => check::topic(publish.topic),
     }
 }
