@@ -337,6 +337,7 @@ impl Observer {
 
     fn connected(&mut self, now: Instant, session_present: bool, out: &mut Vec<Output>) {
         if !session_present {
+            self.session.discard(|_| ());
             self.granted = 0;
             if let Some(gap) = &mut self.gap {
                 gap.session_kept = false;
@@ -381,8 +382,14 @@ impl Observer {
     }
 
     fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Vec<Output>) {
-        match self.session.receive(packet) {
-            Incoming::Message(publish) => self.message(now, &publish, out),
+        let incoming = self.session.receive(packet);
+        if let Some(answer) = incoming.answer() {
+            self.session.wrote(now);
+            out.push(Output::Send(answer));
+        }
+        match incoming {
+            Incoming::Message(publish) => self.message(&publish, out),
+            Incoming::Duplicate(_) | Incoming::Released(_) => {}
             Incoming::Granted(granted) => {
                 // A grant at QoS 0 could lose messages on the way here and blame the target.
                 if !granted.iter().all(|g| *g >= Some(QoS::AtLeastOnce)) {
@@ -393,10 +400,13 @@ impl Observer {
                 self.subscribe_rest(now, out);
             }
             Incoming::Pong => {}
-            // It publishes nothing, so there is nothing to acknowledge.
+            // It publishes nothing and keeps its subscriptions.
             Incoming::Acked(_)
             | Incoming::LateAck(_)
-            | Incoming::UnexpectedAck
+            | Incoming::Recorded(_)
+            | Incoming::Abandoned
+            | Incoming::UnexpectedAck { .. }
+            | Incoming::Unsubscribed
             | Incoming::Violation => {
                 out.push(Output::Close);
                 self.lose(now, Cause::ProtocolError, out);
@@ -404,11 +414,7 @@ impl Observer {
         }
     }
 
-    fn message(&mut self, now: Instant, publish: &Publish<'_>, out: &mut Vec<Output>) {
-        if publish.qos == QoS::AtLeastOnce {
-            self.session.wrote(now);
-            out.push(Output::Send(Packet::PubAck(publish.packet_id)));
-        }
+    fn message(&self, publish: &Publish<'_>, out: &mut Vec<Output>) {
         let event = match Stamp::find(publish.payload, &self.plan.observe.stamp_field) {
             None => Event::Corrupt,
             Some(stamp) if stamp.run != self.run => Event::Foreign,

@@ -4,7 +4,7 @@
 use super::timers::Timer;
 use super::{Device, Output, State, Tag, Telemetry, backoff, connect};
 use crate::mqtt::packet::{ConnectCode, Packet, QoS};
-use crate::mqtt::session::{Entry, Incoming, Pulse};
+use crate::mqtt::session::{Entry, Incoming, Pulse, Resend};
 use crate::scenario::plan::{Backoff, Step};
 use crate::stats::event::{Cause, Event, Limit, Operation};
 use crate::time::{Duration, Instant};
@@ -73,13 +73,16 @@ impl Device {
         }
     }
 
-    /// No PUBACK can come any more for what is in flight.
+    /// No acknowledgement can come any more for what is in flight.
     pub(super) fn lose_session(&mut self, out: &mut Vec<Output>) {
-        self.session.discard(|entry| {
-            if let Some(op) = entry.tag.operation() {
-                out.push(Output::Event(Event::SessionGone(op)));
-            }
-        });
+        self.session.discard(session_gone(out));
+        self.held_up = false;
+    }
+
+    /// The device forgets what is in flight; the server does not.
+    pub(super) fn lose_memory(&mut self, out: &mut Vec<Output>) {
+        self.session.power_cut(session_gone(out));
+        self.held_up = false;
     }
 }
 
@@ -130,7 +133,14 @@ impl Device {
     }
 
     fn retransmit(&mut self, now: Instant, out: &mut Vec<Output>) {
-        for entry in self.session.resume(now) {
+        for again in self.session.resume(now) {
+            let entry = match again {
+                Resend::Publish(entry) => entry,
+                Resend::Release(packet_id) => {
+                    out.push(Output::Send(Packet::PubRel(packet_id)));
+                    continue;
+                }
+            };
             match (entry.tag, entry.tag.operation()) {
                 (Tag::Telemetry { .. }, Some(op)) => {
                     out.push(Output::Telemetry(Telemetry {
@@ -153,8 +163,8 @@ impl Device {
         }
     }
 
-    /// Works off `on_connect` until a step has to wait: a SUBSCRIBE for its SUBACK, a QoS 1 publish
-    /// for room in the window.
+    /// Works off `on_connect` until a step has to wait: a SUBSCRIBE for its SUBACK, a QoS 1 or 2
+    /// publish for room in the window.
     fn run_steps(&mut self, now: Instant, out: &mut Vec<Output>) {
         while let State::Subscribing(step) = self.state {
             let Some(what) = self.profile.cohort().on_connect.get(usize::from(step)) else {
@@ -182,10 +192,12 @@ impl Device {
                     self.session.wrote(now);
                     0
                 }
-                Step::Publish { .. } => {
+                Step::Publish { qos, .. } => {
                     let window = self.profile.client().inflight;
                     let tag = Tag::Step(step);
-                    let Some(packet_id) = self.session.publish(now, tag, false, window) else {
+                    let Some(packet_id) = self.session.publish(now, tag, *qos, false, window)
+                    else {
+                        self.note_held_up(out);
                         return;
                     };
                     let deadline = now.after(super::STEP_ACK_TIMEOUT);
@@ -200,7 +212,12 @@ impl Device {
     }
 
     pub(super) fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Vec<Output>) {
-        match self.session.receive(packet) {
+        let incoming = self.session.receive(packet);
+        if let Some(answer) = incoming.answer() {
+            self.session.wrote(now);
+            out.push(Output::Send(answer));
+        }
+        match incoming {
             Incoming::Acked(entry) => {
                 if let Some(op) = entry.tag.operation() {
                     out.push(Output::Event(acked(op, &entry)));
@@ -211,8 +228,10 @@ impl Device {
                 if let Some(op) = entry.tag.operation() {
                     out.push(Output::Event(Event::LateAck(op)));
                 }
+                self.identifier_freed(now, out);
             }
-            Incoming::UnexpectedAck => out.push(Output::Event(Event::UnexpectedAck)),
+            Incoming::Abandoned => self.identifier_freed(now, out),
+            Incoming::UnexpectedAck { .. } => out.push(Output::Event(Event::UnexpectedAck)),
             Incoming::Granted(granted) => {
                 self.timers.disarm(Timer::Answer);
                 match (self.state, granted.iter().all(Option::is_some)) {
@@ -224,17 +243,32 @@ impl Device {
                     (_, false) => self.abandon(now, Cause::SubscribeRefused, out),
                 }
             }
+            Incoming::Unsubscribed => unreachable!("it does not unsubscribe"),
             Incoming::Message(publish) => match publish.qos {
                 QoS::AtMostOnce => {}
-                QoS::AtLeastOnce | QoS::ExactlyOnce => {
-                    self.session.wrote(now);
-                    out.push(Output::Send(Packet::PubAck(publish.packet_id)));
-                    out.push(Output::Event(Event::Received));
-                }
+                QoS::AtLeastOnce | QoS::ExactlyOnce => out.push(Output::Event(Event::Received)),
             },
+            Incoming::Recorded(_) | Incoming::Duplicate(_) | Incoming::Released(_) => {}
             // The wait for it may have been longer than the keep-alive.
             Incoming::Pong => self.pulse(now, out),
             Incoming::Violation => self.abandon(now, Cause::ProtocolError, out),
+        }
+    }
+
+    /// An identifier that was held is free again.
+    fn identifier_freed(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.held_up && !self.session.is_held_up() {
+            self.held_up = false;
+            self.window_opened(now, out);
+        }
+    }
+
+    /// A publish has to wait; if that is for want of identifiers, it is counted once until they are
+    /// there again.
+    pub(super) fn note_held_up(&mut self, out: &mut Vec<Output>) {
+        if !self.held_up && self.session.is_held_up() {
+            self.held_up = true;
+            out.push(Output::Event(Event::LimitReached(Limit::HeldPacketIds)));
         }
     }
 
@@ -308,15 +342,20 @@ impl Device {
                 out.push(Output::Event(Event::TimedOut { op, sent }));
             }
         };
-        let forgotten = self
-            .session
+        self.session
             .time_out(now, |tag| profile.ack_timeout(tag), ended);
-        for _ in 0..forgotten {
-            out.push(Output::Event(Event::LimitReached(Limit::HeldPacketIds)));
-        }
         let next = self.session.ack_deadline(|tag| profile.ack_timeout(tag));
         self.timers.arm(Timer::Ack, next);
         self.window_opened(now, out);
+    }
+}
+
+/// What becomes of the publishes in flight without their session.
+fn session_gone(out: &mut Vec<Output>) -> impl FnMut(&Entry<Tag>) {
+    |entry| {
+        if let Some(op) = entry.tag.operation() {
+            out.push(Output::Event(Event::SessionGone(op)));
+        }
     }
 }
 

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use streams::StreamState;
 use timers::{Timer, Timers};
 
-/// How long a QoS 1 publish of `on_connect` keeps its place in the inflight window without a
-/// PUBACK. It belongs to no stream, so no `ack_timeout` of the scenario speaks of it; 30 s is that
+/// How long a QoS 1 or 2 publish of `on_connect` keeps its place in the inflight window without its
+/// last acknowledgement. It belongs to no stream, so no `ack_timeout` of the scenario speaks of it; 30 s is that
 /// word's default.
 const STEP_ACK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -119,7 +119,7 @@ pub enum Output {
 /// A PUBLISH that owns its topic and payload; cold path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedPublish {
-    /// QoS 0 or 1.
+    /// Quality of service.
     pub qos: QoS,
     /// Retain flag.
     pub retain: bool,
@@ -177,6 +177,8 @@ pub struct Device {
     /// All waits of the run: the index of the next draw.
     draws: u32,
     boot: u16,
+    /// A publish waits because too many identifiers are held, and that was reported.
+    held_up: bool,
     state: State,
 }
 
@@ -206,7 +208,7 @@ enum State {
     Stopped,
 }
 
-/// What a QoS 1 publish of a device was, in 16 bytes.
+/// What a QoS 1 or 2 publish of a device was, in 16 bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Tag {
     /// An operation, taken apart so that the tag fits into its padding.
@@ -265,6 +267,7 @@ impl Device {
             failed: 0,
             draws: 0,
             boot: 0,
+            held_up: false,
             state: State::Off,
         }
     }
@@ -429,14 +432,17 @@ impl Device {
         self.start_attempt(now, now, out);
     }
 
-    /// The device's half of the session goes with the power, persistent or not: nothing in this
-    /// edition survives on flash.
+    /// What waits and what is in flight goes with the power. Of a persistent session the packet
+    /// identifiers survive that MQTT needs for exactly-once, as on a real device's flash.
     fn power_off(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.hang_up(out);
         self.state = State::Off;
         self.plan_due(now, self.horizon.min(now), out);
-        self.lose_session(out);
-        self.session = Session::new();
+        if self.profile.cohort().session.clean {
+            self.lose_session(out);
+        } else {
+            self.lose_memory(out);
+        }
         self.drop_waiting(out);
         self.report_expected(out);
         out.push(Output::Event(Event::PoweredOff));

@@ -125,6 +125,9 @@ impl Device {
         for _ in 0..BURST_MAX {
             let Some(index) = self.next_sendable() else {
                 self.timers.disarm(Timer::Burst);
+                if self.session.is_held_up() && self.has_waiting() {
+                    self.note_held_up(out);
+                }
                 return;
             };
             self.write_oldest(index, now, out);
@@ -186,6 +189,10 @@ impl Device {
             self.write_oldest(index, now, out);
             return;
         }
+        let is_acknowledged = stream(&self.profile, index).qos != QoS::AtMostOnce;
+        if is_acknowledged && self.state == State::Online {
+            self.note_held_up(out);
+        }
         let stream = stream(&self.profile, index);
         let dropped = match (stream.when_late, older) {
             (WhenLate::Send, _) | (WhenLate::Latest, None) => return,
@@ -216,7 +223,7 @@ impl Device {
                     .arm_earlier(Timer::Ack, now.after(stream.ack_timeout));
                 let window = self.profile.client().inflight;
                 self.session
-                    .publish(now, Tag::from(op), replayed, window)
+                    .publish(now, Tag::from(op), stream.qos, replayed, window)
                     .expect("a sendable stream finds the window open")
             }
         };
@@ -249,7 +256,7 @@ impl Device {
         let open = match stream(&self.profile, index).qos {
             QoS::AtMostOnce => true,
             QoS::AtLeastOnce | QoS::ExactlyOnce => {
-                self.session.in_flight() < self.profile.client().inflight
+                self.session.is_open(self.profile.client().inflight)
             }
         };
         open && self.state == State::Online

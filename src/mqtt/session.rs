@@ -1,41 +1,50 @@
-//! Sans-IO MQTT 3.1.1 client session: packet identifiers, inflight window, retransmission and
-//! keep-alive. Devices and observers keep one each and hand it every packet that arrives on an
-//! established connection; topics and payloads stay with them, named by a small tag.
+//! Sans-IO MQTT 3.1.1 client session: packet identifiers, inflight window, the exchanges of QoS 1
+//! and 2 in both directions, retransmission and keep-alive. Devices and observers keep one each and
+//! hand it every packet that arrives on an established connection; topics and payloads stay with
+//! them, named by a small tag.
 
 use super::packet::{Packet, PacketId, Publish, QoS};
 use crate::time::{Duration, Instant};
+use exactly_once::ExactlyOnce;
 use smallvec::SmallVec;
 
+mod exactly_once;
+mod incoming;
 #[cfg(test)]
 mod tests;
 
-/// Identifiers that timed-out publishes may hold at a time. One more and the oldest is forgotten:
-/// it may be given out again, though the server may still acknowledge its first use. Identifiers
-/// are handed out round robin, so that happens at the earliest 65 000 publishes later.
-pub const HELD_MAX: usize = 64;
+pub use incoming::Incoming;
 
-/// State that outlives a network connection (section 4.1), for QoS 0 and 1. `T` says what a
-/// publish was, so that it can be written again.
+/// Identifiers that timed-out and abandoned publishes may hold at a time before the next publish
+/// has to wait. None of them is ever given out again while the server may still know it: it would
+/// take a new QoS 2 message under such an identifier for the old one, and drop it.
+pub const HELD_MAX: usize = 256;
+
+/// State that outlives a network connection (section 4.1). `T` says what a publish was, so that it
+/// can be written again.
 #[derive(Debug)]
 pub struct Session<T> {
-    /// Un-acknowledged publishes in the order of their first write. Nearly all devices have one at
-    /// most, which is kept in place.
+    /// Publishes that are not completely acknowledged: first those that are released, in the order
+    /// of their PUBRECs, then the others in the order of their first write. Nearly all devices have
+    /// one at most, which is kept in place.
     entries: SmallVec<[Entry<T>; 1]>,
+    /// What only QoS 2 needs; none until then, so that other sessions do not pay for it.
+    exactly_once: Option<Box<ExactlyOnce>>,
     /// When the latest packet was written.
     last_sent: Instant,
     /// When the PINGREQ without an answer was written, else [`Instant::NEVER`].
     ping_sent: Instant,
     /// The identifier given out last.
     last_id: PacketId,
-    /// Identifier of the SUBSCRIBE without an answer, else 0.
-    subscribe_id: PacketId,
-    /// Number of its filters.
-    subscribe_filters: u16,
+    /// Identifier of the SUBSCRIBE or UNSUBSCRIBE without an answer, else 0.
+    request_id: PacketId,
+    /// Number of filters of the SUBSCRIBE; 0 = it is an UNSUBSCRIBE.
+    request_filters: u16,
     /// Entries that are not held: those that fill the window.
     in_flight: u16,
 }
 
-/// A QoS 1 publish that the server has not acknowledged.
+/// A QoS 1 or 2 publish that the server has not acknowledged completely.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Entry<T> {
     /// What it was.
@@ -46,30 +55,31 @@ pub struct Entry<T> {
     pub packet_id: PacketId,
     /// The first write had to wait for a connection.
     pub late: bool,
-    /// Written again after a resumed session.
+    /// It, or its PUBREL, was written again after a resumed session.
     pub retransmitted: bool,
     /// Its operation has timed out; it only keeps the identifier from being used again.
     held: bool,
+    stage: Stage,
 }
 
-/// What a packet from the server means to the session.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Incoming<'a, T> {
-    /// First PUBACK of a publish in flight.
-    Acked(Entry<T>),
-    /// PUBACK of a publish that had timed out; its identifier is free again.
-    LateAck(Entry<T>),
-    /// PUBACK of no known publish: a duplicate, or of a forgotten identifier. To be tolerated.
-    UnexpectedAck,
-    /// Answer to the outstanding SUBSCRIBE, one entry per filter.
-    Granted(&'a [Option<QoS>]),
-    /// An application message; at QoS 1 the caller must answer with PUBACK.
-    Message(Publish<'a>),
-    /// Answer to the outstanding PINGREQ.
-    Pong,
-    /// Not allowed here by MQTT 3.1.1 (or of QoS 2, which was never subscribed to): the connection
-    /// must be closed.
-    Violation,
+/// Where an exchange is, and so which acknowledgement it needs next (4.3.2, 4.3.3).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    /// QoS 1: PUBACK.
+    QoS1,
+    /// QoS 2, not known to have reached the server: PUBREC.
+    QoS2,
+    /// QoS 2, PUBREL was written, the PUBLISH must not be written again: PUBCOMP.
+    Released,
+}
+
+/// What must be written again after a session was resumed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Resend<'a, T> {
+    /// The PUBREL with this identifier.
+    Release(PacketId),
+    /// The PUBLISH of this entry, with DUP set.
+    Publish(&'a Entry<T>),
 }
 
 /// How a client keeps its connection alive.
@@ -97,11 +107,12 @@ impl<T: Copy> Session<T> {
     pub const fn new() -> Self {
         Self {
             entries: SmallVec::new_const(),
+            exactly_once: None,
             last_sent: Instant::ZERO,
             ping_sent: Instant::NEVER,
             last_id: 0,
-            subscribe_id: 0,
-            subscribe_filters: 0,
+            request_id: 0,
+            request_filters: 0,
             in_flight: 0,
         }
     }
@@ -111,14 +122,37 @@ impl<T: Copy> Session<T> {
         self.in_flight
     }
 
-    /// The publishes in flight, in the order of their first write.
+    /// The publishes in flight.
     pub fn pending(&self) -> impl Iterator<Item = &Entry<T>> {
         self.entries.iter().filter(|entry| !entry.held)
     }
 
-    /// Whether a SUBSCRIBE waits for its answer.
-    pub const fn is_subscribing(&self) -> bool {
-        self.subscribe_id != 0
+    /// The publishes whose PUBREL waits for its PUBCOMP, in the order of their PUBRECs; timed-out
+    /// ones are among them.
+    pub fn released(&self) -> impl Iterator<Item = &Entry<T>> {
+        let is_released = |entry: &&Entry<T>| entry.stage == Stage::Released;
+        self.entries.iter().take_while(is_released)
+    }
+
+    /// Whether a SUBSCRIBE or UNSUBSCRIBE waits for its answer.
+    pub const fn is_asking(&self) -> bool {
+        self.request_id != 0
+    }
+
+    /// Whether [`HELD_MAX`] identifiers are held, so that no publish may begin until one is free
+    /// again or the session ends.
+    pub fn is_held_up(&self) -> bool {
+        let held = self.entries.len() - usize::from(self.in_flight);
+        let abandoned = self
+            .exactly_once
+            .as_ref()
+            .map_or(0, |q| q.abandoned().len());
+        held + abandoned >= HELD_MAX
+    }
+
+    /// Whether [`Session::publish`] has a place.
+    pub fn is_open(&self, window: u16) -> bool {
+        self.in_flight < window && !self.is_held_up()
     }
 
     /// A packet was written at `now`; [`Session::publish`] and the like do this themselves.
@@ -126,12 +160,28 @@ impl<T: Copy> Session<T> {
         self.last_sent = now;
     }
 
-    /// Takes a place in the window for a QoS 1 publish that is written at `now`, and gives its
-    /// identifier; `None` if `window` publishes are in flight.
-    pub fn publish(&mut self, now: Instant, tag: T, late: bool, window: u16) -> Option<PacketId> {
-        if self.in_flight >= window {
+    /// Takes a place in the window for a publish at `qos` 1 or 2 that is written at `now`, and gives
+    /// its identifier; `None` if `window` publishes are in flight or identifiers are
+    /// [held up](Session::is_held_up).
+    ///
+    /// # Panics
+    /// At QoS 0, which has no identifier.
+    pub fn publish(
+        &mut self,
+        now: Instant,
+        tag: T,
+        qos: QoS,
+        late: bool,
+        window: u16,
+    ) -> Option<PacketId> {
+        if !self.is_open(window) {
             return None;
         }
+        let stage = match qos {
+            QoS::AtLeastOnce => Stage::QoS1,
+            QoS::ExactlyOnce => Stage::QoS2,
+            QoS::AtMostOnce => unreachable!("a QoS 0 publish has no packet identifier"),
+        };
         let packet_id = self.free_id();
         self.entries.push(Entry {
             tag,
@@ -140,53 +190,81 @@ impl<T: Copy> Session<T> {
             late,
             retransmitted: false,
             held: false,
+            stage,
         });
         self.in_flight += 1;
         self.wrote(now);
         Some(packet_id)
     }
 
-    /// The identifier for a SUBSCRIBE of `filters` filters that is written at `now`; `None` if one
-    /// waits for its answer already.
+    /// The identifier for a SUBSCRIBE of `filters` filters that is written at `now`; `None` if it or
+    /// an UNSUBSCRIBE waits for its answer already.
+    ///
+    /// # Panics
+    /// Without a filter (MQTT-3.8.3-3).
     pub fn subscribe(&mut self, now: Instant, filters: u16) -> Option<PacketId> {
-        if self.is_subscribing() {
-            return None;
-        }
-        self.subscribe_id = self.free_id();
-        self.subscribe_filters = filters;
-        self.wrote(now);
-        Some(self.subscribe_id)
+        assert!(filters > 0, "a SUBSCRIBE has a filter");
+        self.ask(now, filters)
     }
 
-    /// Takes a packet that came on an established connection (after its CONNACK).
+    /// The identifier for an UNSUBSCRIBE that is written at `now`; `None` if it or a SUBSCRIBE waits
+    /// for its answer already.
+    pub fn unsubscribe(&mut self, now: Instant) -> Option<PacketId> {
+        self.ask(now, 0)
+    }
+
+    fn ask(&mut self, now: Instant, filters: u16) -> Option<PacketId> {
+        if self.is_asking() {
+            return None;
+        }
+        self.request_id = self.free_id();
+        self.request_filters = filters;
+        self.wrote(now);
+        Some(self.request_id)
+    }
+
+    /// Takes a packet that came on an established connection (after its CONNACK). The caller writes
+    /// [`Incoming::answer`] at once, so that acknowledgements go out in the order of what they
+    /// acknowledge (MQTT-4.6.0-2, -3, -4).
     pub fn receive<'a>(&mut self, packet: &'a Packet<'a>) -> Incoming<'a, T> {
         match packet {
-            Packet::PubAck(packet_id) => self.acknowledge(*packet_id),
+            Packet::PubAck(packet_id) => self.pub_ack(*packet_id),
+            Packet::PubRec(packet_id) => self.pub_rec(*packet_id),
+            Packet::PubComp(packet_id) => self.pub_comp(*packet_id),
+            Packet::Publish(publish) => self.message(publish),
+            // Known or not: the PUBCOMP may have been lost with its connection (4.3.3).
+            Packet::PubRel(packet_id) => {
+                if let Some(exactly_once) = &mut self.exactly_once {
+                    exactly_once.release(*packet_id);
+                }
+                Incoming::Released(*packet_id)
+            }
             Packet::SubAck { packet_id, granted } => {
-                let expected = self.is_subscribing()
-                    && *packet_id == self.subscribe_id
-                    && granted.len() == usize::from(self.subscribe_filters);
+                let expected = self.is_asking()
+                    && *packet_id == self.request_id
+                    && self.request_filters > 0
+                    && granted.len() == usize::from(self.request_filters);
                 if !expected {
                     return Incoming::Violation;
                 }
-                self.subscribe_id = 0;
+                self.request_id = 0;
                 Incoming::Granted(granted)
             }
-            Packet::Publish(publish) => match publish.qos {
-                QoS::AtMostOnce => Incoming::Message(*publish),
-                QoS::AtLeastOnce if publish.packet_id != 0 => Incoming::Message(*publish),
-                QoS::AtLeastOnce | QoS::ExactlyOnce => Incoming::Violation,
-            },
+            Packet::UnsubAck(packet_id)
+                if self.is_asking()
+                    && *packet_id == self.request_id
+                    && self.request_filters == 0 =>
+            {
+                self.request_id = 0;
+                Incoming::Unsubscribed
+            }
             Packet::PingResp if !self.ping_sent.is_never() => {
                 self.ping_sent = Instant::NEVER;
                 Incoming::Pong
             }
             Packet::PingResp
-            | Packet::PubRec(_)
-            | Packet::PubRel(_)
-            | Packet::PubComp(_)
-            | Packet::ConnAck { .. }
             | Packet::UnsubAck(_)
+            | Packet::ConnAck { .. }
             | Packet::Connect(_)
             | Packet::Subscribe { .. }
             | Packet::Unsubscribe { .. }
@@ -195,42 +273,73 @@ impl<T: Copy> Session<T> {
         }
     }
 
-    /// The connection is gone: what waited for an answer on it alone is forgotten. The publishes
-    /// stay until [`Session::resume`] or [`Session::discard`].
+    /// The connection is gone: what waited for an answer on it alone is forgotten. The exchanges of
+    /// QoS 1 and 2 stay until [`Session::resume`] or [`Session::discard`].
     pub const fn disconnected(&mut self) {
-        self.subscribe_id = 0;
+        self.request_id = 0;
         self.ping_sent = Instant::NEVER;
     }
 
-    /// The server kept the session: gives the publishes that are now, at `now`, to be written again
-    /// with DUP set, in this order (MQTT-4.4.0-1, MQTT-4.6.0-1). Timed-out ones are among them:
-    /// the server's state, too, holds their identifiers.
-    pub fn resume(&mut self, now: Instant) -> &[Entry<T>] {
+    /// The server kept the session: gives what is now, at `now`, to be written again, in this order
+    /// (MQTT-4.4.0-1, MQTT-4.6.0-1, -4). Timed-out publishes are among it: the server's state, too,
+    /// holds their identifiers. So are the identifiers that [`Session::power_cut`] left.
+    pub fn resume(&mut self, now: Instant) -> impl Iterator<Item = Resend<'_, T>> {
         for entry in &mut self.entries {
             entry.retransmitted = true;
         }
-        if !self.entries.is_empty() {
-            self.wrote(now);
+        let abandoned = self
+            .exactly_once
+            .as_ref()
+            .map_or(&[][..], |q| q.abandoned());
+        if !self.entries.is_empty() || !abandoned.is_empty() {
+            self.last_sent = now;
         }
-        &self.entries
+        let abandoned = abandoned.iter().map(|id| Resend::Release(*id));
+        abandoned.chain(self.entries.iter().map(|entry| match entry.stage {
+            Stage::Released => Resend::Release(entry.packet_id),
+            Stage::QoS1 | Stage::QoS2 => Resend::Publish(entry),
+        }))
     }
 
-    /// The session is gone: forgets all publishes, after handing those in flight to `ended`.
-    pub fn discard(&mut self, mut ended: impl FnMut(&Entry<T>)) {
-        self.pending().for_each(&mut ended);
+    /// The session is gone: forgets all exchanges, after handing the publishes in flight to `ended`.
+    /// Identifiers go on from the last one.
+    pub fn discard(&mut self, ended: impl FnMut(&Entry<T>)) {
+        self.pending().for_each(ended);
         self.entries = SmallVec::new_const();
+        self.exactly_once = None;
         self.in_flight = 0;
     }
 
+    /// The client of a persistent session lost its memory, but for what a client has to keep in
+    /// flash: the identifiers of QoS 2 exchanges, of both directions, and the last one given out.
+    /// Hands the publishes in flight to `ended`.
+    ///
+    /// Publishes at QoS 1 are forgotten. Those at QoS 2 cannot be written again, but the server may
+    /// have received them, and would drop a new message under their identifier. So that stays
+    /// reserved until a PUBREL, written by [`Session::resume`], is answered.
+    pub fn power_cut(&mut self, ended: impl FnMut(&Entry<T>)) {
+        self.pending().for_each(ended);
+        let entries = std::mem::take(&mut self.entries);
+        self.in_flight = 0;
+        for entry in entries {
+            match entry.stage {
+                Stage::QoS1 => {}
+                Stage::QoS2 | Stage::Released => {
+                    self.exactly_once().abandon(entry.packet_id);
+                }
+            }
+        }
+    }
+
     /// Ends the publishes in flight whose `timeout` since the first write is over at `now`, handing
-    /// each to `ended`. They leave the window; their identifiers stay reserved. Returns how many
-    /// identifiers had to be forgotten because of [`HELD_MAX`].
+    /// each to `ended`. They leave the window; their exchanges go on, and their identifiers stay
+    /// reserved until these are over or the session is.
     pub fn time_out(
         &mut self,
         now: Instant,
         timeout: impl Fn(&T) -> Duration,
         mut ended: impl FnMut(&Entry<T>),
-    ) -> usize {
+    ) {
         for entry in &mut self.entries {
             if !entry.held && entry.sent.after(timeout(&entry.tag)) <= now {
                 entry.held = true;
@@ -238,18 +347,6 @@ impl<T: Copy> Session<T> {
                 ended(entry);
             }
         }
-        let held = self.entries.len() - usize::from(self.in_flight);
-        let excess = held.saturating_sub(HELD_MAX);
-        if excess == 0 {
-            return 0;
-        }
-        let mut to_forget = excess;
-        self.entries.retain(|entry| {
-            let forget = entry.held && to_forget > 0;
-            to_forget -= usize::from(forget);
-            !forget
-        });
-        excess
     }
 
     /// When the next publish in flight times out.
@@ -299,21 +396,92 @@ impl<T: Copy> Session<T> {
 
     /// Bytes it holds on the heap.
     pub fn heap_bytes(&self) -> usize {
-        if self.entries.spilled() {
+        let entries = if self.entries.spilled() {
             self.entries.capacity() * size_of::<Entry<T>>()
         } else {
             0
+        };
+        entries + self.exactly_once.as_ref().map_or(0, |q| q.bytes())
+    }
+}
+
+/// The exchanges.
+impl<T: Copy> Session<T> {
+    /// An acknowledgement of another kind than the publish's QoS asks for is a protocol error
+    /// (4.3.2, 4.3.3), on which the connection must be closed (MQTT-4.8.0-1): the two sides do not
+    /// agree on what the message was. No broker does it, and Mosquitto's own client judges likewise.
+    fn pub_ack(&mut self, packet_id: PacketId) -> Incoming<'static, T> {
+        match self.find(packet_id) {
+            Some((index, Stage::QoS1)) => self.complete(index),
+            Some((_, Stage::QoS2 | Stage::Released)) => Incoming::Violation,
+            None if self.is_abandoned(packet_id) => Incoming::Violation,
+            None => Incoming::UnexpectedAck { release: None },
         }
     }
 
-    fn acknowledge(&mut self, packet_id: PacketId) -> Incoming<'static, T> {
-        let Some(index) = self
-            .entries
-            .iter()
-            .position(|entry| entry.packet_id == packet_id)
-        else {
-            return Incoming::UnexpectedAck;
-        };
+    fn pub_rec(&mut self, packet_id: PacketId) -> Incoming<'static, T> {
+        match self.find(packet_id) {
+            Some((index, Stage::QoS2)) => {
+                let first = self.released().count();
+                let not_released = &mut self.entries[first..=index];
+                not_released.rotate_right(1);
+                not_released[0].stage = Stage::Released;
+                Incoming::Recorded(packet_id)
+            }
+            Some((_, Stage::Released)) => Incoming::Recorded(packet_id),
+            Some((_, Stage::QoS1)) => Incoming::Violation,
+            None if self.is_abandoned(packet_id) => Incoming::Recorded(packet_id),
+            // The identifier is the server's until its PUBCOMP: given to a new publish, that PUBCOMP
+            // would end the wrong one. A server that fills all there is to hold is out of its mind.
+            None if self.is_held_up() => Incoming::Violation,
+            None => {
+                self.exactly_once().abandon(packet_id);
+                let release = Some(packet_id);
+                Incoming::UnexpectedAck { release }
+            }
+        }
+    }
+
+    /// A PUBCOMP before the PUBREC answers a PUBREL that was never written: a protocol error, too.
+    /// To take it for the end would count a message as delivered that the server never took on.
+    fn pub_comp(&mut self, packet_id: PacketId) -> Incoming<'static, T> {
+        match self.find(packet_id) {
+            Some((index, Stage::Released)) => self.complete(index),
+            Some((_, Stage::QoS1 | Stage::QoS2)) => Incoming::Violation,
+            None => {
+                let exactly_once = self.exactly_once.as_mut();
+                if exactly_once.is_some_and(|q| q.complete(packet_id)) {
+                    Incoming::Abandoned
+                } else {
+                    Incoming::UnexpectedAck { release: None }
+                }
+            }
+        }
+    }
+
+    fn message<'a>(&mut self, publish: &Publish<'a>) -> Incoming<'a, T> {
+        match (publish.qos, publish.packet_id) {
+            (QoS::AtLeastOnce | QoS::ExactlyOnce, 0) => Incoming::Violation,
+            (QoS::AtMostOnce | QoS::AtLeastOnce, _) => Incoming::Message(*publish),
+            // Whatever DUP says (4.3.3): only the identifier tells.
+            (QoS::ExactlyOnce, packet_id) => {
+                if self.exactly_once().receive(packet_id) {
+                    Incoming::Message(*publish)
+                } else {
+                    Incoming::Duplicate(packet_id)
+                }
+            }
+        }
+    }
+
+    fn find(&self, packet_id: PacketId) -> Option<(usize, Stage)> {
+        let has_it = |entry: &Entry<T>| entry.packet_id == packet_id;
+        let index = self.entries.iter().position(has_it)?;
+        Some((index, self.entries[index].stage))
+    }
+
+    /// The last acknowledgement of an entry has come.
+    fn complete(&mut self, index: usize) -> Incoming<'static, T> {
         let entry = self.entries.remove(index);
         if self.entries.is_empty() {
             self.entries.shrink_to_fit();
@@ -325,13 +493,25 @@ impl<T: Copy> Session<T> {
         Incoming::Acked(entry)
     }
 
-    /// The next identifier in turn that neither a publish nor a SUBSCRIBE uses.
+    fn exactly_once(&mut self) -> &mut ExactlyOnce {
+        self.exactly_once.get_or_insert_default()
+    }
+
+    fn is_abandoned(&self, id: PacketId) -> bool {
+        let exactly_once = self.exactly_once.as_ref();
+        exactly_once.is_some_and(|q| q.abandoned().contains(&id))
+    }
+
+    /// The next identifier in turn that neither a publish nor a request uses.
     fn free_id(&mut self) -> PacketId {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
             let id = self.last_id;
-            // Ends: at most 256 in flight, HELD_MAX held and one SUBSCRIBE use identifiers.
-            if id != self.subscribe_id && self.entries.iter().all(|e| e.packet_id != id) {
+            // Ends: HELD_MAX and a window of at most 65 535 - HELD_MAX - 1 hold fewer than there are.
+            if id != self.request_id
+                && self.entries.iter().all(|e| e.packet_id != id)
+                && !self.is_abandoned(id)
+            {
                 return id;
             }
         }

@@ -1,8 +1,9 @@
 //! Tests of the client session: rules one by one, then a model that any sequence must match.
 
 use super::*;
-use proptest::prelude::*;
-use std::collections::BTreeMap;
+
+mod exchanges;
+mod model;
 
 const WINDOW: u16 = 3;
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -10,113 +11,129 @@ const KEEP_ALIVE: KeepAlive = KeepAlive {
     interval_s: 60,
     ping_timeout: Duration::from_secs(10),
 };
+const UNEXPECTED: Incoming<'static, u32> = Incoming::UnexpectedAck { release: None };
 
 fn at(seconds: u64) -> Instant {
     Instant::ZERO.after(Duration::from_secs(seconds))
 }
 
-fn session_with(publishes: u32) -> (Session<u32>, Vec<PacketId>) {
+/// A session with publishes at `qos` in flight, whose tags are their numbers from 0.
+fn session_with(qos: QoS, publishes: u32) -> (Session<u32>, Vec<PacketId>) {
     let mut session = Session::new();
     let ids = (0..publishes)
         .map(|tag| {
             session
-                .publish(at(0), tag, false, u16::MAX)
+                .publish(at(0), tag, qos, false, u16::MAX)
                 .expect("the window is open")
         })
         .collect();
     (session, ids)
 }
 
+fn publish(session: &mut Session<u32>, tag: u32) -> Option<PacketId> {
+    session.publish(at(31), tag, QoS::AtLeastOnce, false, WINDOW)
+}
+
 fn time_out_all(session: &mut Session<u32>) -> usize {
-    session.time_out(at(30), |_| TIMEOUT, |_| {})
+    let mut ended = 0;
+    session.time_out(at(30), |_| TIMEOUT, |_| ended += 1);
+    ended
+}
+
+fn message(qos: QoS, packet_id: PacketId) -> Packet<'static> {
+    Packet::Publish(Publish {
+        dup: false,
+        qos,
+        retain: false,
+        packet_id,
+        topic: "t",
+        payload: b"x",
+    })
+}
+
+/// What is to be written again, in words: `rel 7` or `pub 7`.
+fn resumed(session: &mut Session<u32>) -> Vec<String> {
+    session.disconnected();
+    let words = session.resume(at(50)).map(|again| match again {
+        Resend::Release(id) => format!("rel {id}"),
+        Resend::Publish(entry) => {
+            assert!(entry.retransmitted);
+            format!("pub {}", entry.packet_id)
+        }
+    });
+    words.collect()
 }
 
 #[test]
-fn a_subscribe_never_gets_an_identifier_that_a_publish_uses() {
-    let (mut session, ids) = session_with(1);
+fn a_request_never_gets_an_identifier_that_a_publish_uses() {
+    let (mut session, ids) = session_with(QoS::AtLeastOnce, 1);
     session.last_id = 0;
     let id = session.subscribe(at(0), 1).expect("none is outstanding");
     assert_ne!(id, ids[0]);
     session.last_id = id - 1;
-    let next = session.publish(at(0), 9, false, WINDOW).expect("room");
+    let next = publish(&mut session, 9).expect("room");
     assert!(next != id && next != ids[0]);
 }
 
 #[test]
 fn identifiers_wrap_around_without_zero() {
-    let mut session: Session<()> = Session::new();
+    let mut session: Session<u32> = Session::new();
     session.last_id = u16::MAX;
-    assert_eq!(session.publish(at(0), (), false, WINDOW), Some(1));
+    assert_eq!(publish(&mut session, 0), Some(1));
 }
 
 #[test]
 fn the_window_bounds_what_is_in_flight_and_timed_out_entries_leave_it() {
-    let (mut session, _) = session_with(u32::from(WINDOW));
-    assert_eq!(session.publish(at(1), 7, false, WINDOW), None);
-    assert_eq!(time_out_all(&mut session), 0);
-    assert_eq!(session.in_flight(), 0);
-    let id = session.publish(at(31), 7, false, WINDOW).expect("room");
-    assert_eq!(
-        id, 4,
-        "the identifiers of timed-out publishes stay reserved"
-    );
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let (mut session, _) = session_with(qos, u32::from(WINDOW));
+        assert_eq!(publish(&mut session, 7), None);
+        assert_eq!(time_out_all(&mut session), 3);
+        assert_eq!(session.in_flight(), 0);
+        let id = publish(&mut session, 7).expect("room");
+        assert_eq!(
+            id, 4,
+            "the identifiers of timed-out publishes stay reserved"
+        );
+    }
 }
 
 #[test]
-fn acks_are_matched_once_and_never_fatal() {
-    let (mut session, ids) = session_with(2);
-    assert!(matches!(
-        session.receive(&Packet::PubAck(ids[1])),
-        Incoming::Acked(Entry { tag: 1, .. })
-    ));
+fn held_identifiers_are_never_given_out_and_the_next_publish_waits_for_one() {
+    let held = u32::try_from(HELD_MAX).expect("small");
+    let (mut session, ids) = session_with(QoS::ExactlyOnce, held);
+    assert!(!session.is_held_up(), "in flight is not held");
+    assert_eq!(time_out_all(&mut session), HELD_MAX);
+    assert!(session.is_held_up() && !session.is_open(u16::MAX));
+    assert_eq!(publish(&mut session, 0), None);
+    // A held exchange goes on.
     assert_eq!(
-        session.receive(&Packet::PubAck(ids[1])),
-        Incoming::UnexpectedAck
+        session.receive(&Packet::PubRec(ids[9])),
+        Incoming::Recorded(ids[9])
     );
-    time_out_all(&mut session);
+    assert!(session.is_held_up());
     assert!(matches!(
-        session.receive(&Packet::PubAck(ids[0])),
-        Incoming::LateAck(Entry { tag: 0, .. })
+        session.receive(&Packet::PubComp(ids[9])),
+        Incoming::LateAck(Entry { tag: 9, .. })
     ));
-}
-
-#[test]
-fn a_resumed_session_writes_all_again_in_order_with_the_same_identifiers() {
-    let (mut session, ids) = session_with(3);
-    session.receive(&Packet::PubAck(ids[1]));
-    session.disconnected();
-    let again: Vec<_> = session
-        .resume(at(5))
-        .iter()
-        .map(|e| (e.tag, e.packet_id, e.retransmitted))
-        .collect();
-    assert_eq!(again, [(0, ids[0], true), (2, ids[2], true)]);
+    session.last_id = 0;
+    assert_eq!(publish(&mut session, 0), Some(ids[9]), "the only free one");
 }
 
 #[test]
 fn a_lost_session_ends_each_publish_in_flight_once() {
-    let (mut session, _) = session_with(2);
+    let (mut session, _) = session_with(QoS::ExactlyOnce, 2);
     time_out_all(&mut session);
-    session.publish(at(31), 8, false, WINDOW).expect("room");
+    publish(&mut session, 8).expect("room");
+    session.receive(&message(QoS::ExactlyOnce, 5));
     let mut ended = Vec::new();
     session.discard(|entry| ended.push(entry.tag));
     assert_eq!(ended, [8], "those that timed out have ended already");
-    assert!(session.resume(at(40)).is_empty());
-}
-
-#[test]
-fn held_identifiers_are_bounded() {
-    let held = u32::try_from(HELD_MAX).expect("small");
-    let (mut session, ids) = session_with(held + 2);
-    assert_eq!(time_out_all(&mut session), 2);
-    assert_eq!(
-        session.receive(&Packet::PubAck(ids[1])),
-        Incoming::UnexpectedAck
-    );
+    assert!(resumed(&mut session).is_empty());
     assert!(matches!(
-        session.receive(&Packet::PubAck(ids[2])),
-        Incoming::LateAck(_)
+        session.receive(&message(QoS::ExactlyOnce, 5)),
+        Incoming::Message(_)
     ));
+    assert_eq!(publish(&mut session, 9), Some(4), "identifiers go on");
 }
 
 #[test]
@@ -143,9 +160,10 @@ fn keep_alive_pings_after_silence_and_notices_a_dead_peer() {
 
 #[test]
 fn what_the_server_must_not_send_is_a_violation() {
-    let (mut session, _) = session_with(0);
+    let (mut session, _) = session_with(QoS::AtLeastOnce, 0);
     let id = session.subscribe(at(0), 2).expect("none is outstanding");
     assert_eq!(session.subscribe(at(0), 1), None, "one at a time");
+    assert_eq!(session.unsubscribe(at(0)), None, "of both");
     let grants = |packet_id, n| Packet::SubAck {
         packet_id,
         granted: vec![Some(QoS::AtLeastOnce); n],
@@ -153,15 +171,16 @@ fn what_the_server_must_not_send_is_a_violation() {
     let violations = [
         grants(id + 1, 2),
         grants(id, 1),
+        grants(id, 0),
         Packet::PingResp,
         Packet::PingReq,
         Packet::Disconnect,
         Packet::UnsubAck(id),
         Packet::ConnAck {
             session_present: false,
-            code: super::super::packet::ConnectCode::Accepted,
+            code: crate::mqtt::packet::ConnectCode::Accepted,
         },
-        message(QoS::ExactlyOnce, 1),
+        message(QoS::ExactlyOnce, 0),
         message(QoS::AtLeastOnce, 0),
     ];
     for packet in &violations {
@@ -178,109 +197,27 @@ fn what_the_server_must_not_send_is_a_violation() {
     );
 }
 
-fn message(qos: QoS, packet_id: PacketId) -> Packet<'static> {
-    Packet::Publish(Publish {
-        dup: false,
-        qos,
-        retain: false,
-        packet_id,
-        topic: "t",
-        payload: b"x",
-    })
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Publish,
-    Subscribe,
-    PubAck(PacketId),
-    SubAck(PacketId),
-    TimeOut,
-    Resume,
-    Discard,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => Just(Step::Publish),
-        1 => Just(Step::Subscribe),
-        4 => (1u16..12).prop_map(Step::PubAck),
-        1 => (1u16..12).prop_map(Step::SubAck),
-        1 => Just(Step::TimeOut),
-        1 => Just(Step::Resume),
-        1 => Just(Step::Discard),
-    ]
-}
-
-proptest! {
-    /// Against a map from identifier to tag: no identifier is in use twice, the window holds, and
-    /// each publish ends exactly once.
-    #[test]
-    fn any_sequence_matches_the_model(steps in proptest::collection::vec(step(), 0..200)) {
-        let mut session: Session<u32> = Session::new();
-        let (mut flying, mut held) = (BTreeMap::new(), BTreeMap::new());
-        let (mut now, mut subscribing, mut tag) = (0, None, 0);
-        for step in steps {
-            now += 1;
-            match step {
-                Step::Publish => {
-                    // Ids from a small range, so that reuse is common.
-                    if session.last_id > 8 { session.last_id = 0; }
-                    let id = session.publish(at(now), tag, false, WINDOW);
-                    prop_assert_eq!(id.is_none(), flying.len() == usize::from(WINDOW));
-                    if let Some(id) = id {
-                        prop_assert!(id != 0 && Some(id) != subscribing && !held.contains_key(&id));
-                        prop_assert!(flying.insert(id, tag).is_none());
-                        tag += 1;
-                    }
-                }
-                Step::Subscribe => {
-                    let id = session.subscribe(at(now), 1);
-                    prop_assert_eq!(id.is_none(), subscribing.is_some());
-                    if let Some(id) = id {
-                        prop_assert!(!flying.contains_key(&id) && !held.contains_key(&id));
-                        subscribing = Some(id);
-                    }
-                }
-                Step::PubAck(id) => match session.receive(&Packet::PubAck(id)) {
-                    Incoming::Acked(e) => prop_assert_eq!(flying.remove(&id), Some(e.tag)),
-                    Incoming::LateAck(e) => prop_assert_eq!(held.remove(&id), Some(e.tag)),
-                    other @ (Incoming::UnexpectedAck | Incoming::Granted(_) | Incoming::Message(_)
-                    | Incoming::Pong | Incoming::Violation) => {
-                        prop_assert_eq!(other, Incoming::UnexpectedAck);
-                        prop_assert!(!flying.contains_key(&id) && !held.contains_key(&id));
-                    }
-                },
-                Step::SubAck(packet_id) => {
-                    let packet = Packet::SubAck { packet_id, granted: vec![None] };
-                    let right = subscribing == Some(packet_id);
-                    prop_assert_eq!(session.receive(&packet) != Incoming::Violation, right);
-                    if right { subscribing = None; }
-                }
-                Step::TimeOut => {
-                    now += TIMEOUT.as_secs();
-                    let mut ended = Vec::new();
-                    session.time_out(at(now), |_| TIMEOUT, |e| ended.push(e.packet_id));
-                    prop_assert_eq!(ended.len(), flying.len());
-                    held.append(&mut flying);
-                }
-                Step::Resume => {
-                    session.disconnected();
-                    subscribing = None;
-                    let entries = session.resume(at(now));
-                    prop_assert!(entries.is_sorted_by_key(|e| e.sent));
-                    prop_assert_eq!(entries.len(), flying.len() + held.len());
-                }
-                Step::Discard => {
-                    let mut ended = 0;
-                    session.disconnected();
-                    session.discard(|_| ended += 1);
-                    prop_assert_eq!(ended, flying.len());
-                    (flying, held, subscribing) = (BTreeMap::new(), BTreeMap::new(), None);
-                }
-            }
-            prop_assert_eq!(usize::from(session.in_flight()), flying.len());
-            prop_assert_eq!(session.pending().count(), flying.len());
-        }
+#[test]
+fn an_unsubscribe_is_answered_by_its_unsuback_alone() {
+    let (mut session, _) = session_with(QoS::AtLeastOnce, 0);
+    let id = session.unsubscribe(at(0)).expect("none is outstanding");
+    assert_eq!(session.subscribe(at(0), 1), None);
+    for packet in [
+        Packet::UnsubAck(id + 1),
+        Packet::SubAck {
+            packet_id: id,
+            granted: Vec::new(),
+        },
+    ] {
+        assert_eq!(session.receive(&packet), Incoming::Violation, "{packet:?}");
     }
+    assert_eq!(
+        session.receive(&Packet::UnsubAck(id)),
+        Incoming::Unsubscribed
+    );
+    assert_eq!(session.receive(&Packet::UnsubAck(id)), Incoming::Violation);
+    let id = session.unsubscribe(at(1)).expect("that one is answered");
+    session.disconnected();
+    assert_eq!(session.receive(&Packet::UnsubAck(id)), Incoming::Violation);
+    assert!(!session.is_asking());
 }
