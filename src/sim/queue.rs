@@ -123,13 +123,33 @@ enum What {
     Timer,
     UpOpened,
     UpClosed,
-    UpAck(PacketId),
+    UpAck(Answer, PacketId),
     DownOpened,
-    DownAck(PacketId),
+    DownAck(Answer, PacketId),
     DownClosed(Cause),
     Told(Cause),
     Cut,
     Parcel(u32),
+}
+
+/// An acknowledgement in an entry itself: there are one or three per message.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    Ack,
+    Rec,
+    Rel,
+    Comp,
+}
+
+impl Answer {
+    const fn packet(self, id: PacketId) -> Packet<'static> {
+        match self {
+            Self::Ack => Packet::PubAck(id),
+            Self::Rec => Packet::PubRec(id),
+            Self::Rel => Packet::PubRel(id),
+            Self::Comp => Packet::PubComp(id),
+        }
+    }
 }
 
 const _: () = assert!(
@@ -284,11 +304,33 @@ impl Queue {
             Event::Cut(id) => (u64::from(id), What::Cut),
             Event::Up(conn, Up::Opened) => (conn.0, What::UpOpened),
             Event::Up(conn, Up::Closed) => (conn.0, What::UpClosed),
-            Event::Up(conn, Up::Packet(Packet::PubAck(id))) => (conn.0, What::UpAck(id)),
+            Event::Up(conn, Up::Packet(Packet::PubAck(id))) => {
+                (conn.0, What::UpAck(Answer::Ack, id))
+            }
+            Event::Up(conn, Up::Packet(Packet::PubRec(id))) => {
+                (conn.0, What::UpAck(Answer::Rec, id))
+            }
+            Event::Up(conn, Up::Packet(Packet::PubRel(id))) => {
+                (conn.0, What::UpAck(Answer::Rel, id))
+            }
+            Event::Up(conn, Up::Packet(Packet::PubComp(id))) => {
+                (conn.0, What::UpAck(Answer::Comp, id))
+            }
             Event::Up(conn, up) => (conn.0, self.keep(Parcel::Up(up))),
             Event::Down(conn, Down::Opened) => (conn.0, What::DownOpened),
             Event::Down(conn, Down::Closed(cause)) => (conn.0, What::DownClosed(cause)),
-            Event::Down(conn, Down::Packet(Packet::PubAck(id))) => (conn.0, What::DownAck(id)),
+            Event::Down(conn, Down::Packet(Packet::PubAck(id))) => {
+                (conn.0, What::DownAck(Answer::Ack, id))
+            }
+            Event::Down(conn, Down::Packet(Packet::PubRec(id))) => {
+                (conn.0, What::DownAck(Answer::Rec, id))
+            }
+            Event::Down(conn, Down::Packet(Packet::PubRel(id))) => {
+                (conn.0, What::DownAck(Answer::Rel, id))
+            }
+            Event::Down(conn, Down::Packet(Packet::PubComp(id))) => {
+                (conn.0, What::DownAck(Answer::Comp, id))
+            }
             Event::Down(conn, down) => (conn.0, self.keep(Parcel::Down(down))),
         }
     }
@@ -304,10 +346,10 @@ impl Queue {
             What::Cut => Event::Cut(DeviceIdx::try_from(entry.of).expect("was a device")),
             What::UpOpened => Event::Up(conn, Up::Opened),
             What::UpClosed => Event::Up(conn, Up::Closed),
-            What::UpAck(id) => Event::Up(conn, Up::Packet(Packet::PubAck(id))),
+            What::UpAck(ack, id) => Event::Up(conn, Up::Packet(ack.packet(id))),
             What::DownOpened => Event::Down(conn, Down::Opened),
             What::DownClosed(cause) => Event::Down(conn, Down::Closed(cause)),
-            What::DownAck(id) => Event::Down(conn, Down::Packet(Packet::PubAck(id))),
+            What::DownAck(ack, id) => Event::Down(conn, Down::Packet(ack.packet(id))),
             What::Parcel(index) => {
                 self.free.push(index);
                 match self.parcels[index as usize].take() {
@@ -343,9 +385,9 @@ impl Entry {
             | What::DrainLook
             | What::UpOpened
             | What::UpClosed
-            | What::UpAck(_)
+            | What::UpAck(..)
             | What::DownOpened
-            | What::DownAck(_)
+            | What::DownAck(..)
             | What::DownClosed(_)
             | What::Parcel(_) => return None,
         };
@@ -447,10 +489,16 @@ mod tests {
                 Event::Cut(7),
                 Event::Up(CONN, Up::Opened),
                 Event::Up(CONN, Up::Packet(Packet::PubAck(3))),
+                Event::Up(CONN, Up::Packet(Packet::PubRec(4))),
+                Event::Up(CONN, Up::Packet(Packet::PubRel(5))),
+                Event::Up(CONN, Up::Packet(Packet::PubComp(6))),
                 Event::Up(CONN, Up::Packet(Packet::PingReq)),
                 Event::Up(CONN, Up::Closed),
                 Event::Down(CONN, Down::Opened),
                 Event::Down(CONN, Down::Packet(Packet::PubAck(4))),
+                Event::Down(CONN, Down::Packet(Packet::PubRec(5))),
+                Event::Down(CONN, Down::Packet(Packet::PubRel(6))),
+                Event::Down(CONN, Down::Packet(Packet::PubComp(7))),
                 Event::Down(CONN, Down::Packet(Packet::PingResp)),
                 Event::Down(CONN, Down::Closed(Cause::ClosedByPeer)),
             ]
