@@ -14,6 +14,9 @@
 //! may deliver again what had been seen already, so one further sighting of such a message is
 //! `redelivered`, and no duplicate.
 //!
+//! QoS 2 promises exactly once on the whole way: a second sighting is a duplicate, whatever the device
+//! wrote again and whenever the observer was away (unless the target granted the observer less).
+//!
 //! A run that ends while first sightings still come in (the drain reached its limit) has not waited
 //! for the rest: what is acknowledged and not seen by then is `unresolved`, not lost.
 //!
@@ -24,7 +27,6 @@ mod stream;
 mod window;
 
 use crate::device::stamp::Stamp;
-use crate::mqtt::packet::QoS;
 use crate::scenario::plan::{DeviceIdx, Plan};
 use crate::stats::books::DeliveryCounts;
 use crate::stats::event::Operation;
@@ -101,11 +103,7 @@ impl Ledger {
                 first_stream: index(range.start),
                 streams: index(range.len()),
             };
-            streams.extend(
-                plan.streams[range]
-                    .iter()
-                    .map(|s| Stream::new(s.qos != QoS::AtMostOnce)),
-            );
+            streams.extend(plan.streams[range].iter().map(|s| Stream::new(s.qos)));
         }
         streams.shrink_to_fit();
         Self {
@@ -134,15 +132,15 @@ impl Ledger {
         }
     }
 
-    /// A further write of it: a duplicate at the observer is now explained, and its first sighting
-    /// is a replayed one.
+    /// A further write of it, or, at QoS 2, of its PUBREL: its first sighting is a replayed one, and
+    /// at QoS 1 a duplicate at the observer is now explained.
     pub fn retransmitted(&mut self, device: DeviceIdx, op: &Operation) {
         if let Some((stream, _)) = self.stream(device, op.stream) {
             stream.retransmitted(op.seq);
         }
     }
 
-    /// Its PUBACK (a late one too).
+    /// Its PUBACK or PUBCOMP (a late one too).
     pub fn acked(&mut self, device: DeviceIdx, op: &Operation) {
         if let Some((stream, tally)) = self.stream(device, op.stream) {
             stream.acked(op.seq, tally);
@@ -188,6 +186,19 @@ impl Ledger {
     /// An observer saw a message of another run.
     pub fn foreign(&mut self) {
         self.tally.counts.foreign += 1;
+    }
+
+    /// The target grants the observer of these devices less than the QoS 2 it asked for.
+    pub fn downgraded(&mut self, devices: &[DeviceIdx]) {
+        for device in devices {
+            let range = range_of(&self.entries, self.first, self.stride, *device);
+            self.streams[range].iter_mut().for_each(Stream::downgraded);
+        }
+    }
+
+    /// An observer got a message that the target had stored before, for its new subscription.
+    pub fn stored(&mut self) {
+        self.tally.counts.stored += 1;
     }
 
     /// The observer of these devices stopped receiving: acks from now on are in a gap.

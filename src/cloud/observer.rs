@@ -1,5 +1,6 @@
-//! An observer: a cloud-side MQTT session of our own (persistent, QoS 1) that receives the
-//! telemetry of at most [`DEVICES_MAX`] devices by their exact topics. Sans-IO, like a device.
+//! An observer: a cloud-side MQTT session of our own (persistent; QoS 2 for topics of QoS 2 streams,
+//! so that exactly once is judged on the whole way, else QoS 1) that receives the telemetry of at
+//! most [`DEVICES_MAX`] devices by their exact topics. Sans-IO, like a device.
 
 use crate::device::stamp::Stamp;
 use crate::device::{backoff, connect, payload};
@@ -82,6 +83,11 @@ pub enum Event {
     Corrupt,
     /// A message whose stamp names another run, or a device that the topic does not belong to.
     Foreign,
+    /// A retained message that the server had stored, sent because of a new subscription
+    /// (MQTT-3.3.1-8, -9): no delivery of what was published to the observer.
+    Stored,
+    /// The target grants QoS 1 on a topic that was asked for at QoS 2.
+    Downgraded,
     /// The session is not receiving from now on.
     GapBegan,
     /// It receives again; if the server had forgotten the session, what was under way is gone.
@@ -355,7 +361,7 @@ impl Observer {
         }
         let filters: Vec<_> = ask
             .iter()
-            .map(|&topic| (self.topic(topic), QoS::AtLeastOnce))
+            .map(|&topic| (self.topic(topic), self.wanted(topic)))
             .collect();
         let count = u16::try_from(filters.len()).expect("at most FILTERS_MAX");
         let packet_id = self
@@ -396,6 +402,11 @@ impl Observer {
                     out.push(Output::Event(Event::SubscribeRefused));
                     return self.leave(out);
                 }
+                let asked = &self.topics[self.granted..self.granted + granted.len()];
+                let mut both = asked.iter().zip(granted);
+                if both.any(|(topic, granted)| *granted < Some(self.wanted(*topic))) {
+                    out.push(Output::Event(Event::Downgraded));
+                }
                 self.granted += granted.len();
                 self.subscribe_rest(now, out);
             }
@@ -415,6 +426,9 @@ impl Observer {
     }
 
     fn message(&self, publish: &Publish<'_>, out: &mut Vec<Output>) {
+        if publish.retain {
+            return out.push(Output::Event(Event::Stored));
+        }
         let event = match Stamp::find(publish.payload, &self.plan.observe.stamp_field) {
             None => Event::Corrupt,
             Some(stamp) if stamp.run != self.run => Event::Foreign,
@@ -508,6 +522,19 @@ impl Observer {
         }
         self.state = State::Stopped;
         self.deadline = Instant::NEVER;
+    }
+
+    /// The QoS to ask for: that of the topic's streams, but at least 1.
+    fn wanted(&self, (device, stream): (u16, u16)) -> QoS {
+        let device = self.devices[usize::from(device)];
+        let streams = self.plan.cohorts[self.plan.cohort_of(device)]
+            .streams
+            .clone();
+        let topic = &self.plan.streams[usize::from(stream)].topic;
+        let same = self.plan.streams[streams]
+            .iter()
+            .filter(|s| s.topic == *topic);
+        same.map(|s| s.qos).fold(QoS::AtLeastOnce, QoS::max)
     }
 
     fn topic(&self, (device, stream): (u16, u16)) -> String {

@@ -133,6 +133,9 @@ impl Device {
     }
 
     fn retransmit(&mut self, now: Instant, out: &mut Vec<Output>) {
+        for op in self.session.released().filter_map(|e| e.tag.operation()) {
+            out.push(Output::Event(Event::ReleasedAgain(op)));
+        }
         for again in self.session.resume(now) {
             let entry = match again {
                 Resend::Publish(entry) => entry,

@@ -121,6 +121,7 @@ fn event_word(event: &Event) -> String {
         Event::Unsent(op, why) => format!("unsent {} {why:?}", name(op)),
         Event::Sent { op, replayed, .. } => format!("sent {}{}", name(op), replay(*replayed)),
         Event::Retransmitted(op) => format!("retransmitted {}", name(op)),
+        Event::ReleasedAgain(op) => format!("released {} again", name(op)),
         Event::Acked { op, replayed, .. } => format!("acked {}{}", name(op), replay(*replayed)),
         Event::TimedOut { op, sent } => format!("timed out {} sent {}", name(op), short(*sent)),
         Event::SessionGone(op) => format!("gone {}", name(op)),

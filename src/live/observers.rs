@@ -142,6 +142,11 @@ impl Fleet {
             }
             Event::Corrupt => self.ledger.corrupt(),
             Event::Foreign => self.ledger.foreign(),
+            Event::Stored => self.ledger.stored(),
+            Event::Downgraded => {
+                self.ledger.downgraded(self.observers[o].observer.devices());
+                self.record_observer_error(o, now, ErrorKind::Limit(Limit::GrantedQos));
+            }
             Event::GapBegan => self.ledger.gap_began(self.observers[o].observer.devices()),
             Event::GapEnded { session_present } => self
                 .ledger

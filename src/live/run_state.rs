@@ -230,13 +230,16 @@ impl Fleet {
             Event::Sent { op, replayed, .. } if slot.observed => {
                 self.ledger.sent(id, op, *replayed);
             }
-            Event::Retransmitted(op) if slot.observed => self.ledger.retransmitted(id, op),
+            Event::Retransmitted(op) | Event::ReleasedAgain(op) if slot.observed => {
+                self.ledger.retransmitted(id, op);
+            }
             Event::Acked { op, .. } | Event::LateAck(op) if slot.observed => {
                 self.ledger.acked(id, op);
             }
             Event::PoweredOn
             | Event::Sent { .. }
             | Event::Retransmitted(_)
+            | Event::ReleasedAgain(_)
             | Event::Acked { .. }
             | Event::LateAck(_)
             | Event::UnexpectedAck

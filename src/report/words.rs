@@ -160,6 +160,7 @@ fn cause_key(cause: Cause) -> String {
         Cause::ConnAck(code) => return format!("connack.{}", connack_key(code)),
         Cause::SubscribeRefused => "subscribe_refused",
         Cause::SubscribeTimeout => "subscribe_timeout",
+        Cause::UnsubscribeTimeout => "unsubscribe_timeout",
         Cause::KeepAliveTimeout => "keep_alive_timeout",
         Cause::ProtocolError => "protocol_error",
         Cause::Unreachable => "unreachable",
@@ -181,6 +182,7 @@ fn cause_text(cause: Cause) -> String {
         Cause::ConnAck(code) => return format!("CONNACK {}: {}", code as u8, connack_text(code)),
         Cause::SubscribeRefused => "SUBSCRIBE refused",
         Cause::SubscribeTimeout => "no SUBACK in time",
+        Cause::UnsubscribeTimeout => "no UNSUBACK in time",
         Cause::KeepAliveTimeout => "PINGREQ not answered",
         Cause::ProtocolError => "the peer broke MQTT 3.1.1",
         Cause::Unreachable => "network unreachable",
@@ -218,6 +220,7 @@ const fn connack_text(code: ConnectCode) -> &'static str {
 const fn limit_key(limit: Limit) -> &'static str {
     match limit {
         Limit::HeldPacketIds => "held_packet_ids",
+        Limit::GrantedQos => "granted_qos",
         Limit::OutputBytes => "output_bytes",
         Limit::PacketLength => "packet_length",
         Limit::HistogramRange => "histogram_range",
@@ -231,7 +234,8 @@ const fn limit_key(limit: Limit) -> &'static str {
 
 const fn limit_text(limit: Limit) -> &'static str {
     match limit {
-        Limit::HeldPacketIds => "packet identifiers held by timed-out publishes",
+        Limit::HeldPacketIds => "publishes wait, all packet identifiers are held by timed-out ones",
+        Limit::GrantedQos => "a subscription was granted at a lower QoS than asked for",
         Limit::OutputBytes => "bytes waiting to be written to one connection",
         Limit::PacketLength => "a received packet was too long",
         Limit::HistogramRange => "a value outside 1 µs to 1 h",

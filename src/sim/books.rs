@@ -79,7 +79,9 @@ impl Books {
                 }
             }
             Event::Sent { op, replayed, .. } => self.ledger.sent(id, op, *replayed),
-            Event::Retransmitted(op) => self.ledger.retransmitted(id, op),
+            Event::Retransmitted(op) | Event::ReleasedAgain(op) => {
+                self.ledger.retransmitted(id, op)
+            }
             Event::Acked { op, .. } | Event::LateAck(op) => self.ledger.acked(id, op),
             Event::UnexpectedAck
             | Event::PoweredOff
@@ -116,6 +118,7 @@ impl Books {
             }
             observer::Event::Corrupt => self.ledger.corrupt(),
             observer::Event::Foreign => self.ledger.foreign(),
+            observer::Event::Stored => self.ledger.stored(),
             observer::Event::GapBegan => self.ledger.gap_began(devices),
             observer::Event::GapEnded { session_present } => {
                 self.ledger.gap_ended(devices, session_present);
@@ -126,8 +129,8 @@ impl Books {
                     recorder.record_error(now, example, ErrorKind::Observer(cause));
                 }
             }
-            // The reference backend grants every exact topic.
-            observer::Event::SubscribeRefused => {}
+            // The reference backend grants every exact topic as asked for.
+            observer::Event::Downgraded | observer::Event::SubscribeRefused => {}
         }
     }
 

@@ -18,19 +18,19 @@ pub struct Books {
     pub device_off: u64,
     /// Due, neither sent nor given up at the end.
     pub waiting: u64,
-    /// PUBACK received in time.
+    /// PUBACK (QoS 1) or PUBCOMP (QoS 2) received in time.
     pub acked: u64,
     /// QoS 0: handed to the transport.
     pub written: u64,
-    /// No PUBACK within `ack_timeout`.
+    /// No PUBACK or PUBCOMP within `ack_timeout`.
     pub timed_out: u64,
-    /// Session gone before the PUBACK.
+    /// Session gone before the PUBACK or PUBCOMP.
     pub failed: u64,
     /// Sent, and neither acked nor ended at the end.
     pub in_flight: u64,
-    /// Writes after the first (not part of the equations).
+    /// PUBLISHes written after the first (not part of the equations).
     pub retransmitted: u64,
-    /// PUBACKs after the operation had ended (not part of the equations).
+    /// PUBACKs and PUBCOMPs after the operation had ended (not part of the equations).
     pub late_acks: u64,
 }
 
@@ -70,7 +70,7 @@ pub struct DeliveryCounts {
     pub seen: u64,
     /// Acknowledged and never seen.
     pub lost: u64,
-    /// Seen again, explained by a retransmission of ours.
+    /// Seen again, explained by a retransmission of ours; never at QoS 2.
     pub duplicated_explained: u64,
     /// Seen again without a retransmission.
     pub duplicated: u64,
@@ -92,6 +92,10 @@ pub struct DeliveryCounts {
     pub corrupt: u64,
     /// Payloads of another run, device or stream.
     pub foreign: u64,
+    /// Retained messages that the target had stored and sent because an observer subscribed: no
+    /// deliveries of what it asked for.
+    #[serde(default)]
+    pub stored: u64,
 }
 
 impl DeliveryCounts {
@@ -110,5 +114,6 @@ impl DeliveryCounts {
         self.unresolved += other.unresolved;
         self.corrupt += other.corrupt;
         self.foreign += other.foreign;
+        self.stored += other.stored;
     }
 }

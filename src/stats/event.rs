@@ -44,6 +44,8 @@ pub enum Cause {
     SubscribeRefused,
     /// A SUBSCRIBE of `on_connect` was not answered within the connect timeout.
     SubscribeTimeout,
+    /// An UNSUBSCRIBE of `on_connect` was not answered within the connect timeout.
+    UnsubscribeTimeout,
     /// PINGREQ was not answered within the ping timeout.
     KeepAliveTimeout,
     /// The peer sent something MQTT 3.1.1 does not allow here.
@@ -125,7 +127,10 @@ pub enum Event {
     },
     /// A PUBLISH was written again with DUP after a resumed session.
     Retransmitted(Operation),
-    /// First PUBACK (or PUBCOMP) of an operation that had not ended.
+    /// The PUBREL of a QoS 2 operation was written again after a resumed session. Some servers pass
+    /// a message on only then.
+    ReleasedAgain(Operation),
+    /// First PUBACK (QoS 1) or PUBCOMP (QoS 2) of an operation that had not ended.
     Acked {
         /// The operation.
         op: Operation,
@@ -141,24 +146,27 @@ pub enum Event {
         /// First write.
         sent: Instant,
     },
-    /// Its session is gone, so no PUBACK can come.
+    /// Its session is gone, so no PUBACK or PUBCOMP can come.
     SessionGone(Operation),
-    /// A PUBACK came after the operation had ended.
+    /// A PUBACK or PUBCOMP came after the operation had ended.
     LateAck(Operation),
-    /// A PUBACK whose packet identifier names no operation: a duplicate, or one that the session
-    /// had to forget. Tolerated; counted as a late PUBACK of the connection, not of an operation.
+    /// An acknowledgement whose packet identifier names no operation: a duplicate, or of an earlier
+    /// session. Tolerated; counted as a late one of the connection, not of an operation.
     UnexpectedAck,
-    /// A QoS 1 message reached the device on a subscription.
+    /// A QoS 1 or 2 message reached the device on a subscription; one of QoS 2 for the first time.
     Received,
-    /// A named limit of the session or device was reached (for example forgotten packet ids).
+    /// A named limit of the session or device was reached (for example held packet identifiers).
     LimitReached(Limit),
 }
 
 /// Named limits whose reaching is counted.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Limit {
-    /// `mqtt::session`: packet identifiers held by timed-out publishes.
+    /// `mqtt::session`: packet identifiers held by timed-out publishes. Counted when a publish has to
+    /// wait for one, once until it need not any more.
     HeldPacketIds,
+    /// The target granted a subscription at a lower QoS than was asked for.
+    GrantedQos,
     /// `live`: bytes waiting to be written to one connection.
     OutputBytes,
     /// `live`: a received packet was longer than the length limit.

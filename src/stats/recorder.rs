@@ -136,7 +136,8 @@ impl Recorder {
             }
             Event::Disconnected { cause } => self.disconnected(now, device, cause),
             Event::GaveUp => self.record_error(now, device, ErrorKind::GaveUp),
-            Event::Received => {}
+            // Its PUBLISH is not written again.
+            Event::ReleasedAgain(_) | Event::Received => {}
             Event::LimitReached(limit) => self.record_error(now, device, ErrorKind::Limit(limit)),
         }
     }

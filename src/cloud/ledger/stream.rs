@@ -2,6 +2,7 @@
 
 use super::Sighting;
 use super::window::{Bits, WINDOW};
+use crate::mqtt::packet::QoS;
 use crate::stats::books::DeliveryCounts;
 use std::ops::Range;
 
@@ -29,7 +30,7 @@ impl Tally {
 /// The state of one stream of one device.
 #[derive(Debug)]
 pub(super) struct Stream {
-    /// PUBACK received.
+    /// PUBACK or PUBCOMP received.
     acked: Bits,
     /// Seen by the observer.
     seen: Bits,
@@ -48,8 +49,13 @@ pub(super) struct Stream {
     boot: u16,
     /// The observer does not receive.
     in_gap: bool,
-    /// Operations are acknowledged at all (QoS 1).
+    /// Operations are acknowledged at all (QoS 1 and 2).
     acknowledged: bool,
+    /// QoS 2: no retransmission of the device can explain a second sighting.
+    exactly_once: bool,
+    /// The observer's session may deliver again after a gap what was seen before it: QoS 1, or QoS 2
+    /// that the target does not grant to observers.
+    redelivers: bool,
 }
 
 /// What is rarely true of a seq: after reconnects and in an observer's gap. Allocated when the
@@ -89,7 +95,7 @@ impl Marks {
 
 impl Stream {
     /// A stream of a device that has not booted.
-    pub(super) fn new(acknowledged: bool) -> Self {
+    pub(super) fn new(qos: QoS) -> Self {
         Self {
             acked: Bits::default(),
             seen: Bits::default(),
@@ -100,7 +106,9 @@ impl Stream {
             behind: 0,
             boot: 0,
             in_gap: false,
-            acknowledged,
+            acknowledged: qos != QoS::AtMostOnce,
+            exactly_once: qos == QoS::ExactlyOnce,
+            redelivers: qos != QoS::ExactlyOnce,
         }
     }
 
@@ -132,16 +140,25 @@ impl Stream {
         }
     }
 
-    /// A further write of `seq`.
+    /// A further write of `seq`, or of its PUBREL.
     pub(super) fn retransmitted(&mut self, seq: u32) {
-        if self.window().contains(&seq) {
-            let marks = self.marks();
+        if !self.window().contains(&seq) || (self.exactly_once && self.seen.get(seq)) {
+            return;
+        }
+        let exactly_once = self.exactly_once;
+        let marks = self.marks();
+        marks.replayed.set(seq);
+        if !exactly_once {
             marks.explained.set(seq);
-            marks.replayed.set(seq);
         }
     }
 
-    /// The PUBACK of `seq`.
+    /// The observer's session delivers at least once, whatever was asked for.
+    pub(super) const fn downgraded(&mut self) {
+        self.redelivers = true;
+    }
+
+    /// The PUBACK or PUBCOMP of `seq`.
     pub(super) fn acked(&mut self, seq: u32, tally: &mut Tally) {
         if !self.window().contains(&seq) {
             tally.counts.unresolved += 1;
@@ -197,7 +214,9 @@ impl Stream {
             let (acked, seen) = (self.acked.get(seq), self.seen.get(seq));
             if seen {
                 if session_present {
-                    self.marks().redeliverable.set(seq);
+                    if self.redelivers {
+                        self.marks().redeliverable.set(seq);
+                    }
                 } else if let Some(marks) = &mut self.marks {
                     marks.redeliverable.clear(seq);
                 }

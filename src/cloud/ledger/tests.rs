@@ -1,6 +1,7 @@
 //! Tests of the delivery ledger: planted faults, and an oracle that keeps everything.
 
 use super::*;
+use crate::mqtt::packet::QoS;
 use crate::rng::{Purpose, hash};
 use crate::scenario::fixture;
 use crate::time::Instant;
@@ -12,7 +13,13 @@ const END: Instant = Instant::from_ns(60_000_000_000);
 
 /// Devices 3, 7 and 11 of a fleet of 12; streams 0 (QoS 1) and 1 (QoS 0) each; booted once.
 fn ledger() -> Ledger {
+    ledger_at(QoS::AtLeastOnce)
+}
+
+/// The same with stream 0 at `qos`.
+fn ledger_at(qos: QoS) -> Ledger {
     let mut plan = fixture::plan(12);
+    plan.streams[0].qos = qos;
     let mut quiet = plan.streams[0].clone();
     quiet.qos = QoS::AtMostOnce;
     plan.streams.push(quiet);
@@ -363,6 +370,49 @@ fn a_retransmission_explains_a_duplicate_before_the_observers_gap_does() {
 }
 
 #[test]
+fn exactly_once_excuses_no_duplicate() {
+    let duplicates = |downgraded: bool| {
+        let mut ledger = ledger_at(QoS::ExactlyOnce);
+        if downgraded {
+            ledger.downgraded(&[3, 7]);
+        }
+        send(&mut ledger, 0..4);
+        ack(&mut ledger, 0..1);
+        ledger.retransmitted(7, &op(1));
+        // Its PUBREL was written again, and only then the server passes it on.
+        let first = Sighting::First { replayed: true };
+        assert_eq!(ledger.seen(&stamp(1), Instant::ZERO), first);
+        see(&mut ledger, 2..3);
+        ledger.retransmitted(7, &op(2));
+        for seq in [1, 2] {
+            assert_eq!(ledger.seen(&stamp(seq), Instant::ZERO), Sighting::Repeated);
+        }
+        ledger.gap_began(&[7]);
+        ledger.gap_ended(&[7], true);
+        assert_eq!(ledger.seen(&stamp(1), Instant::ZERO), Sighting::Repeated);
+        let counts = ledger.finish(END);
+        assert_eq!(counts.duplicated_explained, 0);
+        assert_eq!((counts.lost, counts.undelivered), (1, 1));
+        (counts.duplicated, counts.redelivered)
+    };
+    assert_eq!(duplicates(false), (3, 0));
+    assert_eq!(duplicates(true), (2, 1), "only what a gap may repeat");
+}
+
+#[test]
+fn a_stored_copy_is_counted_apart() {
+    let mut ledger = ledger();
+    ledger.stored();
+    let counts = ledger.finish(END);
+    assert_eq!(counts.stored, 1);
+    let others = DeliveryCounts {
+        stored: 0,
+        ..counts
+    };
+    assert_eq!(others, DeliveryCounts::default());
+}
+
+#[test]
 fn a_gap_whose_session_is_gone_excuses_all_that_was_under_way() {
     let mut ledger = ledger();
     send(&mut ledger, 0..4);
@@ -501,6 +551,7 @@ struct Fate {
 /// Keeps every operation for ever and counts at the end.
 #[derive(Debug, Default)]
 struct Oracle {
+    exactly_once: bool,
     boot: u16,
     head: u32,
     highest_seen: Option<u32>,
@@ -559,9 +610,10 @@ impl Oracle {
 
     fn gap_ended(&mut self, present: bool) {
         self.in_gap = false;
+        let exactly_once = self.exactly_once;
         for fate in self.current() {
             fate.unsure |= fate.sightings == 0 && (!present || !fate.acked);
-            fate.redeliverable = fate.sightings > 0 && present;
+            fate.redeliverable = fate.sightings > 0 && present && !exactly_once;
         }
     }
 
@@ -614,11 +666,12 @@ fn pick(oracle: &Oracle, back: u32) -> Option<u32> {
     found.next().map(|((_, seq), _)| *seq)
 }
 
-/// Takes `steps` in both; `Err` names the first difference.
-fn compare(steps: impl IntoIterator<Item = Step>) -> Result<(), String> {
-    let mut ledger = ledger();
+/// Takes `steps` at `qos` in both; `Err` names the first difference.
+fn compare(qos: QoS, steps: impl IntoIterator<Item = Step>) -> Result<(), String> {
+    let mut ledger = ledger_at(qos);
     let mut oracle = Oracle {
         boot: 1,
+        exactly_once: qos == QoS::ExactlyOnce,
         ..Oracle::default()
     };
     let mut gone_before = false;
@@ -662,8 +715,9 @@ fn compare(steps: impl IntoIterator<Item = Step>) -> Result<(), String> {
             }
             Step::Retransmit(back) => {
                 if let Some(seq) = pick(&oracle, back) {
+                    let exactly_once = oracle.exactly_once;
                     let fate = oracle.fate(seq);
-                    fate.explained = true;
+                    fate.explained = !exactly_once;
                     fate.replayed = true;
                     ledger.retransmitted(7, &op(seq));
                 }
@@ -720,6 +774,14 @@ fn step(draw: u64) -> Step {
     }
 }
 
+const fn qos(exactly_once: bool) -> QoS {
+    if exactly_once {
+        QoS::ExactlyOnce
+    } else {
+        QoS::AtLeastOnce
+    }
+}
+
 fn history(seed: u64, length: u64) -> impl Iterator<Item = Step> {
     (0..length).map(move |i| step(hash(seed, 0, Purpose::Payload, i)))
 }
@@ -728,16 +790,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn equals_the_oracle(draws in prop::collection::vec(any::<u64>(), 1..600)) {
-        prop_assert_eq!(compare(draws.into_iter().map(step)), Ok(()));
+    fn equals_the_oracle(draws in prop::collection::vec(any::<u64>(), 1..600), exactly_once: bool) {
+        prop_assert_eq!(compare(qos(exactly_once), draws.into_iter().map(step)), Ok(()));
     }
 }
 
 #[test]
 fn equals_the_oracle_on_thousands_of_streams() {
     for seed in 0..3_000 {
-        let length = 50 + seed % 900;
-        assert_eq!(compare(history(seed, length)), Ok(()), "seed {seed}");
+        let (length, qos) = (50 + seed % 900, qos(seed % 2 == 0));
+        assert_eq!(compare(qos, history(seed, length)), Ok(()), "seed {seed}");
     }
 }
 
@@ -745,7 +807,7 @@ fn equals_the_oracle_on_thousands_of_streams() {
 #[ignore = "a million streams take minutes: run in release"]
 fn equals_the_oracle_on_a_million_streams() {
     for seed in 0..1_000_000 {
-        let length = 50 + seed % 900;
-        assert_eq!(compare(history(seed, length)), Ok(()), "seed {seed}");
+        let (length, qos) = (50 + seed % 900, qos(seed % 2 == 0));
+        assert_eq!(compare(qos, history(seed, length)), Ok(()), "seed {seed}");
     }
 }

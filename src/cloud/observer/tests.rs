@@ -74,16 +74,20 @@ fn lose(observer: &mut Observer) -> Instant {
     retry
 }
 
-fn deliver(observer: &mut Observer, qos: QoS, payload: &[u8]) -> Vec<Output> {
-    let publish = Publish {
+fn message(qos: QoS, retain: bool, payload: &[u8]) -> Packet<'_> {
+    Packet::Publish(Publish {
         dup: false,
         qos,
-        retain: false,
+        retain,
         packet_id: if qos == QoS::AtMostOnce { 0 } else { 77 },
         topic: "d/meters-0/power",
         payload,
-    };
-    step(observer, at(20), Input::Received(Packet::Publish(publish)))
+    })
+}
+
+fn deliver(observer: &mut Observer, qos: QoS, payload: &[u8]) -> Vec<Output> {
+    let publish = message(qos, false, payload);
+    step(observer, at(20), Input::Received(publish))
 }
 
 fn stamp(run: u32, device: u32) -> Stamp {
@@ -135,6 +139,84 @@ fn a_grant_below_qos_1_cannot_verify_anything() {
         assert_eq!(out[0], Output::Event(Event::SubscribeRefused));
         assert_eq!(out.last(), Some(&Output::Close));
         assert!(observer.poll_timeout().is_never());
+    }
+}
+
+/// Two devices with one QoS 2 stream, and one of QoS 0 on a topic of its own.
+fn exactly_once_observer() -> Observer {
+    let mut plan = fixture::plan(2);
+    let mut quiet = plan.streams[0].clone();
+    quiet.topic = fixture::device_template("d/", "/gps");
+    quiet.qos = QoS::AtMostOnce;
+    plan.streams[0].qos = QoS::ExactlyOnce;
+    // On the topic of the first one.
+    let mut less = plan.streams[0].clone();
+    less.qos = QoS::AtLeastOnce;
+    plan.streams.extend([quiet, less]);
+    plan.cohorts[0].streams = 0..3;
+    let mut observer = Observer::new(Arc::new(plan), RUN, 0, 3, vec![0, 1]);
+    step(&mut observer, at(0), Input::Start);
+    observer
+}
+
+#[test]
+fn the_topics_of_qos_2_streams_are_asked_for_at_qos_2() {
+    let mut observer = exactly_once_observer();
+    let out = connect(&mut observer, at(0), false);
+    let (packet_id, filters) = subscribe(&out);
+    let (once, most) = (QoS::ExactlyOnce, QoS::AtLeastOnce);
+    let asked: Vec<_> = filters.iter().map(|(_, qos)| *qos).collect();
+    assert_eq!(asked, [once, most, once, most]);
+    let sub_ack = |granted: [QoS; 4]| {
+        let granted = granted.map(Some).to_vec();
+        Input::Received(Packet::SubAck { packet_id, granted })
+    };
+    let armed = Output::Event(Event::Armed);
+    let out = step(&mut observer, at(1), sub_ack([once, most, once, once]));
+    assert_eq!(out, std::slice::from_ref(&armed), "more is no harm");
+    let mut observer = exactly_once_observer();
+    connect(&mut observer, at(0), false);
+    let out = step(&mut observer, at(1), sub_ack([once, most, most, most]));
+    assert_eq!(out, [Output::Event(Event::Downgraded), armed]);
+}
+
+#[test]
+fn a_qos_2_message_is_seen_once_however_often_it_comes() {
+    let mut observer = armed(2);
+    let ours = stamp(RUN, 1);
+    let (rec, comp) = (Packet::PubRec(77), Packet::PubComp(77));
+    let told = |observer: &mut Observer| deliver(observer, QoS::ExactlyOnce, &ours.to_text());
+    let rec = Output::Send(rec);
+    let seen = Output::Event(Event::Seen(ours));
+    assert_eq!(told(&mut observer), [rec.clone(), seen.clone()]);
+    assert_eq!(told(&mut observer), std::slice::from_ref(&rec));
+    let now = lose(&mut observer);
+    connect(&mut observer, now, true);
+    assert_eq!(told(&mut observer), std::slice::from_ref(&rec));
+    let release = || Input::Received(Packet::PubRel(77));
+    let out = step(&mut observer, at(21), release());
+    assert_eq!(out, [Output::Send(comp)]);
+    // With the session its identifiers go.
+    assert_eq!(told(&mut observer), [rec.clone(), seen.clone()]);
+    step(&mut observer, at(22), Input::Closed(Cause::Reset));
+    let now = observer.poll_timeout();
+    step(&mut observer, now, Input::Timeout);
+    connect(&mut observer, now, false);
+    let text = ours.to_text();
+    let publish = || Input::Received(message(QoS::ExactlyOnce, false, &text));
+    assert_eq!(step(&mut observer, now, publish()), [rec.clone(), seen]);
+    assert_eq!(step(&mut observer, now, publish()), [rec]);
+}
+
+#[test]
+fn a_stored_copy_is_no_delivery() {
+    let mut observer = armed(2);
+    for stamp in [stamp(RUN, 1), stamp(RUN + 1, 1)] {
+        let text = stamp.to_text();
+        let copy = message(QoS::AtLeastOnce, true, &text);
+        let out = step(&mut observer, at(20), Input::Received(copy));
+        let ack = Output::Send(Packet::PubAck(77));
+        assert_eq!(out, [ack, Output::Event(Event::Stored)]);
     }
 }
 

@@ -317,6 +317,7 @@ impl World {
             Event::LimitReached(_) => prop_assert!(false, "too few publishes for that"),
             Event::GaveUp
             | Event::Retransmitted(_)
+            | Event::ReleasedAgain(_)
             | Event::LateAck(_)
             | Event::UnexpectedAck
             | Event::Received => {}

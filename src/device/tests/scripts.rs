@@ -642,7 +642,7 @@ fn a_resumed_qos_2_exchange_goes_on_where_it_was() {
     21.2s Closed(Reset): disconnected Reset
     26.2s Timeout: open, attempt of 26.2s
     26.3s Opened: CONNECT
-    26.3s CONNACK 0: connected 26.2s true, PUBREL 2, PUBREL 1, PUBLISH 3 dup a2, retransmitted a2
+    26.3s CONNACK 0: connected 26.2s true, released a1 again, released a0 again, PUBREL 2, PUBREL 1, PUBLISH 3 dup a2, retransmitted a2
     26.4s PUBCOMP 2: acked a1 replayed
     26.5s PUBCOMP 1: acked a0 replayed
     26.6s PUBREC 3: PUBREL 3
@@ -671,7 +671,7 @@ fn an_ack_timeout_does_not_end_a_qos_2_exchange() {
     2.6s Closed(Reset): disconnected Reset
     7.6s Timeout: open, attempt of 7.6s
     7.7s Opened: CONNECT
-    7.7s CONNACK 0: connected 7.6s true, PUBREL 1
+    7.7s CONNACK 0: connected 7.6s true, released a0 again, PUBREL 1
     7.8s PUBCOMP 1: late ack a0
     ");
 }

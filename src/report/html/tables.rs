@@ -187,6 +187,7 @@ pub(super) fn delivery(report: &Report) -> Markup {
                         ("Unresolved", "left the window before it was decided", c.unresolved, true),
                         ("Corrupt", "stamp unreadable", c.corrupt, true),
                         ("Foreign", "of another run, device or stream", c.foreign, true),
+                        ("Stored", "retained copies sent because an observer subscribed; not counted elsewhere", c.stored, false),
                     ]))
                 }
             }
