@@ -157,7 +157,7 @@ const TABLE: &[(&str, Mistakes)] = &[
         "public-broker",
         &[(11, 21, "it is not there to be loaded: use a broker of yo")],
     ),
-    ("qos-2", &[(6, 58, "write `qos: 0` or `qos: 1`")]),
+    ("qos", &[(6, 58, "write `qos: 0`, `qos: 1` or `qos: 2`")]),
     (
         "same-topic",
         &[(6, 33, "put `{device}` into it: an observer follows sing")],
@@ -204,6 +204,14 @@ const TABLE: &[(&str, Mistakes)] = &[
         ],
     ),
     ("shares", &[(5, 27, "make them add up to 100%")]),
+    (
+        "step-filters",
+        &[
+            (6, 25, "write at least one, or remove the step"),
+            (7, 66, "`#` alone at the end"),
+            (8, 40, "write for example \"d/{device}\""),
+        ],
+    ),
     ("strict-boolean", &[(5, 23, "write `true` or `false`")]),
     (
         "syntax",

@@ -345,6 +345,66 @@ phases: [{ name: ramp, power_on: { rate: 7/s } }]
 }
 
 #[test]
+fn steps_of_several_filters() {
+    let text = r#"
+name: one
+fleet:
+  - cohort: m
+    devices: 10
+    session: { will: { topic: "d/{device}", qos: 2 } }
+    on_connect:
+      - { subscribe_many: [ { topic: "d/{device}/#", qos: 2 }, { topic: all/cmd } ] }
+      - { publish: { topic: "d/{device}", qos: 2 } }
+      - unsubscribe: [ all/cmd, "d/{device}/#" ]
+    telemetry:
+      - { stream: power, topic: "d/{device}/power", qos: 2, every: 60s, retain: true }
+phases: [{ name: ramp, power_on: { rate: 7/s } }]
+"#;
+    let plan = plan(text);
+    let cohort = &plan.cohorts[0];
+    let will = cohort.session.will.as_ref().expect("it has one");
+    assert_eq!(will.qos, QoS::ExactlyOnce);
+    let stream = &plan.streams[0];
+    assert_eq!((stream.qos, stream.retain), (QoS::ExactlyOnce, true));
+    let [subscribe, publish, unsubscribe] = cohort.on_connect.as_slice() else {
+        panic!("three steps, not {:?}", cohort.on_connect);
+    };
+    let asked: Vec<_> = subscribe.subscriptions().map(|(_, qos)| qos).collect();
+    assert_eq!(asked, [QoS::ExactlyOnce, QoS::AtMostOnce]);
+    assert!(matches!(subscribe, Step::SubscribeMany(_)));
+    assert!(matches!(
+        publish,
+        Step::Publish {
+            qos: QoS::ExactlyOnce,
+            ..
+        }
+    ));
+    let Step::Unsubscribe(topics) = unsubscribe else {
+        panic!("the last step is an UNSUBSCRIBE");
+    };
+    let subscribed = subscribe.subscriptions().map(|(topic, _)| topic);
+    assert!(topics.iter().rev().eq(subscribed));
+    assert_eq!(unsubscribe.subscriptions().count(), 0);
+}
+
+#[test]
+fn a_step_has_at_most_64_filters() {
+    let scenario = |filters: usize| {
+        let filters = vec!["a/b"; filters].join(", ");
+        format!(
+            "name: one\nfleet: [{{ cohort: m, devices: 10, on_connect: [{{ unsubscribe: [{filters}] }}] }}]\nphases: [{{ name: ramp, power_on: {{ rate: 7/s }} }}]\n"
+        )
+    };
+    let none = Overrides::default();
+    assert!(with(&scenario(64), &none).is_ok());
+    let error = with(&scenario(65), &none).expect_err("one too many");
+    assert!(
+        error.contains("65 topic filters in one step") && error.contains("at most 64"),
+        "{error}"
+    );
+}
+
+#[test]
 fn filters() {
     let scenario = |filter: &str, target: &str| {
         format!(

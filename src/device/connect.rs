@@ -2,7 +2,7 @@
 //! its `on_connect` steps. Cold path: these allocate.
 
 use super::{OwnedPublish, Profile, payload};
-use crate::mqtt::packet::{Connect, Packet, PacketId, QoS, Will};
+use crate::mqtt::packet::{Connect, Packet, PacketId, Will};
 use crate::scenario::plan::{DeviceIdx, Plan, Step, Target};
 use crate::scenario::template::{Names, Template};
 
@@ -37,18 +37,34 @@ pub fn credentials(plan: &Plan, names: &Names<'_>) -> (Option<String>, Option<St
     }
 }
 
-/// The SUBSCRIBE packet for one filter of `device`.
+/// The SUBSCRIBE packet of `step` of `device`.
 pub(super) fn subscribe(
     profile: &Profile,
     device: DeviceIdx,
-    topic: &Template,
-    qos: QoS,
+    step: &Step,
     packet_id: PacketId,
 ) -> Packet<'static> {
     let names = payload::names(&profile.plan, device, profile.run);
+    let filters = step.subscriptions();
+    let filters = filters.map(|(topic, qos)| (topic.to_text(&names), qos));
     Packet::Subscribe {
         packet_id,
-        filters: vec![(topic.to_text(&names), qos)],
+        filters: filters.collect(),
+    }
+}
+
+/// The UNSUBSCRIBE packet of `device` for `topics`.
+pub(super) fn unsubscribe(
+    profile: &Profile,
+    device: DeviceIdx,
+    topics: &[Template],
+    packet_id: PacketId,
+) -> Packet<'static> {
+    let names = payload::names(&profile.plan, device, profile.run);
+    let filters = topics.iter().map(|topic| topic.to_text(&names));
+    Packet::Unsubscribe {
+        packet_id,
+        filters: filters.collect(),
     }
 }
 
@@ -78,6 +94,8 @@ pub(super) fn publish(
             topic: topic.to_text(&names),
             payload: payload.to_text(&names).into_bytes(),
         },
-        Step::Subscribe { .. } => unreachable!("only publish steps take a place in the window"),
+        Step::Subscribe { .. } | Step::SubscribeMany(_) | Step::Unsubscribe(_) => {
+            unreachable!("only publish steps take a place in the window")
+        }
     }
 }

@@ -2,10 +2,10 @@
 //! deadlines.
 
 use super::timers::Timer;
-use super::{Device, Output, State, Tag, Telemetry, backoff, connect};
+use super::{Device, Output, Profile, State, Tag, Telemetry, backoff, connect};
 use crate::mqtt::packet::{ConnectCode, Packet, QoS};
-use crate::mqtt::session::{Entry, Incoming, Pulse, Resend};
-use crate::scenario::plan::{Backoff, Step};
+use crate::mqtt::session::{Entry, Incoming, Pulse, Resend, Session};
+use crate::scenario::plan::{Backoff, DeviceIdx, Step};
 use crate::stats::event::{Cause, Event, Limit, Operation};
 use crate::time::{Duration, Instant};
 
@@ -166,8 +166,8 @@ impl Device {
         }
     }
 
-    /// Works off `on_connect` until a step has to wait: a SUBSCRIBE for its SUBACK, a QoS 1 or 2
-    /// publish for room in the window.
+    /// Works off `on_connect` until a step has to wait: a SUBSCRIBE or UNSUBSCRIBE for its answer, a
+    /// QoS 1 or 2 publish for room in the window.
     fn run_steps(&mut self, now: Instant, out: &mut Vec<Output>) {
         while let State::Subscribing(step) = self.state {
             let Some(what) = self.profile.cohort().on_connect.get(usize::from(step)) else {
@@ -178,10 +178,9 @@ impl Device {
                 return;
             };
             let packet_id = match what {
-                Step::Subscribe { topic, qos } => {
-                    if let Some(packet_id) = self.session.subscribe(now, 1) {
-                        let packet =
-                            connect::subscribe(&self.profile, self.id, topic, *qos, packet_id);
+                Step::Subscribe { .. } | Step::SubscribeMany(_) | Step::Unsubscribe(_) => {
+                    let request = request(&mut self.session, &self.profile, self.id, what, now);
+                    if let Some(packet) = request {
                         out.push(Output::Send(packet));
                         let overdue = now.after(self.profile.client().connect_timeout);
                         self.timers.arm(Timer::Answer, overdue);
@@ -235,18 +234,8 @@ impl Device {
             }
             Incoming::Abandoned => self.identifier_freed(now, out),
             Incoming::UnexpectedAck { .. } => out.push(Output::Event(Event::UnexpectedAck)),
-            Incoming::Granted(granted) => {
-                self.timers.disarm(Timer::Answer);
-                match (self.state, granted.iter().all(Option::is_some)) {
-                    (State::Subscribing(step), true) => {
-                        self.state = State::Subscribing(step + 1);
-                        self.run_steps(now, out);
-                    }
-                    (_, true) => unreachable!("only steps subscribe"),
-                    (_, false) => self.abandon(now, Cause::SubscribeRefused, out),
-                }
-            }
-            Incoming::Unsubscribed => unreachable!("it does not unsubscribe"),
+            Incoming::Granted(granted) => self.granted(now, granted, out),
+            Incoming::Unsubscribed => self.answered(now, out),
             Incoming::Message(publish) => match publish.qos {
                 QoS::AtMostOnce => {}
                 QoS::AtLeastOnce | QoS::ExactlyOnce => out.push(Output::Event(Event::Received)),
@@ -256,6 +245,40 @@ impl Device {
             Incoming::Pong => self.pulse(now, out),
             Incoming::Violation => self.abandon(now, Cause::ProtocolError, out),
         }
+    }
+
+    /// The SUBACK of a step came; `granted` has one entry per filter.
+    fn granted(&mut self, now: Instant, granted: &[Option<QoS>], out: &mut Vec<Output>) {
+        if granted.iter().any(Option::is_none) {
+            return self.abandon(now, Cause::SubscribeRefused, out);
+        }
+        let step = self.asking();
+        let asked = step.subscriptions().map(|(_, qos)| Some(qos));
+        if granted
+            .iter()
+            .zip(asked)
+            .any(|(granted, asked)| *granted < asked)
+        {
+            out.push(Output::Event(Event::LimitReached(Limit::GrantedQos)));
+        }
+        self.answered(now, out);
+    }
+
+    /// The SUBSCRIBE or UNSUBSCRIBE of the present step is answered: the next one follows.
+    fn answered(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.timers.disarm(Timer::Answer);
+        if let State::Subscribing(step) = self.state {
+            self.state = State::Subscribing(step + 1);
+        }
+        self.run_steps(now, out);
+    }
+
+    /// The step whose SUBSCRIBE or UNSUBSCRIBE waits for its answer.
+    fn asking(&self) -> &Step {
+        let State::Subscribing(step) = self.state else {
+            unreachable!("only steps subscribe and unsubscribe");
+        };
+        &self.profile.cohort().on_connect[usize::from(step)]
     }
 
     /// An identifier that was held is free again.
@@ -330,7 +353,15 @@ impl Device {
                 out.push(Output::Close);
                 self.attempt_failed(now, Cause::ConnectTimeout, out);
             }
-            State::Subscribing(_) => self.abandon(now, Cause::SubscribeTimeout, out),
+            State::Subscribing(_) => {
+                let cause = match self.asking() {
+                    Step::Unsubscribe(_) => Cause::UnsubscribeTimeout,
+                    Step::Subscribe { .. } | Step::SubscribeMany(_) | Step::Publish { .. } => {
+                        Cause::SubscribeTimeout
+                    }
+                };
+                self.abandon(now, cause, out);
+            }
             State::Off | State::Online | State::BackingOff | State::GaveUp | State::Stopped => {
                 unreachable!("armed only while an answer is awaited")
             }
@@ -351,6 +382,23 @@ impl Device {
         self.timers.arm(Timer::Ack, next);
         self.window_opened(now, out);
     }
+}
+
+/// The SUBSCRIBE or UNSUBSCRIBE of `step`; `None` if it was written and waits for its answer.
+fn request(
+    session: &mut Session<Tag>,
+    profile: &Profile,
+    device: DeviceIdx,
+    step: &Step,
+    now: Instant,
+) -> Option<Packet<'static>> {
+    if let Step::Unsubscribe(topics) = step {
+        let packet_id = session.unsubscribe(now)?;
+        return Some(connect::unsubscribe(profile, device, topics, packet_id));
+    }
+    let filters = u16::try_from(step.subscriptions().count()).expect("the file's limit is lower");
+    let packet_id = session.subscribe(now, filters)?;
+    Some(connect::subscribe(profile, device, step, packet_id))
 }
 
 /// What becomes of the publishes in flight without their session.

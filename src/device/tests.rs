@@ -10,6 +10,7 @@ use crate::stats::event::Unsent;
 mod invariants;
 mod replays;
 mod scripts;
+mod states;
 
 /// The fixture's plan, made predictable: arrivals each 10 s from power-on, 5 s of backoff, a
 /// window of 2, and phases of an hour.
@@ -82,7 +83,11 @@ fn word(output: &Output) -> String {
         Output::Send(packet) => match packet {
             Packet::Connect(_) => "CONNECT".into(),
             Packet::Subscribe { packet_id, filters } => {
-                format!("SUBSCRIBE {packet_id} {}", filters[0].0)
+                let filters: Vec<_> = filters.iter().map(|(topic, _)| topic.as_str()).collect();
+                format!("SUBSCRIBE {packet_id} {}", filters.join(" "))
+            }
+            Packet::Unsubscribe { packet_id, filters } => {
+                format!("UNSUBSCRIBE {packet_id} {}", filters.join(" "))
             }
             Packet::PubAck(id) => format!("PUBACK {id}"),
             Packet::PubRec(id) => format!("PUBREC {id}"),
@@ -93,7 +98,6 @@ fn word(output: &Output) -> String {
             Packet::ConnAck { .. }
             | Packet::Publish(_)
             | Packet::SubAck { .. }
-            | Packet::Unsubscribe { .. }
             | Packet::UnsubAck(_)
             | Packet::PingResp => format!("a client never sends {packet:?}"),
         },

@@ -138,7 +138,7 @@ fn retained_templates(fleet: &Fleet, cohort: usize) -> impl Iterator<Item = &Tem
         .map(|stream| &stream.topic);
     let steps = cohort.on_connect.iter().filter_map(|step| match step {
         Step::Publish { topic, retain, .. } => retain.then_some(topic),
-        Step::Subscribe { .. } => None,
+        Step::Subscribe { .. } | Step::SubscribeMany(_) | Step::Unsubscribe(_) => None,
     });
     let will = cohort.session.will.iter();
     let will = will.filter(|will| will.retain).map(|will| &will.topic);

@@ -88,6 +88,8 @@ pub(super) fn shows_ids(cohorts: &[Cohort], streams: &[Stream]) -> bool {
     let named = |template: &Template| template.0.contains(&Segment::Id);
     let step = |step: &Step| match step {
         Step::Subscribe { topic, .. } => named(topic),
+        Step::SubscribeMany(filters) => filters.iter().any(|(topic, _)| named(topic)),
+        Step::Unsubscribe(topics) => topics.iter().any(named),
         Step::Publish { topic, payload, .. } => named(topic) || named(payload),
     };
     let cohort = |cohort: &Cohort| {
@@ -164,13 +166,21 @@ mod tests {
         let id = || Template(vec![Segment::Id]);
         let plan = fixture::plan(1);
         assert!(!plan.shows_ids());
-        let changes: [fn(&mut Plan, Template); 6] = [
+        let changes: [fn(&mut Plan, Template); 8] = [
             |plan, id| plan.cohorts[0].client.client_id = id,
             |plan, id| plan.streams[0].topic = id,
             |plan, id| plan.cohorts[0].session.will = Some(will(id, Template::default())),
             |plan, id| plan.cohorts[0].session.will = Some(will(Template::default(), id)),
             |plan, id| plan.cohorts[0].on_connect = vec![publish(id, Template::default())],
             |plan, id| plan.cohorts[0].on_connect = vec![publish(Template::default(), id)],
+            |plan, id| {
+                let filters = vec![
+                    (Template::default(), QoS::AtMostOnce),
+                    (id, QoS::AtMostOnce),
+                ];
+                plan.cohorts[0].on_connect = vec![Step::SubscribeMany(filters)];
+            },
+            |plan, id| plan.cohorts[0].on_connect = vec![Step::Unsubscribe(vec![id])],
         ];
         for change in changes {
             let mut plan = plan.clone();

@@ -192,7 +192,7 @@ pub(super) struct Client {
     pub(super) give_up_after: Option<At<u32>>,
     /// MQTT client identifier; `{device}-{run}` if absent.
     pub(super) client_id: Option<At<String>>,
-    /// QoS 1 publishes without PUBACK at a time, 1 to 256; 16 if absent.
+    /// QoS 1 and 2 publishes without PUBACK or PUBCOMP at a time, 1 to 256; 16 if absent.
     pub(super) inflight: Option<At<u32>>,
 }
 
@@ -292,6 +292,11 @@ pub(super) struct Will {
 pub(super) enum Step {
     /// Subscribe and wait for the SUBACK.
     Subscribe(Subscribe),
+    /// Subscribe to several filters, at most 64, by one packet and wait for the SUBACK.
+    SubscribeMany(At<Vec<Subscribe>>),
+    /// End subscriptions, at most 64, by one packet and wait for the UNSUBACK: topic filters as they
+    /// were subscribed to.
+    Unsubscribe(At<Vec<At<String>>>),
     /// Publish once.
     Publish(Publish),
 }
@@ -340,9 +345,9 @@ pub(super) struct Stream {
     pub(super) payload: Option<At<Payload>>,
     /// What happens to a message that cannot be sent at once; send if absent.
     pub(super) when_late: Option<WhenLate>,
-    /// From the first write to giving up on the PUBACK; 30s if absent.
+    /// From the first write to giving up on the PUBACK (QoS 1) or PUBCOMP (QoS 2); 30s if absent.
     pub(super) ack_timeout: Option<At<Time>>,
-    /// false if absent.
+    /// Ask the broker to keep the latest message for later subscribers; false if absent.
     pub(super) retain: Option<bool>,
 }
 
@@ -652,7 +657,7 @@ pub(super) enum IndicatorWord {
     /// Devices that never came back.
     #[serde(rename = "reconnect.stranded")]
     ReconnectStranded,
-    /// From the stream's schedule to PUBACK.
+    /// From the stream's schedule to PUBACK (QoS 1) or PUBCOMP (QoS 2).
     #[serde(rename = "publish.ack_latency")]
     PublishAckLatency,
     /// From the stream's schedule to an observer.

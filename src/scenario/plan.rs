@@ -412,13 +412,31 @@ pub struct WillPlan {
 pub enum Step {
     /// Subscribe to a filter and wait for SUBACK before the next step.
     Subscribe { topic: Template, qos: QoS },
-    /// Publish once; a QoS 1 publish is not waited for.
+    /// Subscribe to several filters by one SUBSCRIBE and wait for SUBACK before the next step; not
+    /// empty.
+    SubscribeMany(Vec<(Template, QoS)>),
+    /// End subscriptions by one UNSUBSCRIBE and wait for UNSUBACK before the next step; not empty.
+    Unsubscribe(Vec<Template>),
+    /// Publish once; the acknowledgement is not waited for.
     Publish {
         topic: Template,
         payload: Template,
         qos: QoS,
         retain: bool,
     },
+}
+
+impl Step {
+    /// The filters that it subscribes to, with the QoS it asks for.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (&Template, QoS)> {
+        let (one, many) = match self {
+            Self::Subscribe { topic, qos } => (Some((topic, *qos)), &[][..]),
+            Self::SubscribeMany(filters) => (None, filters.as_slice()),
+            Self::Unsubscribe(_) | Self::Publish { .. } => (None, &[][..]),
+        };
+        let many = many.iter().map(|(topic, qos)| (topic, *qos));
+        one.into_iter().chain(many)
+    }
 }
 
 /// A telemetry stream of each device of a cohort.
@@ -430,7 +448,7 @@ pub struct Stream {
     pub cohort: usize,
     /// Topic.
     pub topic: Template,
-    /// QoS 0 or 1.
+    /// Quality of service.
     pub qos: QoS,
     /// Retain flag.
     pub retain: bool,
@@ -440,7 +458,7 @@ pub struct Stream {
     pub payload: Payload,
     /// What happens to an arrival that cannot be sent at once.
     pub when_late: WhenLate,
-    /// From first write to giving up on the PUBACK.
+    /// From first write to giving up on the PUBACK or PUBCOMP.
     pub ack_timeout: Duration,
 }
 

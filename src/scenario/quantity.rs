@@ -27,7 +27,7 @@ pub(super) struct Share(pub(super) f64);
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bandwidth(pub(super) NonZeroU64);
 
-/// QoS 0 or 1.
+/// QoS 0, 1 or 2.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Qos(pub(super) crate::mqtt::packet::QoS);
 
@@ -253,7 +253,7 @@ quantity!(Bandwidth, "Bandwidth", parse_bandwidth, {
 });
 quantity!(Qos, "Qos", parse_qos, {
     "description": "MQTT quality of service.",
-    "enum": [0, 1],
+    "enum": [0, 1, 2],
 });
 quantity!(Nodes, "Nodes", parse_nodes, {
     "description": "Number of nodes; auto: one per 16 000 devices, at least two.",
@@ -268,13 +268,10 @@ fn parse_qos(text: &str) -> Result<crate::mqtt::packet::QoS, (String, String)> {
     match text {
         "0" => Ok(crate::mqtt::packet::QoS::AtMostOnce),
         "1" => Ok(crate::mqtt::packet::QoS::AtLeastOnce),
-        "2" => Err((
-            "QoS 2 is not supported yet".into(),
-            "write `qos: 0` or `qos: 1`".into(),
-        )),
+        "2" => Ok(crate::mqtt::packet::QoS::ExactlyOnce),
         _ => Err((
             format!("`{text}` is not a QoS"),
-            "write `qos: 0` or `qos: 1`".into(),
+            "write `qos: 0`, `qos: 1` or `qos: 2`".into(),
         )),
     }
 }

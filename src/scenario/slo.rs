@@ -30,7 +30,7 @@ pub enum Indicator {
     ReconnectTime,
     /// Devices not connected at the clearing that never came back in the window.
     ReconnectStranded,
-    /// From the stream's schedule to PUBACK (response time); timeouts count at their timeout.
+    /// From the stream's schedule to PUBACK or PUBCOMP (response time); timeouts count at their timeout.
     PublishAckLatency,
     /// From the stream's schedule to the observer.
     E2eLatency,

@@ -54,11 +54,11 @@ impl Script {
                 Packet::PubRel(id) => format!("PUBREL {id}"),
                 Packet::PubComp(id) => format!("PUBCOMP {id}"),
                 Packet::SubAck { packet_id, .. } => format!("SUBACK {packet_id}"),
+                Packet::UnsubAck(id) => format!("UNSUBACK {id}"),
                 Packet::Publish(publish) => format!("PUBLISH {}", publish.packet_id),
                 Packet::Connect(_)
                 | Packet::Subscribe { .. }
                 | Packet::Unsubscribe { .. }
-                | Packet::UnsubAck(_)
                 | Packet::PingReq
                 | Packet::PingResp
                 | Packet::Disconnect => format!("{packet:?}").to_uppercase(),
@@ -577,6 +577,97 @@ fn publish(qos: QoS) -> Step {
         qos,
         retain: false,
     }
+}
+
+fn plan_with_filters() -> Plan {
+    let mut plan = plan();
+    let topic = |after| fixture::device_template("d/", after);
+    plan.cohorts[0].on_connect = vec![
+        Step::SubscribeMany(vec![
+            (topic("/cmd"), QoS::ExactlyOnce),
+            (topic("/cfg"), QoS::AtLeastOnce),
+        ]),
+        Step::Unsubscribe(vec![topic("/cfg"), topic("/old")]),
+        publish(QoS::ExactlyOnce),
+    ];
+    plan
+}
+
+fn grants(packet_id: PacketId, granted: [Option<QoS>; 2]) -> Input<'static> {
+    let granted = granted.to_vec();
+    received(Packet::SubAck { packet_id, granted })
+}
+
+#[test]
+fn steps_of_several_filters_wait_for_their_answers() {
+    let both = [Some(QoS::ExactlyOnce), Some(QoS::AtLeastOnce)];
+    let script = Script::new(plan_with_filters())
+        .at(0.0, Input::PowerOn)
+        .online(0.1, false)
+        .at(0.2, grants(1, both))
+        .at(0.3, received(Packet::UnsubAck(2)))
+        .at(0.4, received(Packet::PubRec(3)))
+        .at(0.5, received(Packet::PubComp(3)));
+    insta::assert_snapshot!(script.text, @"
+    0s PowerOn: poweredon, open, attempt of 0s
+    0s Timeout: planned a0
+    0.1s Opened: CONNECT
+    0.1s CONNACK 0: expected, connected 0s false, SUBSCRIBE 1 d/meters-0/cmd d/meters-0/cfg
+    0.2s SUBACK 1: UNSUBSCRIBE 2 d/meters-0/cfg d/meters-0/old
+    0.3s UNSUBACK 2: PUBLISH 3 d/meters-0/state, PUBLISH 4 a0, sent a0 replayed
+    0.4s PUBREC 3: PUBREL 3
+    0.5s PUBCOMP 3: nothing
+    ");
+}
+
+#[test]
+fn a_lower_grant_is_taken_and_counted_and_a_refusal_is_not_taken() {
+    let script = |granted| {
+        Script::new(plan_with_filters())
+            .at(0.0, Input::PowerOn)
+            .online(0.1, false)
+            .at(0.2, grants(1, granted))
+            .text
+    };
+    let (once, least, most) = (QoS::ExactlyOnce, QoS::AtLeastOnce, QoS::AtMostOnce);
+    let limits = |granted| script(granted).matches("limitreached(grantedqos)").count();
+    assert_eq!(limits([Some(least), Some(most)]), 1, "once per SUBACK");
+    assert_eq!(limits([Some(once), Some(most)]), 1);
+    assert_eq!(limits([Some(once), Some(once)]), 0, "more is no harm");
+    for granted in [[Some(least), None], [None, Some(least)], [None, None]] {
+        let text = script(granted);
+        assert!(
+            text.ends_with("SUBACK 1: close, disconnected SubscribeRefused\n"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_unsubscribe_without_answer_ends_the_connection() {
+    let both = [Some(QoS::ExactlyOnce), Some(QoS::AtLeastOnce)];
+    let script = Script::new(plan_with_filters())
+        .at(0.0, Input::PowerOn)
+        .online(0.1, false)
+        .at(0.2, grants(1, both))
+        .at(1.0, received(Packet::UnsubAck(1)))
+        .online(6.1, true)
+        .at(6.2, grants(3, both))
+        .idle(17);
+    insta::assert_snapshot!(script.text, @"
+    0s PowerOn: poweredon, open, attempt of 0s
+    0s Timeout: planned a0
+    0.1s Opened: CONNECT
+    0.1s CONNACK 0: expected, connected 0s false, SUBSCRIBE 1 d/meters-0/cmd d/meters-0/cfg
+    0.2s SUBACK 1: UNSUBSCRIBE 2 d/meters-0/cfg d/meters-0/old
+    1s UNSUBACK 1: close, disconnected ProtocolError
+    6s Timeout: open, attempt of 6s
+    6.1s Opened: CONNECT
+    6.1s CONNACK 0: connected 6s true, SUBSCRIBE 3 d/meters-0/cmd d/meters-0/cfg
+    6.2s SUBACK 3: UNSUBSCRIBE 4 d/meters-0/cfg d/meters-0/old
+    10s Timeout: planned a1
+    16.2s Timeout: close, disconnected UnsubscribeTimeout
+    ");
 }
 
 fn qos2_plan() -> Plan {

@@ -15,6 +15,8 @@ const MAX_DEVICES: u32 = 10_000_000;
 const MAX_COHORTS: usize = 1_000;
 /// Most steps after CONNACK.
 const MAX_STEPS: usize = 64;
+/// Most filters of one step, and so of one packet.
+const MAX_FILTERS: usize = 64;
 /// Names that a `where` already uses.
 const RESERVED: [&str; 3] = ["cohort", "node", "share"];
 
@@ -218,12 +220,43 @@ impl Checker<'_> {
                 topic: self.filter(&subscribe.topic, csv),
                 qos: subscribe.qos.map_or(QoS::AtMostOnce, |qos| qos.0),
             },
+            mirror::Step::SubscribeMany(filters) => {
+                self.number_of_filters(filters);
+                let each = filters.value.iter().take(MAX_FILTERS);
+                let each = each.map(|one| {
+                    let qos = one.qos.map_or(QoS::AtMostOnce, |qos| qos.0);
+                    (self.filter(&one.topic, csv), qos)
+                });
+                Step::SubscribeMany(each.collect())
+            }
+            mirror::Step::Unsubscribe(topics) => {
+                self.number_of_filters(topics);
+                let each = topics.value.iter().take(MAX_FILTERS);
+                Step::Unsubscribe(each.map(|topic| self.filter(topic, csv)).collect())
+            }
             mirror::Step::Publish(publish) => Step::Publish {
                 topic: self.topic(&publish.topic, csv),
                 payload: self.payload_text(publish.payload.as_ref(), csv),
                 qos: publish.qos.map_or(QoS::AtMostOnce, |qos| qos.0),
                 retain: publish.retain.unwrap_or(false),
             },
+        }
+    }
+
+    /// A SUBSCRIBE or UNSUBSCRIBE without a filter is malformed (MQTT-3.8.3-3, MQTT-3.10.3-2).
+    fn number_of_filters<T>(&mut self, filters: &At<Vec<T>>) {
+        match filters.value.len() {
+            0 => self.absent(
+                filters.span,
+                "the step has no topic filter",
+                "write at least one, or remove the step",
+            ),
+            1..=MAX_FILTERS => {}
+            more => self.error(
+                self.first_line(filters.span),
+                format!("{more} topic filters in one step"),
+                format!("write at most {MAX_FILTERS} in each of several steps"),
+            ),
         }
     }
 
