@@ -89,7 +89,7 @@ pub fn render(profile: &Profile, device: DeviceIdx, message: &Telemetry, scratch
 /// Appends the encoded PUBLISH packet of `message` to `out`.
 ///
 /// # Panics
-/// If the message does not fit MQTT (a topic with a wildcard, a packet identifier 0 with QoS 1);
+/// If the message does not fit MQTT (a topic with a wildcard, a packet identifier 0 with QoS 1 or 2);
 /// the plan and the session rule that out.
 pub fn encode_telemetry(
     profile: &Profile,

@@ -5,7 +5,7 @@ use super::*;
 use crate::mqtt::packet::{ConnectCode, Publish};
 use crate::scenario::fixture;
 use crate::scenario::plan::{Backoff, BackoffShape, PhaseShape, Schedule, Step, Stream, WhenLate};
-use crate::stats::event::Unsent;
+use crate::stats::event::{Limit, Unsent};
 
 mod invariants;
 mod replays;

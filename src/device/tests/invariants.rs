@@ -8,7 +8,7 @@ use crate::device::record::{Record, RecordedOutput};
 use crate::device::replay::{Compared, Replay};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const WINDOW: usize = 2;
 
@@ -24,12 +24,17 @@ enum Move {
     ConnAck(bool),
     Refusal,
     PubAck(PacketId),
-    /// PUBACK of the oldest publish that has none.
+    PubRec(PacketId),
+    PubComp(PacketId),
+    PubRel(PacketId),
+    /// The next acknowledgement of the publish with the lowest identifier.
     Ack,
     /// An answer to the SUBSCRIBE: granted or not.
     SubAck(bool),
     PingResp,
     Message,
+    /// A QoS 2 message.
+    Once(PacketId),
     Garbage,
     StopArrivals,
     Shutdown,
@@ -46,10 +51,14 @@ fn world_move() -> impl Strategy<Value = Move> {
         8 => any::<bool>().prop_map(Move::ConnAck),
         1 => Just(Move::Refusal),
         2 => (1u16..20).prop_map(Move::PubAck),
-        10 => Just(Move::Ack),
+        3 => (1u16..20).prop_map(Move::PubRec),
+        2 => (1u16..20).prop_map(Move::PubComp),
+        2 => (1u16..4).prop_map(Move::PubRel),
+        14 => Just(Move::Ack),
         6 => prop::bool::weighted(0.8).prop_map(Move::SubAck),
         4 => Just(Move::PingResp),
         2 => Just(Move::Message),
+        3 => (1u16..4).prop_map(Move::Once),
         1 => Just(Move::Garbage),
         1 => prop::bool::weighted(0.2).prop_map(|stop| if stop { Move::StopArrivals } else { Move::Ack }),
         1 => prop::bool::weighted(0.1).prop_map(|stop| if stop { Move::Shutdown } else { Move::Ack }),
@@ -61,6 +70,16 @@ enum Transport {
     None,
     Opening,
     Open,
+}
+
+/// Where the exchange of a publish is.
+#[derive(Copy, Clone, Debug, PartialEq)]
+enum Stage {
+    QoS1,
+    Written,
+    Released,
+    /// The device has forgotten what it was, or never knew.
+    Abandoned,
 }
 
 /// The books of one stream, as told by events.
@@ -87,7 +106,13 @@ struct World {
     stopped_at: Option<Instant>,
     books: BTreeMap<u16, StreamBooks>,
     /// Identifiers that must not be given to another packet: by id, whose.
-    reserved: BTreeMap<PacketId, Option<Operation>>,
+    reserved: BTreeMap<PacketId, (Option<Operation>, Stage)>,
+    /// Inbound QoS 2 messages that are not released.
+    received: BTreeSet<PacketId>,
+    /// What was written again since CONNACK in this step: PUBREL or not, and the id.
+    again: Vec<(bool, PacketId)>,
+    /// What was written for the first time in this step.
+    fresh: BTreeSet<PacketId>,
     subscribe: Option<PacketId>,
     out: Vec<Output>,
     /// What happened, if it is kept.
@@ -107,6 +132,9 @@ impl World {
             stopped_at: None,
             books: BTreeMap::new(),
             reserved: BTreeMap::new(),
+            received: BTreeSet::new(),
+            again: Vec::new(),
+            fresh: BTreeSet::new(),
             subscribe: None,
             out: Vec::new(),
             records: None,
@@ -132,10 +160,23 @@ impl World {
                 session_present: false,
                 code: ConnectCode::NotAuthorized,
             })),
-            Move::PubAck(id) if open => self.ack(*id),
+            Move::PubAck(id) if open => self.ack(*id, Packet::PubAck(*id)),
+            Move::PubRec(id) if open => self.ack(*id, Packet::PubRec(*id)),
+            Move::PubComp(id) if open => self.ack(*id, Packet::PubComp(*id)),
+            Move::PubRel(id) if open => {
+                if self.connected {
+                    self.received.remove(id);
+                }
+                self.step(Input::Received(Packet::PubRel(*id)))
+            }
             Move::Ack if open && !self.reserved.is_empty() => {
-                let id = *self.reserved.keys().next().expect("not empty");
-                self.ack(id)
+                let (id, (_, stage)) = self.reserved.first_key_value().expect("not empty");
+                let (id, packet) = match stage {
+                    Stage::QoS1 => (*id, Packet::PubAck(*id)),
+                    Stage::Written => (*id, Packet::PubRec(*id)),
+                    Stage::Released | Stage::Abandoned => (*id, Packet::PubComp(*id)),
+                };
+                self.ack(id, packet)
             }
             Move::SubAck(granted) if open && self.subscribe.is_some() => {
                 let id = self.subscribe.take().expect("just seen");
@@ -143,6 +184,7 @@ impl World {
             }
             Move::PingResp if open => self.step(Input::Received(Packet::PingResp)),
             Move::Message if open => self.step(message(QoS::AtLeastOnce, 5)),
+            Move::Once(id) if open => self.step(message(QoS::ExactlyOnce, *id)),
             Move::Garbage if open => self.step(Input::Received(Packet::PingReq)),
             Move::StopArrivals => {
                 // Not in the very nanosecond in which an arrival was handled already.
@@ -157,6 +199,10 @@ impl World {
             | Move::ConnAck(_)
             | Move::Refusal
             | Move::PubAck(_)
+            | Move::PubRec(_)
+            | Move::PubComp(_)
+            | Move::PubRel(_)
+            | Move::Once(_)
             | Move::Ack
             | Move::SubAck(_)
             | Move::PingResp
@@ -176,11 +222,46 @@ impl World {
         Ok(())
     }
 
-    fn ack(&mut self, id: PacketId) -> TestCaseResult {
+    /// An acknowledgement, right or wrong: what the device must make of it.
+    fn ack(&mut self, id: PacketId, packet: Packet<'static>) -> TestCaseResult {
         if self.connected {
-            self.reserved.remove(&id);
+            let stage = self.reserved.get(&id).map(|(_, stage)| *stage);
+            let (is_rec, is_comp) = (packet == Packet::PubRec(id), packet == Packet::PubComp(id));
+            match stage {
+                Some(Stage::QoS1) if !is_rec && !is_comp => {
+                    self.reserved.remove(&id);
+                }
+                Some(Stage::Written) if is_rec => {
+                    self.reserved.get_mut(&id).expect("just seen").1 = Stage::Released;
+                }
+                Some(Stage::Released | Stage::Abandoned) if is_comp => {
+                    self.reserved.remove(&id);
+                }
+                None if is_rec => {
+                    self.reserved.insert(id, (None, Stage::Abandoned));
+                }
+                // Tolerated, or the end of the connection.
+                Some(Stage::QoS1 | Stage::Written | Stage::Released | Stage::Abandoned) | None => {}
+            }
         }
-        self.step(pub_ack(id))
+        self.step(Input::Received(packet))
+    }
+
+    /// The server has no session any more, or the client none.
+    fn forget(&mut self) {
+        self.reserved.clear();
+        self.received.clear();
+    }
+
+    /// Of a persistent session the identifiers of QoS 2 survive the power.
+    fn power_cut(&mut self) {
+        if self.device.profile.cohort().session.clean {
+            return self.forget();
+        }
+        self.reserved.retain(|_, (_, stage)| *stage != Stage::QoS1);
+        for exchange in self.reserved.values_mut() {
+            *exchange = (None, Stage::Abandoned);
+        }
     }
 
     fn step(&mut self, input: Input<'_>) -> TestCaseResult {
@@ -196,19 +277,60 @@ impl World {
             | Input::StopArrivals
             | Input::Shutdown => self.device.poll_timeout(),
         };
+        let once = self.exactly_once(&input);
+        self.again.clear();
         let told = self.records.is_some().then(|| input.clone());
         self.device.handle_input(self.now, input, &mut out);
         if let (Some(records), Some(told)) = (&mut self.records, told) {
             let mut scratch = Scratch::default();
             records.push(self.device.record(self.now, &told, &out, &mut scratch));
         }
+        if let Some(id) = once {
+            let mut expected = vec![Output::Send(Packet::PubRec(id))];
+            if self.received.insert(id) {
+                expected.push(Output::Event(Event::Received));
+            }
+            prop_assert_eq!(&out, &expected);
+        }
+        let resumed = out.iter().any(is_resumption);
         for output in out.drain(..) {
             self.check(&output)?;
         }
+        if resumed {
+            self.check_resumed()?;
+        }
+        self.fresh.clear();
         self.out = out;
         let deadline = self.device.poll_timeout();
         prop_assert!(deadline >= self.now.min(overdue), "a deadline in the past");
         self.check_state()
+    }
+
+    /// The identifier of a QoS 2 message that reaches a session.
+    fn exactly_once(&self, input: &Input<'_>) -> Option<PacketId> {
+        match input {
+            Input::Received(Packet::Publish(publish)) if self.connected => {
+                (publish.qos == QoS::ExactlyOnce).then_some(publish.packet_id)
+            }
+            Input::Received(_)
+            | Input::Timeout
+            | Input::PowerOn
+            | Input::PowerOff
+            | Input::Opened
+            | Input::Closed(_)
+            | Input::StopArrivals
+            | Input::Shutdown => None,
+        }
+    }
+
+    /// After a resumed session each exchange goes on, the PUBRELs first.
+    fn check_resumed(&self) -> TestCaseResult {
+        prop_assert!(self.again.is_sorted_by_key(|(is_release, _)| !is_release));
+        let again: BTreeSet<_> = self.again.iter().map(|(_, id)| *id).collect();
+        prop_assert_eq!(again.len(), self.again.len());
+        let known = |id| again.contains(id) || self.fresh.contains(id);
+        prop_assert!(self.reserved.keys().all(known));
+        Ok(())
     }
 
     fn check(&mut self, output: &Output) -> TestCaseResult {
@@ -226,34 +348,55 @@ impl World {
                 if let Packet::Subscribe { packet_id, .. } = packet {
                     prop_assert!(!self.reserved.contains_key(packet_id));
                     self.subscribe = Some(*packet_id);
+                } else if let Packet::PubRel(id) = packet {
+                    let stage = self.reserved.get(id).map(|(_, stage)| *stage);
+                    prop_assert!(matches!(stage, Some(Stage::Released | Stage::Abandoned)));
+                    self.again.push((true, *id));
                 } else if !matches!(packet, Packet::Connect(_)) {
                     prop_assert!(self.connected);
                 }
             }
-            Output::Publish(publish) => self.written(publish.packet_id, publish.dup, None)?,
+            Output::Publish(publish) => {
+                self.written(publish.packet_id, publish.dup, None, publish.qos)?;
+            }
             Output::Telemetry(telemetry) => {
                 prop_assert_eq!(telemetry.boot, self.device.boot());
-                self.written(telemetry.packet_id, telemetry.dup, Some(telemetry.op))?;
+                let op = telemetry.op;
+                let qos = self.device.profile.plan.streams[usize::from(op.stream)].qos;
+                self.written(telemetry.packet_id, telemetry.dup, Some(op), qos)?;
             }
             Output::Event(event) => self.event(event)?,
         }
         Ok(())
     }
 
-    fn written(&mut self, id: PacketId, dup: bool, op: Option<Operation>) -> TestCaseResult {
+    fn written(
+        &mut self,
+        id: PacketId,
+        dup: bool,
+        op: Option<Operation>,
+        qos: QoS,
+    ) -> TestCaseResult {
         prop_assert!(self.transport == Transport::Open && self.connected);
         if id == 0 {
             return Ok(());
         }
+        let stage = if qos == QoS::ExactlyOnce {
+            Stage::Written
+        } else {
+            Stage::QoS1
+        };
         if dup {
-            prop_assert_eq!(self.reserved.get(&id), Some(&op));
+            prop_assert_eq!(self.reserved.get(&id), Some(&(op, stage)));
+            self.again.push((false, id));
         } else {
             prop_assert!(self.subscribe != Some(id));
             prop_assert!(
-                self.reserved.insert(id, op).is_none(),
+                self.reserved.insert(id, (op, stage)).is_none(),
                 "{} in use twice",
                 id
             );
+            self.fresh.insert(id);
         }
         Ok(())
     }
@@ -271,7 +414,7 @@ impl World {
                 prop_assert!(self.powered && self.expected && !self.connected);
                 self.powered = false;
                 self.attempting = false;
-                self.reserved.clear();
+                self.power_cut();
             }
             Event::Expected => {
                 prop_assert!(self.powered && !self.expected);
@@ -291,7 +434,7 @@ impl World {
                 prop_assert!(self.attempting && self.expected);
                 (self.attempting, self.connected) = (false, true);
                 if !session_present {
-                    self.reserved.clear();
+                    self.forget();
                 }
             }
             Event::Disconnected { .. } => {
@@ -299,7 +442,7 @@ impl World {
                 self.connected = false;
                 self.subscribe = None;
                 if self.device.profile.cohort().session.clean {
-                    self.reserved.clear();
+                    self.forget();
                 }
             }
             Event::Planned(op) => self.planned(op)?,
@@ -314,7 +457,9 @@ impl World {
             Event::Acked { op, .. } | Event::TimedOut { op, .. } | Event::SessionGone(op) => {
                 self.books.entry(op.stream).or_default().ended += 1;
             }
-            Event::LimitReached(_) => prop_assert!(false, "too few publishes for that"),
+            Event::LimitReached(limit) => {
+                prop_assert_eq!(*limit, Limit::GrantedQos, "too few publishes for that");
+            }
             Event::GaveUp
             | Event::Retransmitted(_)
             | Event::ReleasedAgain(_)
@@ -356,6 +501,17 @@ impl World {
     }
 }
 
+/// Whether it is the CONNACK of a session that the server kept.
+const fn is_resumption(output: &Output) -> bool {
+    matches!(
+        output,
+        Output::Event(Event::Connected {
+            session_present: true,
+            ..
+        })
+    )
+}
+
 fn varied_plan(clean: bool, steps: bool) -> Plan {
     let mut plan = plan();
     plan.cohorts[0].session.clean = clean;
@@ -365,6 +521,7 @@ fn varied_plan(clean: bool, steps: bool) -> Plan {
     add_stream(&mut plan, |s| s.when_late = WhenLate::Skip);
     add_stream(&mut plan, |s| {
         s.when_late = WhenLate::Latest;
+        s.qos = QoS::ExactlyOnce;
         s.ack_timeout = Duration::from_secs(3);
         s.schedule = Schedule::Poisson {
             mean_gap: Duration::from_secs(4),
@@ -373,14 +530,18 @@ fn varied_plan(clean: bool, steps: bool) -> Plan {
     if steps {
         let topic = fixture::device_template("d/", "/x");
         let payload = fixture::device_template("", "");
-        let publish = Step::Publish {
+        let publish = |qos| Step::Publish {
             topic: topic.clone(),
-            payload,
-            qos: QoS::AtLeastOnce,
+            payload: payload.clone(),
+            qos,
             retain: false,
         };
-        let qos = QoS::AtLeastOnce;
-        plan.cohorts[0].on_connect = vec![publish.clone(), Step::Subscribe { topic, qos }, publish];
+        let subscribe = Step::Subscribe {
+            topic: topic.clone(),
+            qos: QoS::ExactlyOnce,
+        };
+        let (least, once) = (publish(QoS::AtLeastOnce), publish(QoS::ExactlyOnce));
+        plan.cohorts[0].on_connect = vec![once, subscribe, least];
     }
     plan
 }

@@ -2,6 +2,7 @@
 //! connection in each state.
 
 use super::*;
+use std::fmt::Write as _;
 
 fn states() -> Vec<(&'static str, Device)> {
     let at = |seconds| Instant::ZERO.after(Duration::from_secs(seconds));
@@ -52,6 +53,13 @@ fn states() -> Vec<(&'static str, Device)> {
     ]
 }
 
+/// A device in state `name`.
+fn device_in(name: &str) -> Device {
+    let mut states = states().into_iter();
+    let (_, device) = states.find(|(state, _)| *state == name).expect("known");
+    device
+}
+
 fn outcome(device: &mut Device, input: Input<'_>) -> String {
     let mut out = Vec::new();
     let now = Instant::ZERO.after(Duration::from_secs(21));
@@ -89,21 +97,15 @@ fn each_packet_in_each_state() {
     let mut text = String::new();
     for (name, _) in states() {
         for packet in packets() {
-            let states = states();
-            let device = states.into_iter().find(|(state, _)| *state == name);
-            let (_, mut device) = device.expect("the same list");
-            let what = outcome(&mut device, Input::Received(packet.clone()));
+            let what = outcome(&mut device_in(name), Input::Received(packet.clone()));
             let packet = format!("{packet:?}");
             let kind = packet.split([' ', '(']).next().expect("not empty");
-            text += &format!("{name}, {kind}: {what}\n");
+            writeln!(text, "{name}, {kind}: {what}").expect("a String takes all");
         }
         for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
-            let states = states();
-            let device = states.into_iter().find(|(state, _)| *state == name);
-            let (_, mut device) = device.expect("the same list");
             let id = u16::from(qos != QoS::AtMostOnce) * 9;
-            let what = outcome(&mut device, message(qos, id));
-            text += &format!("{name}, Publish {}: {what}\n", qos as u8);
+            let what = outcome(&mut device_in(name), message(qos, id));
+            writeln!(text, "{name}, Publish {}: {what}", qos as u8).expect("a String takes all");
         }
     }
     insta::assert_snapshot!(text, @"
@@ -223,7 +225,7 @@ fn the_end_of_the_connection_in_each_state() {
     let mut text = String::new();
     for (name, mut device) in states() {
         let what = outcome(&mut device, Input::Closed(Cause::ClosedByPeer));
-        text += &format!("{name}: {what}\n");
+        writeln!(text, "{name}: {what}").expect("a String takes all");
         // Nothing of that connection is awaited any more.
         let again = outcome(&mut device, Input::Closed(Cause::ClosedByPeer));
         assert!(
