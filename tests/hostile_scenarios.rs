@@ -242,6 +242,43 @@ fn secrets_are_read_and_never_printed() {
 }
 
 #[test]
+fn an_id_that_no_topic_may_have_is_refused_only_where_it_stands_in_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = [
+        ("a", "d/{id}", true),
+        ("a+b", "d/{device}", true),
+        ("a+b", "d/{id}", false),
+        ("a#", "d/{id}", false),
+        ("a\0", "d/{id}", false),
+    ];
+    for (id, topic, valid) in table {
+        let csv = folder.path().join("tokens.csv");
+        std::fs::write(csv, format!("one,t\n{id},t\n")).expect("writable");
+        for (steps, telemetry) in [
+            (
+                String::new(),
+                format!("{{ stream: s, topic: \"{topic}\", every: 60s }}"),
+            ),
+            (
+                format!("{{ subscribe_many: [{{ topic: \"{topic}/#\" }}] }}"),
+                String::new(),
+            ),
+        ] {
+            let text = format!(
+                "name: ids\ntarget: {{ brokers: {{ urls: [mqtt://h] }}, auth: {{ csv: tokens.csv }} }}\nfleet: [{{ cohort: m, devices: 2, client: {{ client_id: \"{{id}}\" }}, on_connect: [{steps}], telemetry: [{telemetry}] }}]\nphases: [{{ name: ramp, power_on: {{ rate: 7/s }} }}]\n"
+            );
+            match parse(&text, folder.path()) {
+                Ok(_) => assert!(valid, "{id:?} in {topic}"),
+                Err(errors) => {
+                    assert!(!valid, "{errors}");
+                    assert!(errors.contains("the id of device 1 has a `+`"), "{errors}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn ignored_secrets_need_not_be_there() {
     let text = with_target(
         "  brokers: { urls: [mqtt://h] }\n  auth: { username: '{id}', password: '${env:FLEETSTORM_NOT_SET}', csv: none.csv }\n",

@@ -6,8 +6,7 @@ use super::link::{Link, READ_BUFFER, each_packet};
 use crate::device::{connect, payload};
 use crate::mqtt::codec;
 use crate::mqtt::packet::{Connect, ConnectCode, Packet, PacketId, Publish, QoS};
-use crate::scenario::plan::{DeviceIdx, Step};
-use crate::scenario::template::Template;
+use crate::scenario::plan::DeviceIdx;
 use crate::stats::event::Cause;
 use crate::time::Duration;
 use std::cell::{Cell, RefCell};
@@ -44,7 +43,7 @@ pub(super) fn left_behind(fleet: &Fleet) -> Vec<Leftover> {
         let cohort = usize::from(slot.cohort);
         !slot.power_on.is_never()
             && (!fleet.plan.cohorts[cohort].session.clean
-                || retained_templates(fleet, cohort).next().is_some())
+                || fleet.plan.retained_topics(cohort).next().is_some())
     });
     let observers = 0..fleet.observers.len();
     devices
@@ -97,7 +96,8 @@ fn errand(fleet: &Fleet, left: Leftover) -> Errand {
             let cohort = usize::from(slot.cohort);
             let names = payload::names(&fleet.plan, id, fleet.run);
             let client_id = fleet.plan.cohorts[cohort].client.client_id.to_text(&names);
-            let topics = retained_templates(fleet, cohort).map(|topic| topic.to_text(&names));
+            let topics = fleet.plan.retained_topics(cohort);
+            let topics = topics.map(|topic| topic.to_text(&names));
             (&slot.port, id, client_id, topics.collect())
         }
         Leftover::Observer(o) => {
@@ -128,21 +128,6 @@ fn errand(fleet: &Fleet, left: Leftover) -> Errand {
         },
         topics,
     }
-}
-
-fn retained_templates(fleet: &Fleet, cohort: usize) -> impl Iterator<Item = &Template> {
-    let cohort = &fleet.plan.cohorts[cohort];
-    let streams = fleet.plan.streams[cohort.streams.clone()]
-        .iter()
-        .filter(|stream| stream.retain)
-        .map(|stream| &stream.topic);
-    let steps = cohort.on_connect.iter().filter_map(|step| match step {
-        Step::Publish { topic, retain, .. } => retain.then_some(topic),
-        Step::Subscribe { .. } | Step::SubscribeMany(_) | Step::Unsubscribe(_) => None,
-    });
-    let will = cohort.session.will.iter();
-    let will = will.filter(|will| will.retain).map(|will| &will.topic);
-    streams.chain(steps).chain(will)
 }
 
 impl Errand {

@@ -18,6 +18,21 @@ impl Plan {
         format!("{}-{}", cohort.name, device - cohort.first)
     }
 
+    /// The topics on which devices of a cohort may leave a retained message, if they do not delete it
+    /// themselves: of telemetry, steps and the will.
+    pub fn retained_topics(&self, cohort: usize) -> impl Iterator<Item = &Template> {
+        let cohort = &self.cohorts[cohort];
+        let streams = self.streams[cohort.streams.clone()].iter();
+        let streams = streams.filter(|stream| stream.retain).map(|s| &s.topic);
+        let steps = cohort.on_connect.iter().filter_map(|step| match step {
+            Step::Publish { topic, retain, .. } => retain.then_some(topic),
+            Step::Subscribe { .. } | Step::SubscribeMany(_) | Step::Unsubscribe(_) => None,
+        });
+        let will = cohort.session.will.iter();
+        let will = will.filter(|will| will.retain).map(|will| &will.topic);
+        streams.chain(steps).chain(will)
+    }
+
     /// Telemetry messages per second once every device has power, on average over a period; an
     /// aligned schedule sends all of them at once.
     pub fn rate_per_s(&self) -> f64 {
@@ -85,20 +100,38 @@ impl Plan {
 
 /// See [`Plan::shows_ids`].
 pub(super) fn shows_ids(cohorts: &[Cohort], streams: &[Stream]) -> bool {
-    let named = |template: &Template| template.0.contains(&Segment::Id);
     let step = |step: &Step| match step {
-        Step::Subscribe { topic, .. } => named(topic),
-        Step::SubscribeMany(filters) => filters.iter().any(|(topic, _)| named(topic)),
-        Step::Unsubscribe(topics) => topics.iter().any(named),
-        Step::Publish { topic, payload, .. } => named(topic) || named(payload),
+        Step::Publish { payload, .. } => has_id(payload),
+        Step::Subscribe { .. } | Step::SubscribeMany(_) | Step::Unsubscribe(_) => false,
     };
     let cohort = |cohort: &Cohort| {
         let will = cohort.session.will.as_ref();
-        named(&cohort.client.client_id)
-            || will.is_some_and(|will| named(&will.topic) || named(&will.payload))
+        has_id(&cohort.client.client_id)
+            || will.is_some_and(|will| has_id(&will.payload))
             || cohort.on_connect.iter().any(step)
     };
-    cohorts.iter().any(cohort) || streams.iter().any(|stream| named(&stream.topic))
+    has_ids_in_topics(cohorts, streams) || cohorts.iter().any(cohort)
+}
+
+/// Whether ids of a credentials CSV stand in topics or topic filters, where MQTT does not allow each
+/// character.
+pub(super) fn has_ids_in_topics(cohorts: &[Cohort], streams: &[Stream]) -> bool {
+    let step = |step: &Step| match step {
+        Step::Publish { topic, .. } => has_id(topic),
+        Step::Unsubscribe(topics) => topics.iter().any(has_id),
+        Step::Subscribe { .. } | Step::SubscribeMany(_) => {
+            step.subscriptions().any(|(topic, _)| has_id(topic))
+        }
+    };
+    let cohort = |cohort: &Cohort| {
+        let will = cohort.session.will.as_ref();
+        will.is_some_and(|will| has_id(&will.topic)) || cohort.on_connect.iter().any(step)
+    };
+    cohorts.iter().any(cohort) || streams.iter().any(|stream| has_id(&stream.topic))
+}
+
+fn has_id(template: &Template) -> bool {
+    template.0.contains(&Segment::Id)
 }
 
 impl Service {
@@ -187,6 +220,32 @@ mod tests {
             change(&mut plan, id());
             assert!(plan.shows_ids(), "{plan:?}");
         }
+    }
+
+    #[test]
+    fn all_that_may_be_retained_is_known() {
+        let named = |name: &str| Template(vec![Segment::Literal(name.into())]);
+        let mut plan = fixture::plan(1);
+        assert_eq!(plan.retained_topics(0).count(), 0);
+        let mut will = will(named("will"), Template::default());
+        let step = |retain| {
+            let mut step = publish(named("step"), Template::default());
+            if let Step::Publish { retain: flag, .. } = &mut step {
+                *flag = retain;
+            }
+            step
+        };
+        plan.cohorts[0].on_connect = vec![step(false), step(true)];
+        will.retain = true;
+        plan.cohorts[0].session.will = Some(will);
+        let mut other = plan.streams[0].clone();
+        other.topic = named("telemetry");
+        other.retain = true;
+        plan.streams.push(other);
+        plan.cohorts[0].streams.end += 1;
+        let retained: Vec<_> = plan.retained_topics(0).collect();
+        let expected = ["telemetry", "step", "will"].map(named);
+        assert_eq!(retained, expected.iter().collect::<Vec<_>>());
     }
 
     fn will(topic: Template, payload: Template) -> WillPlan {

@@ -190,7 +190,19 @@ impl Checker<'_> {
             }
         };
         match rows(&content, devices as usize) {
-            Ok(rows) => rows,
+            Ok(rows) => {
+                let misfit = |(id, _): &(String, Secret)| id.contains(['+', '#', '\0']);
+                if self.has_ids_in_topics
+                    && let Some(device) = rows.iter().position(misfit)
+                {
+                    self.error(
+                        path.span,
+                        format!("the id of device {device} has a `+`, `#` or U+0000 in it"),
+                        "no topic may have one: use `{device}` there instead of `{id}`",
+                    );
+                }
+                rows
+            }
             Err((message, help)) => {
                 self.error(path.span, message, help);
                 Vec::new()

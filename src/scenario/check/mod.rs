@@ -15,7 +15,7 @@ mod target;
 mod text;
 
 use super::errors::{Problem, nearest_help};
-use super::figures::shows_ids;
+use super::figures::{has_ids_in_topics, shows_ids};
 use super::file::Secrets;
 use super::located::At;
 use super::mirror::File;
@@ -74,6 +74,7 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Checked, Vec<P
         root: root.head(),
         embedded: true,
         shows_ids: false,
+        has_ids_in_topics: false,
     };
     let file = tree::decode::<File>(&mut root, &mut cx.pruned, &mut cx.problems);
     let plan = file.and_then(|file| cx.file(&file));
@@ -105,6 +106,8 @@ struct Checker<'a> {
     embedded: bool,
     /// Devices show their ids in the credentials CSV.
     shows_ids: bool,
+    /// Ids of a credentials CSV stand in topics.
+    has_ids_in_topics: bool,
 }
 
 impl Checker<'_> {
@@ -198,6 +201,7 @@ impl Checker<'_> {
         self.embedded = self.foreign_target(file).is_none();
         let fleet = self.fleet(file)?;
         self.shows_ids = shows_ids(&fleet.cohorts, &fleet.streams);
+        self.has_ids_in_topics = has_ids_in_topics(&fleet.cohorts, &fleet.streams);
         let devices = fleet.cohorts.last().map_or(0, |c| c.first + c.devices);
         let target = self.target(file, devices);
         let observe = self.observe(file, devices);
