@@ -72,7 +72,6 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Checked, Vec<P
         simulated_only: Vec::new(),
         pruned: Pruned::default(),
         root: root.head(),
-        embedded: true,
         shows_ids: false,
         has_ids_in_topics: false,
     };
@@ -102,8 +101,6 @@ struct Checker<'a> {
     pruned: Pruned,
     /// Where errors about the whole file point.
     root: Span,
-    /// The target is the embedded backend.
-    embedded: bool,
     /// Devices show their ids in the credentials CSV.
     shows_ids: bool,
     /// Ids of a credentials CSV stand in topics.
@@ -198,7 +195,6 @@ impl Checker<'_> {
                 String::new()
             }
         };
-        self.embedded = self.foreign_target(file).is_none();
         let fleet = self.fleet(file)?;
         self.shows_ids = shows_ids(&fleet.cohorts, &fleet.streams);
         self.has_ids_in_topics = has_ids_in_topics(&fleet.cohorts, &fleet.streams);

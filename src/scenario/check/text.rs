@@ -80,12 +80,6 @@ impl Checker<'_> {
                     format!("`{level}` is not a valid level of a topic filter"),
                     "`+` stands alone between two `/`, `#` alone at the end",
                 );
-            } else if self.embedded && !last && *level == "+" {
-                self.error(
-                    text.span,
-                    "the embedded target routes no wildcard before the last level",
-                    "name the level, or use `target: { brokers: … }`",
-                );
             }
         }
         self.mqtt_string("topic filter", text, &filter);
