@@ -78,7 +78,7 @@ pub struct Counters {
     pub planned: u64,
     /// First writes.
     pub sent: u64,
-    /// PUBACKs in time.
+    /// PUBACKs and PUBCOMPs in time.
     pub acked: u64,
     /// QoS 0 writes.
     pub written: u64,

@@ -43,7 +43,7 @@ pub struct SeriesSums {
     pub planned: u64,
     /// First writes.
     pub sent: u64,
-    /// PUBACKs in time.
+    /// PUBACKs and PUBCOMPs in time.
     pub acked: u64,
     /// QoS 0 writes.
     pub written: u64,

@@ -223,6 +223,32 @@ fn a_qos_2_message_is_handled_once() {
 }
 
 #[test]
+fn each_acknowledgement_counts_as_a_write_for_the_keep_alive() {
+    let mut plan = plan();
+    plan.cohorts[0].client.keep_alive_s = 4;
+    plan.streams.clear();
+    plan.cohorts[0].streams = 0..0;
+    let online = || {
+        Script::new(plan.clone())
+            .at(0.0, Input::PowerOn)
+            .online(0.0, false)
+    };
+    let pings_at = |packet| online().at(3.0, packet).device.poll_timeout();
+    let after = |seconds| Instant::ZERO.after(Duration::from_secs(seconds));
+    assert_eq!(online().device.poll_timeout(), after(4));
+    for packet in [
+        message(QoS::AtLeastOnce, 9),
+        message(QoS::ExactlyOnce, 9),
+        received(Packet::PubRel(9)),
+        received(Packet::PubRec(9)),
+    ] {
+        assert_eq!(pings_at(packet.clone()), after(7), "{packet:?}");
+    }
+    assert_eq!(pings_at(message(QoS::AtMostOnce, 0)), after(4));
+    assert_eq!(pings_at(received(Packet::PubComp(9))), after(4));
+}
+
+#[test]
 fn a_power_cut_reserves_open_qos_2_identifiers_until_they_are_finished() {
     let script = |session_present| {
         Script::new(qos2_plan())
