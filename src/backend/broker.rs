@@ -4,9 +4,10 @@
 use super::connections::State;
 use super::faults::DelayedAck;
 use super::held::Held;
-use super::routing::{Route, is_supported, is_topic};
+use super::routing::Route;
 use super::session::StoredWill;
 use super::slab::Index;
+use super::topic::{is_filter, is_topic};
 use super::{Backend, Input, Message, Output};
 use crate::mqtt::packet::{Connect, ConnectCode, Packet, PacketId, Publish, QoS};
 use crate::time::Instant;
@@ -309,7 +310,7 @@ impl Backend {
         }
         let mut granted = Vec::with_capacity(filters.len());
         for (filter, requested) in filters {
-            if !is_supported(filter) {
+            if !is_filter(filter) {
                 self.counts.subscriptions_refused += 1;
                 granted.push(None);
                 continue;

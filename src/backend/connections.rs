@@ -2,7 +2,8 @@
 //! keeps one entry in a heap, looked at again only when it comes due (lazy): a packet costs a store.
 
 use super::ConnId;
-use super::routing::{Route, table_bytes};
+use super::memory::table_bytes;
+use super::routing::Route;
 use super::slab::{Index, Slab};
 use crate::time::Instant;
 use hashbrown::HashTable;

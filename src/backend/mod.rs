@@ -10,6 +10,7 @@ mod faults;
 mod held;
 mod jobs;
 mod lanes;
+mod memory;
 mod routing;
 mod service;
 mod service_time;
@@ -17,6 +18,7 @@ mod session;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 use crate::mqtt::packet::{Packet, PacketId, QoS};
 use crate::scenario::plan::{self, BackendFault, Embedded};

@@ -3,7 +3,7 @@
 
 use super::connections::Connections;
 use super::counts::Counts;
-use super::routing::{hash, heap, table_bytes, text_heap};
+use super::memory::{hash, heap, table_bytes, text_heap};
 use super::slab::{Index, Slab};
 use super::{ConnId, Delivery, Message, Output};
 use crate::mqtt::packet::{PacketId, QoS, Will};

@@ -1,8 +1,24 @@
 //! A vector with holes: values keep their index for life, freed indexes are used again. Sessions,
 //! filters and connections live in one each, so that they name each other in four bytes.
 
+use std::num::NonZero;
+
 /// Index of a value in a [`Slab`].
 pub(super) type Index = u32;
+
+/// An index where there may be none: `Option<Link>` takes four bytes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link(NonZero<Index>);
+
+impl Link {
+    pub(super) const fn new(index: Index) -> Self {
+        Self(NonZero::new(index.wrapping_add(1)).expect("fewer values than 2^32"))
+    }
+
+    pub(super) const fn index(self) -> Index {
+        self.0.get() - 1
+    }
+}
 
 /// Values by stable index.
 #[derive(Debug)]
@@ -30,7 +46,10 @@ impl<T> Slab<T> {
             self.slots[index as usize] = Some(value);
             return index;
         }
-        let index = Index::try_from(self.slots.len()).expect("fewer values than 2^32");
+        let index = Index::try_from(self.slots.len())
+            .ok()
+            .filter(|index| *index < Index::MAX)
+            .expect("fewer values than 2^32");
         push_tight(&mut self.slots, Some(value));
         index
     }

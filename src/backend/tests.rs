@@ -156,7 +156,7 @@ fn publish_is_acked_and_reaches_exact_and_wildcard_subscribers() {
         ["1 SubAck { packet_id: 7, granted: [Some(AtLeastOnce)] }"]
     );
     node.subscribe(ms(0), 2, "d/3/+", Q0);
-    let refused = node.subscribe(ms(0), 2, "d/+/power", Q1);
+    let refused = node.subscribe(ms(0), 2, "d/+power", Q1);
     assert_eq!(refused, ["2 SubAck { packet_id: 7, granted: [None] }"]);
     assert_eq!(
         node.publish(ms(1), 3, "d/3/power", 5),

@@ -33,7 +33,9 @@ fn any_packet() -> impl Strategy<Value = Packet<'static>> {
         Just("a/b"),
         Just("a/#"),
         Just("a/+"),
-        Just("+/x")
+        Just("+/b"),
+        Just("+/+/#"),
+        Just("a+")
     ];
     prop_oneof![
         3 => (0..4u8, any::<bool>(), 0..4u16, any::<bool>()).prop_map(|(id, clean, ka, has_will)| {

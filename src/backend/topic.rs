@@ -1,0 +1,90 @@
+//! Topic names and topic filters: what MQTT 3.1.1 section 4.7 allows in them, and where this
+//! backend draws a line of its own.
+
+/// Levels of a filter with a wildcard; a filter with more is refused. As deep as Mosquitto goes.
+pub(super) const LEVELS_MAX: usize = 200;
+
+/// Whether this backend routes by the filter: it is one by 4.7.1 and 4.7.3, and not too deep.
+pub(super) fn is_filter(filter: &str) -> bool {
+    if filter.is_empty() || filter.contains('\0') {
+        return false;
+    }
+    if !has_wildcard(filter) {
+        return true;
+    }
+    let last = filter.matches('/').count();
+    last < LEVELS_MAX
+        && filter
+            .split('/')
+            .enumerate()
+            .all(|(at, level)| match level {
+                "+" => true,
+                // The last character (4.7.1-2).
+                "#" => at == last,
+                // Beside other characters they are not allowed (4.7.1-2, 4.7.1-3).
+                level => !has_wildcard(level),
+            })
+}
+
+/// Whether a PUBLISH may carry the topic (3.3.2-2, 4.7.3-1, 4.7.3-2).
+pub(super) fn is_topic(topic: &str) -> bool {
+    !topic.is_empty() && !topic.bytes().any(|b| matches!(b, b'+' | b'#' | 0))
+}
+
+/// Whether a filter stands for more than the topic that it spells.
+pub(super) fn has_wildcard(filter: &str) -> bool {
+    filter.bytes().any(|b| matches!(b, b'+' | b'#'))
+}
+
+/// Whether no filter that begins with a wildcard matches the topic (4.7.2-1).
+pub(super) fn is_hidden(topic: &str) -> bool {
+    topic.starts_with('$')
+}
+
+/// Section 4.7 level by level, without an index: what the indexes are held against.
+#[cfg(test)]
+pub(super) fn matches(filter: &str, topic: &str) -> bool {
+    if is_hidden(topic) && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
+    loop {
+        match (filter.next(), topic.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some("+"), Some(_)) => {}
+            (Some(a), Some(b)) if a == b => {}
+            (Some(_) | None, _) => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 4.7.1-1, 4.7.1-2, 4.7.1-3, 4.7.3-1.
+    #[test]
+    fn wildcards_stand_alone_and_the_multi_level_one_last() {
+        for filter in [
+            "a", "/", "+", "#", "+/+", "a/+/b", "+/#", "/#", "a//+", "$SYS/#",
+        ] {
+            assert!(is_filter(filter), "{filter:?}");
+        }
+        for filter in [
+            "", "a+", "+a", "a/b+/c", "a/#/b", "a#", "#/", "##", "a\0", "a\0/+",
+        ] {
+            assert!(!is_filter(filter), "{filter:?}");
+        }
+        for topic in ["", "a/+", "#", "a\0b"] {
+            assert!(!is_topic(topic), "{topic:?}");
+        }
+    }
+
+    #[test]
+    fn only_filters_with_wildcards_have_a_bounded_depth() {
+        let levels = |n: usize| "a/".repeat(n - 1);
+        assert!(is_filter(&(levels(LEVELS_MAX) + "#")));
+        assert!(!is_filter(&(levels(LEVELS_MAX + 1) + "+")));
+        assert!(is_filter(&(levels(LEVELS_MAX + 1) + "a")));
+    }
+}
