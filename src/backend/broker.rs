@@ -1,17 +1,15 @@
-//! The broker's law, packet by packet: CONNECT, takeover, subscriptions, routing, acknowledgement,
-//! wills. What comes here has passed the faults.
+//! The broker's law, packet by packet: CONNECT, takeover, what each packet is for, wills. What comes
+//! here has passed the faults; see `publish` and `subscriptions` for what fills those two.
 
 use super::connections::State;
-use super::faults::DelayedAck;
 use super::held::Held;
-use super::routing::Route;
-use super::session::StoredWill;
+use super::outbound::DeliveryAck;
 use super::slab::Index;
-use super::topic::{is_filter, is_topic};
-use super::{Backend, Input, Message, Output};
-use crate::mqtt::packet::{Connect, ConnectCode, Packet, PacketId, Publish, QoS};
+use super::topic::is_topic;
+use super::will::StoredWill;
+use super::{Backend, Input, Output};
+use crate::mqtt::packet::{Connect, ConnectCode, Packet};
 use crate::time::Instant;
-use std::sync::Arc;
 
 impl Backend {
     /// Takes an input of a connection.
@@ -43,16 +41,6 @@ impl Backend {
             Some(State::Queued | State::Connecting) | None => {}
         }
         self.close(index, out);
-    }
-
-    /// Sends a PUBACK that was held back.
-    pub(super) fn send_delayed(&mut self, ack: DelayedAck, out: &mut Vec<Output>) {
-        if self.connections.find(ack.conn).is_some() {
-            self.counts.pubacks_sent += 1;
-            out.push(Output::Send(ack.conn, Packet::PubAck(ack.packet_id)));
-        } else {
-            self.counts.pubacks_undeliverable += 1;
-        }
     }
 
     /// Removes a session with its subscriptions.
@@ -100,12 +88,13 @@ impl Backend {
         out: &mut Vec<Output>,
     ) {
         match packet {
-            Packet::Publish(publish) => self.publish_received(now, index, &publish, out),
-            Packet::PubAck(packet_id) => {
-                if let Some(session) = self.sessions.get_mut(session) {
-                    session.acked(packet_id, &self.connections, &mut self.counts, out);
-                }
+            Packet::Publish(publish) => self.publish_received(now, index, session, &publish, out),
+            Packet::PubAck(id) => self.delivery_acked(index, session, DeliveryAck::Ack, id, out),
+            Packet::PubRec(id) => self.delivery_acked(index, session, DeliveryAck::Rec, id, out),
+            Packet::PubComp(id) => {
+                self.delivery_acked(index, session, DeliveryAck::Comp, id, out);
             }
+            Packet::PubRel(packet_id) => self.publish_released(index, session, packet_id, out),
             Packet::Subscribe { packet_id, filters } => {
                 self.subscribe(index, session, packet_id, &filters, out);
             }
@@ -121,9 +110,6 @@ impl Backend {
             }
             Packet::Connect(_)
             | Packet::ConnAck { .. }
-            | Packet::PubRec(_)
-            | Packet::PubRel(_)
-            | Packet::PubComp(_)
             | Packet::SubAck { .. }
             | Packet::UnsubAck(_)
             | Packet::PingResp => self.protocol_error(index, out),
@@ -198,160 +184,6 @@ impl Backend {
         format!("assigned-{}-{}", self.node, self.assigned_ids)
     }
 
-    /// A PUBLISH takes effect: it is routed and acknowledged.
-    pub(super) fn publish_received(
-        &mut self,
-        now: Instant,
-        index: Index,
-        publish: &Publish<'_>,
-        out: &mut Vec<Output>,
-    ) {
-        if !is_sound(publish) {
-            self.protocol_error(index, out);
-            return;
-        }
-        self.route_publish(publish, Some(index), out);
-        if publish.qos == QoS::AtLeastOnce {
-            self.acknowledge(now, index, publish.packet_id, out);
-        }
-    }
-
-    /// A PUBLISH takes effect whose connection has ended: there is nobody to acknowledge it to.
-    pub(super) fn publish_left_behind(&mut self, publish: &Publish<'_>, out: &mut Vec<Output>) {
-        if !is_sound(publish) {
-            self.counts.protocol_errors += 1;
-            return;
-        }
-        self.route_publish(publish, None, out);
-        self.counts.pubacks_undeliverable += u64::from(publish.qos == QoS::AtLeastOnce);
-    }
-
-    /// `from` is the publisher's connection, if it has one.
-    fn route_publish(&mut self, publish: &Publish<'_>, from: Option<Index>, out: &mut Vec<Output>) {
-        self.counts.publishes_received += 1;
-        self.counts.publishes_received_qos1 += u64::from(publish.qos == QoS::AtLeastOnce);
-        self.counts.publishes_received_dup += u64::from(publish.dup);
-        let connection = from.and_then(|index| self.connections.get(index));
-        let hint = connection.and_then(|c| c.latest_route);
-        let route = self.route(publish, hint, out);
-        if let Some(index) = from
-            && route != hint
-        {
-            self.connections.set_latest_route(index, route);
-        }
-    }
-
-    fn acknowledge(
-        &mut self,
-        now: Instant,
-        index: Index,
-        packet_id: PacketId,
-        out: &mut Vec<Output>,
-    ) {
-        if self.faults.drops_ack() {
-            self.counts.pubacks_dropped += 1;
-            return;
-        }
-        let Some(delay) = self.faults.ack_delay() else {
-            self.counts.pubacks_sent += 1;
-            self.send(index, Packet::PubAck(packet_id), out);
-            return;
-        };
-        let Some(conn) = self.connections.get(index).map(|c| c.id) else {
-            return;
-        };
-        if let Some(early) = self.delayed_acks.push(now.after(delay), conn, packet_id) {
-            self.counts.ack_delay_full += 1;
-            self.send_delayed(early, out);
-        }
-    }
-
-    /// Hands a message to every session that its topic reaches. See [`Routes::matching`] for the hint
-    /// and for what is given back.
-    pub(super) fn route(
-        &mut self,
-        publish: &Publish<'_>,
-        hint: Option<Route>,
-        out: &mut Vec<Output>,
-    ) -> Option<Route> {
-        self.counts.retained_not_stored += u64::from(publish.retain);
-        let route = self.routes.matching(publish.topic, hint, &mut self.matched);
-        if self.matched.is_empty() {
-            self.counts.publishes_unrouted += 1;
-            return route;
-        }
-        let message = Arc::new(Message {
-            topic: publish.topic.into(),
-            payload: publish.payload.into(),
-        });
-        for &(session, granted) in &self.matched {
-            if let Some(session) = self.sessions.get_mut(session) {
-                let qos = publish.qos.min(granted);
-                session.deliver(qos, &message, &self.connections, &mut self.counts, out);
-            }
-        }
-        route
-    }
-
-    fn subscribe(
-        &mut self,
-        index: Index,
-        session_index: Index,
-        packet_id: PacketId,
-        filters: &[(String, QoS)],
-        out: &mut Vec<Output>,
-    ) {
-        let Some(session) = self.sessions.get_mut(session_index) else {
-            return;
-        };
-        if filters.is_empty() || packet_id == 0 {
-            self.protocol_error(index, out);
-            return;
-        }
-        let mut granted = Vec::with_capacity(filters.len());
-        for (filter, requested) in filters {
-            if !is_filter(filter) {
-                self.counts.subscriptions_refused += 1;
-                granted.push(None);
-                continue;
-            }
-            let qos = (*requested).min(QoS::AtLeastOnce);
-            if let Some(new) = self.routes.subscribe(filter, session_index, qos) {
-                session.add_filter(new);
-            }
-            self.counts.subscriptions_granted += 1;
-            granted.push(Some(qos));
-        }
-        self.send(index, Packet::SubAck { packet_id, granted }, out);
-    }
-
-    fn unsubscribe(
-        &mut self,
-        index: Index,
-        session_index: Index,
-        packet_id: PacketId,
-        filters: &[String],
-        out: &mut Vec<Output>,
-    ) {
-        let Some(session) = self.sessions.get_mut(session_index) else {
-            return;
-        };
-        if filters.is_empty() || packet_id == 0 {
-            self.protocol_error(index, out);
-            return;
-        }
-        for filter in filters {
-            let Some(found) = self.routes.find(filter) else {
-                continue;
-            };
-            if let Some(at) = session.filters.iter().position(|f| *f == found) {
-                session.filters.swap_remove(at);
-                self.routes.unsubscribe(found, session_index);
-            }
-        }
-        self.send(index, Packet::UnsubAck(packet_id), out);
-    }
-
     pub(super) fn refuse(&mut self, index: Index, code: ConnectCode, out: &mut Vec<Output>) {
         self.counts.connects_refused += 1;
         let refused = Packet::ConnAck {
@@ -367,7 +199,7 @@ impl Backend {
         self.close(index, out);
     }
 
-    fn send(&self, index: Index, packet: Packet<'static>, out: &mut Vec<Output>) {
+    pub(super) fn send(&self, index: Index, packet: Packet<'static>, out: &mut Vec<Output>) {
         if let Some(connection) = self.connections.get(index) {
             out.push(Output::Send(connection.id, packet));
         }
@@ -397,33 +229,14 @@ impl Backend {
         let Some(session) = self.sessions.get_mut(session_index) else {
             return;
         };
-        session.connection = None;
+        session.disconnected();
         let will = session.will.take().filter(|_| !said_goodbye);
         if session.clean {
             self.drop_session(session_index);
         }
         if let Some(will) = will {
             self.counts.wills_published += 1;
-            let (topic, payload) = will.parts();
-            let publish = Publish {
-                dup: false,
-                qos: will.qos(),
-                retain: will.retain(),
-                packet_id: 0,
-                topic,
-                payload,
-            };
-            self.route(&publish, None, out);
+            self.route(&will.as_publish(), None, out);
         }
     }
-}
-
-/// Whether MQTT, and QoS 1 at most, allow this PUBLISH.
-fn is_sound(publish: &Publish<'_>) -> bool {
-    let qos_is_sound = match publish.qos {
-        QoS::AtMostOnce => true,
-        QoS::AtLeastOnce => publish.packet_id != 0,
-        QoS::ExactlyOnce => false,
-    };
-    qos_is_sound && is_topic(publish.topic)
 }

@@ -1,5 +1,6 @@
 //! The reference backend's own truth: exact named counts, held against what devices measured.
 
+use super::faults::PublishAck;
 use std::collections::BTreeMap;
 
 macro_rules! counts {
@@ -61,8 +62,15 @@ counts! {
         publishes_received,
         /// Of those: QoS 1.
         publishes_received_qos1,
-        /// Of those: with DUP.
+        /// Of those: QoS 2.
+        publishes_received_qos2,
+        /// Of the received: with DUP.
         publishes_received_dup,
+        /// QoS 2 PUBLISHes whose identifier was stored already: acknowledged, not routed again.
+        publishes_qos2_duplicates,
+        /// QoS 2 PUBLISHes whose connection had ended when they would have taken effect; not among
+        /// the received.
+        publishes_qos2_left_behind,
         /// Of the received: no subscriber.
         publishes_unrouted,
         /// Retain flag set; retained messages are not stored yet.
@@ -75,17 +83,40 @@ counts! {
         pubacks_undeliverable,
         /// Delayed PUBACKs that a restart lost.
         pubacks_lost,
-        /// Delayed PUBACKs sent early because their queue was full.
+        /// PUBRECs handed to the driver, those of duplicates included.
+        pubrecs_sent,
+        /// PUBRECs that a fault dropped.
+        pubrecs_dropped,
+        /// Delayed PUBRECs whose connection ended first.
+        pubrecs_undeliverable,
+        /// Delayed PUBRECs that a restart lost.
+        pubrecs_lost,
+        /// Delayed PUBACKs and PUBRECs sent early because their queue was full.
         ack_delay_full,
+        /// PUBRELs from publishers.
+        pubrels_received,
+        /// PUBCOMPs handed to the driver: one for each PUBREL.
+        pubcomps_sent,
         /// First deliveries to subscribers, any QoS.
         messages_delivered,
         /// Deliveries repeated with DUP after a resumed session.
         deliveries_retransmitted,
-        /// PUBACKs from subscribers.
+        /// Deliveries whose last acknowledgement came from the subscriber: PUBACK at QoS 1, PUBCOMP at
+        /// QoS 2.
         deliveries_acked,
+        /// PUBRECs from subscribers.
+        pubrecs_received,
+        /// PUBRELs handed to the driver.
+        pubrels_sent,
+        /// Of those: repeated after a resumed session.
+        pubrels_retransmitted,
+        /// PUBCOMPs from subscribers.
+        pubcomps_received,
+        /// Acknowledgements from subscribers whose identifier no delivery held; tolerated.
+        acks_unknown,
         /// QoS 0 messages for a session without a connection.
         qos0_offline_drops,
-        /// QoS 1 messages dropped because a session's queue was full.
+        /// QoS 1 and 2 messages dropped because a session's queue was full.
         queue_full_drops,
         /// Will messages published.
         wills_published,
@@ -124,5 +155,31 @@ counts! {
         service_order_full_closes,
         /// Of the served: PUBLISHes whose connection had ended; they are routed, not acknowledged.
         publishes_served_after_client_left,
+    }
+}
+
+/// What became of the acknowledgement of a PUBLISH.
+#[derive(Copy, Clone, Debug)]
+pub(super) enum AckFate {
+    Sent,
+    Dropped,
+    Undeliverable,
+    Lost,
+}
+
+impl Counts {
+    /// Counts the acknowledgement of a PUBLISH; each ends in one of these ways.
+    pub(super) const fn count_ack(&mut self, ack: PublishAck, fate: AckFate) {
+        let count = match (ack, fate) {
+            (PublishAck::PubAck, AckFate::Sent) => &mut self.pubacks_sent,
+            (PublishAck::PubAck, AckFate::Dropped) => &mut self.pubacks_dropped,
+            (PublishAck::PubAck, AckFate::Undeliverable) => &mut self.pubacks_undeliverable,
+            (PublishAck::PubAck, AckFate::Lost) => &mut self.pubacks_lost,
+            (PublishAck::PubRec, AckFate::Sent) => &mut self.pubrecs_sent,
+            (PublishAck::PubRec, AckFate::Dropped) => &mut self.pubrecs_dropped,
+            (PublishAck::PubRec, AckFate::Undeliverable) => &mut self.pubrecs_undeliverable,
+            (PublishAck::PubRec, AckFate::Lost) => &mut self.pubrecs_lost,
+        };
+        *count += 1;
     }
 }

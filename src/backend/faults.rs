@@ -1,4 +1,5 @@
-//! Faults of the reference backend that are active now, and the PUBACKs that one of them holds back.
+//! Faults of the reference backend that are active now, and the acknowledgements of PUBLISHes
+//! (PUBACK, or PUBREC at QoS 2) that one of them holds back.
 
 use super::ConnId;
 use crate::mqtt::packet::PacketId;
@@ -8,7 +9,7 @@ use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// PUBACKs that `ack_delay` may hold back; beyond it the oldest goes out early.
+/// Acknowledgements that `ack_delay` may hold back; beyond it the oldest goes out early.
 const DELAYED_MAX: usize = 1_000_000;
 
 /// The faults of a node.
@@ -87,7 +88,7 @@ impl Faults {
             .any(|kind| kind == BackendFault::PauseAccepting)
     }
 
-    /// By how much PUBACKs are held back: the longest of the delays.
+    /// By how much acknowledgements are held back: the longest of the delays.
     pub(super) fn ack_delay(&self) -> Option<Duration> {
         self.kinds()
             .filter_map(|kind| match kind {
@@ -101,7 +102,7 @@ impl Faults {
             .max()
     }
 
-    /// Whether the PUBACK of one more publish is dropped. Of several faults the first that drops it
+    /// Whether the acknowledgement of one more publish is dropped. Of several faults the first that drops it
     /// counts it.
     pub(super) fn drops_ack(&mut self) -> bool {
         for fault in &mut self.active {
@@ -132,33 +133,45 @@ impl Faults {
     }
 }
 
-/// A PUBACK that is held back.
+/// How a PUBLISH is acknowledged.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum PublishAck {
+    /// At QoS 1.
+    PubAck,
+    /// At QoS 2.
+    PubRec,
+}
+
+/// An acknowledgement that is held back.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct DelayedAck {
     at: Instant,
     pub(super) conn: ConnId,
+    pub(super) ack: PublishAck,
     pub(super) packet_id: PacketId,
 }
 
-/// PUBACKs that are held back, in the order in which they go out: MQTT wants them in the order of
-/// the publishes (4.6), so none overtakes another.
+/// Acknowledgements that are held back, in the order in which they go out: MQTT wants them in the
+/// order of the publishes (4.6.0-2, 4.6.0-3), so none overtakes another.
 #[derive(Debug, Default)]
 pub(super) struct DelayedAcks {
     queue: VecDeque<DelayedAck>,
 }
 
 impl DelayedAcks {
-    /// Holds a PUBACK until `at`; gives one back that must go out now if there are too many.
+    /// Holds an acknowledgement until `at`; gives one back that must go out now if there are too many.
     pub(super) fn push(
         &mut self,
         at: Instant,
         conn: ConnId,
+        ack: PublishAck,
         packet_id: PacketId,
     ) -> Option<DelayedAck> {
         let at = self.queue.back().map_or(at, |last| last.at.max(at));
         self.queue.push_back(DelayedAck {
             at,
             conn,
+            ack,
             packet_id,
         });
         if self.queue.len() > DELAYED_MAX {
@@ -183,11 +196,6 @@ impl DelayedAcks {
     /// When the next one is due.
     pub(super) fn poll_timeout(&self) -> Instant {
         self.queue.front().map_or(Instant::NEVER, |ack| ack.at)
-    }
-
-    /// Forgets all; how many there were.
-    pub(super) fn clear(&mut self) -> u64 {
-        std::mem::take(&mut self.queue).len() as u64
     }
 }
 
@@ -220,8 +228,8 @@ mod tests {
 
         let mut acks = DelayedAcks::default();
         let at = |n| Instant::ZERO.after(ms(n));
-        acks.push(at(50), ConnId(1), 1);
-        acks.push(at(30), ConnId(1), 2);
+        acks.push(at(50), ConnId(1), PublishAck::PubAck, 1);
+        acks.push(at(30), ConnId(1), PublishAck::PubRec, 2);
         assert_eq!(acks.poll_timeout(), at(50));
         assert_eq!(acks.next_due(at(49)), None);
         let order: Vec<_> = std::iter::from_fn(|| acks.next_due(at(50)))

@@ -239,19 +239,27 @@ impl Backend {
                 self.counts.connects_served_after_client_left += 1;
             }
             (Work::Job(Job::Publish(publish)), Some(index)) => {
-                self.publish_received(now, index, &publish.borrow(), out);
+                if let Some(session) = self.session_of(index) {
+                    self.publish_received(now, index, session, &publish.borrow(), out);
+                }
             }
             (Work::Job(Job::Publish(publish)), None) => {
                 self.publish_left_behind(&publish.borrow(), out);
             }
             (Work::Follower(packet), Some(index)) => {
-                if let Some(State::Serving(session)) = self.connections.get(index).map(|c| c.state)
-                {
+                if let Some(session) = self.session_of(index) {
                     self.serve(now, index, session, packet, out);
                 }
             }
             // They are dropped with their connection.
             (Work::Follower(_), None) => {}
+        }
+    }
+    /// The session that a connection serves; while it has jobs of PUBLISHes it serves one.
+    fn session_of(&self, index: Index) -> Option<Index> {
+        match self.connections.get(index)?.state {
+            State::Serving(session) => Some(session),
+            State::Opened | State::Queued | State::Connecting => None,
         }
     }
 }

@@ -8,17 +8,22 @@ mod connections;
 mod counts;
 mod faults;
 mod held;
+mod inbound;
 mod jobs;
 mod lanes;
 mod memory;
+mod outbound;
+mod publish;
 mod routing;
 mod service;
 mod service_time;
 mod session;
 mod slab;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod will;
 
 use crate::mqtt::packet::{Packet, PacketId, QoS};
 use crate::scenario::plan::{self, BackendFault, Embedded};
@@ -28,7 +33,7 @@ use std::sync::Arc;
 
 use admission::Admission;
 use connections::Connections;
-use counts::Counts;
+use counts::{AckFate, Counts};
 use faults::{DelayedAcks, Faults};
 use held::{Backlog, Early, Held};
 use routing::Routes;
@@ -305,7 +310,9 @@ impl Backend {
         self.counts.connects_abandoned += self.admission.clear();
         self.early.clear();
         self.forget_jobs();
-        self.counts.pubacks_lost += self.delayed_acks.clear();
+        while let Some(lost) = self.delayed_acks.next() {
+            self.counts.count_ack(lost.ack, AckFate::Lost);
+        }
         for index in self.sessions.indexes() {
             self.forget_connection(index, remembers);
         }
@@ -315,7 +322,7 @@ impl Backend {
         let Some(session) = self.sessions.get_mut(index) else {
             return;
         };
-        session.connection = None;
+        session.disconnected();
         self.counts.wills_lost += u64::from(session.will.take().is_some());
         match (session.clean, remembers) {
             (false, plan::Sessions::Keep) => {}
@@ -338,7 +345,7 @@ impl Backend {
         self.timeout(now, out);
     }
 
-    /// When no delay is left, the PUBACKs held back go out, so that no later one overtakes them.
+    /// When no delay is left, the acknowledgements held back go out, so that no later one overtakes them.
     fn release_acks(&mut self, out: &mut Vec<Output>) {
         if self.faults.is_stalled() || self.faults.ack_delay().is_some() {
             return;

@@ -1,25 +1,17 @@
-//! Sessions: what the node knows of a client besides its connection. Outbound QoS 1 runs through a
-//! window of [`INFLIGHT_MAX`] unacknowledged deliveries and a bounded queue behind it.
+//! Sessions: what the node knows of a client besides its connection. Its deliveries run through
+//! `outbound`, the identifiers of its QoS 2 messages lie in `inbound`; both exist only where used.
 
 use super::connections::Connections;
 use super::counts::Counts;
+use super::inbound::Inbound;
 use super::memory::{hash, heap, table_bytes, text_heap};
+use super::outbound::{Acked, DeliveryAck, Outbound, Parcel, deliver};
 use super::slab::{Index, Slab};
-use super::{ConnId, Delivery, Message, Output};
-use crate::mqtt::packet::{PacketId, QoS, Will};
+use super::will::StoredWill;
+use super::{ConnId, Output};
+use crate::mqtt::packet::{Packet, PacketId, QoS};
 use hashbrown::HashTable;
 use smol_str::SmolStr;
-use std::collections::VecDeque;
-use std::sync::Arc;
-
-/// Unacknowledged QoS 1 deliveries of one session.
-pub(super) const INFLIGHT_MAX: usize = 256;
-
-/// QoS 1 messages that wait for one session, online or not.
-pub(super) const QUEUE_MAX: usize = 100_000;
-
-/// Queues that have run empty give memory above this many messages back.
-const QUEUE_KEEP: usize = 1_024;
 
 /// What the node knows of a client.
 #[derive(Debug)]
@@ -31,26 +23,11 @@ pub(super) struct Session {
     /// Published if the connection ends without DISCONNECT.
     pub(super) will: Option<StoredWill>,
     outbound: Option<Box<Outbound>>,
+    inbound: Option<Box<Inbound>>,
     /// Its connection, if any.
     pub(super) connection: Option<Index>,
     /// Ends with its connection.
     pub(super) clean: bool,
-}
-
-/// A will in one allocation: flags, length of the topic (2 bytes), topic, payload. A fleet's wills
-/// are held for as long as it is connected.
-#[derive(Debug)]
-pub(super) struct StoredWill(Box<[u8]>);
-
-/// Deliveries of a session under way.
-#[derive(Debug, Default)]
-struct Outbound {
-    /// Identifier of the latest delivery.
-    latest: PacketId,
-    /// Sent and not acknowledged, in the order of sending.
-    inflight: VecDeque<(PacketId, Arc<Message>)>,
-    /// To be sent.
-    queue: VecDeque<Arc<Message>>,
 }
 
 /// All sessions of a node.
@@ -83,6 +60,7 @@ impl Sessions {
             filters: Vec::new(),
             will: None,
             outbound: None,
+            inbound: None,
             connection: None,
             clean: true,
         });
@@ -105,7 +83,7 @@ impl Sessions {
     pub(super) fn glance(&self, index: Index) -> u64 {
         let session = self.slab.get(index);
         let outbound = session.and_then(|session| session.outbound.as_ref());
-        outbound.map_or(0, |outbound| u64::from(outbound.latest))
+        outbound.map_or(0, |outbound| u64::from(outbound.latest()))
     }
 
     pub(super) fn get_mut(&mut self, index: Index) -> Option<&mut Session> {
@@ -141,57 +119,62 @@ impl Session {
     /// Sends a message, or queues it for the window or the next connection.
     pub(super) fn deliver(
         &mut self,
-        qos: QoS,
-        message: &Arc<Message>,
+        parcel: Parcel,
         connections: &Connections,
         counts: &mut Counts,
         out: &mut Vec<Output>,
     ) {
         let conn = self.conn_id(connections);
-        if qos == QoS::AtMostOnce {
+        if parcel.qos == QoS::AtMostOnce {
             match conn {
                 Some(conn) => {
                     counts.messages_delivered += 1;
-                    out.push(deliver(conn, qos, 0, false, message));
+                    out.push(deliver(conn, parcel, 0, false));
                 }
                 None => counts.qos0_offline_drops += 1,
             }
             return;
         }
         let outbound = self.outbound.get_or_insert_default();
-        match conn {
-            Some(conn) if outbound.inflight.len() < INFLIGHT_MAX && outbound.queue.is_empty() => {
-                outbound.send(conn, Arc::clone(message), counts, out);
+        match conn.filter(|_| outbound.has_room()) {
+            Some(conn) => {
+                counts.messages_delivered += 1;
+                outbound.send(conn, parcel, out);
             }
-            Some(_) | None if outbound.queue.len() >= QUEUE_MAX => counts.queue_full_drops += 1,
-            Some(_) | None => outbound.queue.push_back(Arc::clone(message)),
+            None => counts.queue_full_drops += u64::from(!outbound.enqueue(parcel)),
         }
     }
 
-    /// Takes a PUBACK of the client; the window moves on.
+    /// Takes the client's acknowledgement of a delivery; the window moves on. `false` if it violates
+    /// the protocol.
     pub(super) fn acked(
         &mut self,
+        ack: DeliveryAck,
         packet_id: PacketId,
         connections: &Connections,
         counts: &mut Counts,
         out: &mut Vec<Output>,
-    ) {
+    ) -> bool {
         let conn = self.conn_id(connections);
-        let Some(outbound) = &mut self.outbound else {
-            return;
-        };
-        let Some(at) = outbound
-            .inflight
-            .iter()
-            .position(|(id, _)| *id == packet_id)
-        else {
-            return;
-        };
-        outbound.inflight.remove(at);
-        counts.deliveries_acked += 1;
-        if let Some(conn) = conn {
-            outbound.fill_window(conn, counts, out);
+        let outbound = self.outbound.as_mut();
+        let acked = outbound.map_or(Acked::Unknown, |o| o.acked(ack, packet_id));
+        counts.acks_unknown += u64::from(acked == Acked::Unknown);
+        match (acked, ack, conn, &mut self.outbound) {
+            (Acked::Done, _, conn, Some(outbound)) => {
+                counts.deliveries_acked += 1;
+                if let Some(conn) = conn {
+                    counts.messages_delivered += outbound.fill_window(conn, out);
+                }
+            }
+            (Acked::Release, _, Some(conn), _)
+            | (Acked::Unknown, DeliveryAck::Rec, Some(conn), _) => {
+                counts.pubrels_sent += 1;
+                out.push(Output::Send(conn, Packet::PubRel(packet_id)));
+            }
+            (Acked::Done | Acked::Release | Acked::Unknown, ..) => {}
+            (Acked::Violation, ..) => return false,
         }
+        true
     }
 
     /// After CONNACK of a resumed session: repeats what is unacknowledged, then goes on.
@@ -205,11 +188,31 @@ impl Session {
         let (Some(conn), Some(outbound)) = (conn, &mut self.outbound) else {
             return;
         };
-        for (packet_id, message) in &outbound.inflight {
-            counts.deliveries_retransmitted += 1;
-            out.push(deliver(conn, QoS::AtLeastOnce, *packet_id, true, message));
+        let (pubrels, publishes) = outbound.repeat(conn, out);
+        counts.pubrels_sent += pubrels;
+        counts.pubrels_retransmitted += pubrels;
+        counts.deliveries_retransmitted += publishes;
+        counts.messages_delivered += outbound.fill_window(conn, out);
+    }
+
+    /// Stores the identifier of a QoS 2 PUBLISH; whether its message is new.
+    pub(super) fn store_inbound(&mut self, packet_id: PacketId) -> bool {
+        self.inbound.get_or_insert_default().store(packet_id)
+    }
+
+    /// Takes a PUBREL.
+    pub(super) fn release_inbound(&mut self, packet_id: PacketId) {
+        if let Some(inbound) = &mut self.inbound {
+            inbound.release(packet_id);
         }
-        outbound.fill_window(conn, counts, out);
+    }
+
+    /// Its connection has ended: memory that it needs no more is given back.
+    pub(super) fn disconnected(&mut self) {
+        self.connection = None;
+        if self.inbound.as_ref().is_some_and(|i| i.is_empty()) {
+            self.inbound = None;
+        }
     }
 
     fn conn_id(&self, connections: &Connections) -> Option<ConnId> {
@@ -217,156 +220,14 @@ impl Session {
     }
 
     fn heap_bytes(&self) -> usize {
-        let outbound = self.outbound.as_ref().map_or(0, |o| {
-            heap(size_of::<Outbound>())
-                + heap(o.inflight.capacity() * size_of::<(PacketId, Arc<Message>)>())
-                + heap(o.queue.capacity() * size_of::<Arc<Message>>())
-        });
         text_heap(&self.client_id)
             + heap(self.filters.capacity() * size_of::<Index>())
-            + self.will.as_ref().map_or(0, |w| heap(w.0.len()))
-            + outbound
-    }
-}
-
-impl Outbound {
-    fn send(
-        &mut self,
-        conn: ConnId,
-        message: Arc<Message>,
-        counts: &mut Counts,
-        out: &mut Vec<Output>,
-    ) {
-        let packet_id = self.next_id();
-        counts.messages_delivered += 1;
-        out.push(deliver(conn, QoS::AtLeastOnce, packet_id, false, &message));
-        self.inflight.push_back((packet_id, message));
-    }
-
-    fn fill_window(&mut self, conn: ConnId, counts: &mut Counts, out: &mut Vec<Output>) {
-        while self.inflight.len() < INFLIGHT_MAX
-            && let Some(message) = self.queue.pop_front()
-        {
-            self.send(conn, message, counts, out);
-        }
-        if self.queue.is_empty() && self.queue.capacity() > QUEUE_KEEP {
-            self.queue = VecDeque::new();
-        }
-    }
-
-    /// The next identifier that no unacknowledged delivery holds. They lie in cyclic order in
-    /// `inflight`, so those in the way are at its front.
-    fn next_id(&mut self) -> PacketId {
-        let mut id = self.latest;
-        let mut held = self.inflight.iter().map(|(id, _)| *id);
-        loop {
-            id = id.checked_add(1).unwrap_or(1);
-            if held.next() != Some(id) {
-                self.latest = id;
-                return id;
-            }
-        }
-    }
-}
-
-impl StoredWill {
-    pub(super) fn new(will: &Will) -> Self {
-        let topic_len = u16::try_from(will.topic.len()).expect("an MQTT string is below 64 KiB");
-        let mut bytes = Vec::with_capacity(3 + will.topic.len() + will.payload.len());
-        bytes.push(u8::from(will.qos != QoS::AtMostOnce) | u8::from(will.retain) << 1);
-        bytes.extend_from_slice(&topic_len.to_be_bytes());
-        bytes.extend_from_slice(will.topic.as_bytes());
-        bytes.extend_from_slice(&will.payload);
-        Self(bytes.into_boxed_slice())
-    }
-
-    /// QoS 1 or 0. (QoS 2 is served as 1.)
-    pub(super) fn qos(&self) -> QoS {
-        match self.0[0] & 1 {
-            0 => QoS::AtMostOnce,
-            _ => QoS::AtLeastOnce,
-        }
-    }
-
-    pub(super) fn retain(&self) -> bool {
-        self.0[0] & 2 != 0
-    }
-
-    /// Topic and payload.
-    pub(super) fn parts(&self) -> (&str, &[u8]) {
-        let topic_len = usize::from(u16::from_be_bytes([self.0[1], self.0[2]]));
-        let (topic, payload) = self.0[3..].split_at(topic_len);
-        let topic = std::str::from_utf8(topic).expect("was a String");
-        (topic, payload)
+            + self.will.as_ref().map_or(0, StoredWill::heap_bytes)
+            + self.outbound.as_ref().map_or(0, |o| o.heap_bytes())
+            + self.inbound.as_ref().map_or(0, |i| i.heap_bytes())
     }
 }
 
 fn client(slab: &Slab<Session>, index: Index) -> &str {
     slab.get(index).map_or("", |s| &*s.client_id)
-}
-
-fn deliver(
-    conn: ConnId,
-    qos: QoS,
-    packet_id: PacketId,
-    dup: bool,
-    message: &Arc<Message>,
-) -> Output {
-    let message = Arc::clone(message);
-    let delivery = Delivery {
-        dup,
-        qos,
-        // To an established subscription it is always clear (3.3.1.3).
-        retain: false,
-        packet_id,
-        message,
-    };
-    Output::Deliver(conn, delivery)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn identifiers_skip_those_in_flight_and_zero() {
-        let message = Arc::new(Message {
-            topic: "t".into(),
-            payload: Box::default(),
-        });
-        let mut outbound = Outbound {
-            latest: 65_533,
-            ..Outbound::default()
-        };
-        for id in [65_534, 65_535, 1, 3] {
-            outbound.inflight.push_back((id, Arc::clone(&message)));
-        }
-        assert_eq!(outbound.next_id(), 2);
-        outbound.latest = 65_533;
-        outbound.inflight.clear();
-        assert_eq!(outbound.next_id(), 65_534);
-        outbound.latest = 65_535;
-        assert_eq!(outbound.next_id(), 1);
-    }
-
-    #[test]
-    fn a_will_keeps_its_parts() {
-        for (qos, stored) in [
-            (QoS::AtMostOnce, QoS::AtMostOnce),
-            (QoS::AtLeastOnce, QoS::AtLeastOnce),
-            (QoS::ExactlyOnce, QoS::AtLeastOnce),
-        ] {
-            let will = StoredWill::new(&Will {
-                topic: "d/ü".into(),
-                payload: vec![0, 255],
-                qos,
-                retain: qos == QoS::AtMostOnce,
-            });
-            assert_eq!(will.parts(), ("d/ü", &[0, 255][..]));
-            assert_eq!(
-                (will.qos(), will.retain()),
-                (stored, qos == QoS::AtMostOnce)
-            );
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Behaviour of the backend, as its drivers see it: one test per rule, and one for all inputs.
 
 mod property;
+mod qos2;
 mod service;
 mod theory;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 const Q0: QoS = QoS::AtMostOnce;
 const Q1: QoS = QoS::AtLeastOnce;
+const Q2: QoS = QoS::ExactlyOnce;
 
 const fn ms(ms: u64) -> Instant {
     Instant::from_ns(ms * 1_000_000)
@@ -94,6 +96,10 @@ impl Node {
         self.packet(now, conn, Packet::Publish(publish(topic, id)))
     }
 
+    fn publish2(&mut self, now: Instant, conn: u64, topic: &str, id: PacketId) -> Vec<String> {
+        self.packet(now, conn, Packet::Publish(exactly_once(topic, id)))
+    }
+
     fn close(&mut self, now: Instant, conn: u64) -> Vec<String> {
         self.input(now, Input::Closed(ConnId(conn)))
     }
@@ -115,6 +121,13 @@ fn publish(topic: &str, packet_id: PacketId) -> Publish<'_> {
     }
 }
 
+fn exactly_once(topic: &str, packet_id: PacketId) -> Publish<'_> {
+    Publish {
+        qos: Q2,
+        ..publish(topic, packet_id)
+    }
+}
+
 fn describe(output: &Output) -> String {
     match output {
         Output::Send(
@@ -127,12 +140,16 @@ fn describe(output: &Output) -> String {
             format!("{conn} connack {} {session_present}", *code as u8)
         }
         Output::Send(ConnId(conn), Packet::PubAck(id)) => format!("{conn} puback {id}"),
+        Output::Send(ConnId(conn), Packet::PubRec(id)) => format!("{conn} pubrec {id}"),
+        Output::Send(ConnId(conn), Packet::PubRel(id)) => format!("{conn} pubrel {id}"),
+        Output::Send(ConnId(conn), Packet::PubComp(id)) => format!("{conn} pubcomp {id}"),
         Output::Send(ConnId(conn), packet) => format!("{conn} {packet:?}"),
         Output::Deliver(ConnId(conn), d) => {
             let dup = if d.dup { " dup" } else { "" };
+            let retain = if d.retain { " retained" } else { "" };
             let qos = d.qos as u8;
             format!(
-                "{conn} deliver {} q{qos} #{}{dup}",
+                "{conn} deliver {} q{qos} #{}{dup}{retain}",
                 d.message.topic, d.packet_id
             )
         }
@@ -153,7 +170,7 @@ fn publish_is_acked_and_reaches_exact_and_wildcard_subscribers() {
     let granted = node.subscribe(ms(0), 1, "d/3/power", QoS::ExactlyOnce);
     assert_eq!(
         granted,
-        ["1 SubAck { packet_id: 7, granted: [Some(AtLeastOnce)] }"]
+        ["1 SubAck { packet_id: 7, granted: [Some(ExactlyOnce)] }"]
     );
     node.subscribe(ms(0), 2, "d/3/+", Q0);
     let refused = node.subscribe(ms(0), 2, "d/+power", Q1);
@@ -222,12 +239,12 @@ fn the_window_and_the_queue_are_bounded() {
     node.connect(ms(0), 1, connect("sub", false, 0));
     node.subscribe(ms(0), 1, "t", Q1);
     node.connect(ms(0), 2, connect("dev", true, 0));
-    let total = session::INFLIGHT_MAX + session::QUEUE_MAX + 5;
+    let total = outbound::INFLIGHT_MAX + outbound::QUEUE_MAX + 5;
     let mut sent = 0;
     for _ in 0..total {
         sent += node.publish(ms(1), 2, "t", 1).len() - 1;
     }
-    assert_eq!(sent, session::INFLIGHT_MAX);
+    assert_eq!(sent, outbound::INFLIGHT_MAX);
     assert_eq!(node.count("queue_full_drops"), 5);
     assert_eq!(
         node.packet(ms(2), 1, Packet::PubAck(3)),
@@ -316,9 +333,9 @@ fn what_mqtt_does_not_allow_closes() {
         packet_id: 1,
         filters: Vec::new(),
     };
-    let exactly_once = Packet::Publish(Publish {
+    let no_id_twice = Packet::Publish(Publish {
         qos: QoS::ExactlyOnce,
-        ..publish("t", 1)
+        ..publish("t", 0)
     });
     let no_id = Packet::Publish(Publish {
         qos: Q1,
@@ -331,7 +348,7 @@ fn what_mqtt_does_not_allow_closes() {
         publish_to("a/+"),
         publish_to(""),
         no_filters,
-        exactly_once,
+        no_id_twice,
         no_id,
     ];
     for packet in table {

@@ -9,12 +9,15 @@ use crate::scenario::plan::{GoneClients, ServiceTime};
 use proptest::prelude::*;
 use std::time::Duration;
 
-const fn fixed(ms: u64) -> Option<ServiceTime> {
+pub(super) const fn fixed(ms: u64) -> Option<ServiceTime> {
     Some(ServiceTime::Fixed(Duration::from_millis(ms)))
 }
 
 /// A node of one worker with room for 100 jobs.
-const fn law(connect: Option<ServiceTime>, publish: Option<ServiceTime>) -> plan::Service {
+pub(super) const fn law(
+    connect: Option<ServiceTime>,
+    publish: Option<ServiceTime>,
+) -> plan::Service {
     plan::Service {
         workers: 1,
         connect,
@@ -23,7 +26,7 @@ const fn law(connect: Option<ServiceTime>, publish: Option<ServiceTime>) -> plan
     }
 }
 
-fn node(service: plan::Service, gone_clients: GoneClients) -> Node {
+pub(super) fn node(service: plan::Service, gone_clients: GoneClients) -> Node {
     Node::with_shape(&Embedded {
         service: Some(service),
         gone_clients,
@@ -33,7 +36,7 @@ fn node(service: plan::Service, gone_clients: GoneClients) -> Node {
 
 impl Node {
     /// What the node says until `until`, each with its instant in milliseconds.
-    fn until(&mut self, until: Instant) -> Vec<String> {
+    pub(super) fn until(&mut self, until: Instant) -> Vec<String> {
         let mut said = Vec::new();
         while self.backend.poll_timeout() <= until {
             let at = self.backend.poll_timeout();
@@ -47,7 +50,7 @@ impl Node {
     }
 
     /// The counts named, in this order.
-    fn counted<const N: usize>(&self, names: [&str; N]) -> [u64; N] {
+    pub(super) fn counted<const N: usize>(&self, names: [&str; N]) -> [u64; N] {
         names.map(|name| self.count(name))
     }
 }
