@@ -73,8 +73,16 @@ counts! {
         publishes_qos2_left_behind,
         /// Of the received: no subscriber.
         publishes_unrouted,
-        /// Retain flag set; retained messages are not stored yet.
+        /// Messages retained, first ones and replacements.
+        retained_stored,
+        /// Retained messages deleted by an empty one.
+        retained_deleted,
+        /// Messages with the retain flag that were routed but not retained, because the node retains
+        /// as many, or as many bytes, as it may.
         retained_not_stored,
+        /// Retained messages handed to new and renewed subscriptions; from there on they are
+        /// delivered, queued or dropped as any message.
+        retained_matched,
         /// PUBACKs handed to the driver.
         pubacks_sent,
         /// PUBACKs that a fault dropped.

@@ -14,6 +14,7 @@ mod lanes;
 mod memory;
 mod outbound;
 mod publish;
+mod retained;
 mod routing;
 mod service;
 mod service_time;
@@ -36,6 +37,7 @@ use connections::Connections;
 use counts::{AckFate, Counts};
 use faults::{DelayedAcks, Faults};
 use held::{Backlog, Early, Held};
+use retained::Retained;
 use routing::Routes;
 use service::Service;
 use session::Sessions;
@@ -122,6 +124,7 @@ pub struct Backend {
     connections: Connections,
     sessions: Sessions,
     routes: Routes,
+    retained: Retained,
     admission: Admission,
     /// What clients that wait for their CONNACK have sent ahead.
     early: Early,
@@ -149,6 +152,7 @@ impl Backend {
             connections: Connections::new(),
             sessions: Sessions::new(),
             routes: Routes::new(),
+            retained: Retained::default(),
             admission: Admission::new(rate_per_s, shape.accept_queue, shape.gone_clients),
             early: Early::default(),
             service: shape
@@ -221,22 +225,26 @@ impl Backend {
     }
 
     /// Its own truth: named counts such as `connects_accepted`, `publishes_received`,
-    /// `pubacks_dropped`, `messages_delivered`; and `connections_open` and `sessions_held` now. With
-    /// a work queue also its own, such as `jobs_served`.
+    /// `pubacks_dropped`, `messages_delivered`; and `connections_open`, `sessions_held` and
+    /// `retained_held` now. With a work queue also its own, such as `jobs_served`.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         let mut counts = self.counts.by_name();
         counts.insert("connections_open".into(), self.connections.len() as u64);
         counts.insert("sessions_held".into(), self.sessions.len() as u64);
+        counts.insert("retained_held".into(), self.retained.len() as u64);
         if let Some(service) = &self.service {
             counts.extend(service.counts());
         }
         counts
     }
 
-    /// Bytes of state for connections, sessions and subscriptions, by the sizes and capacities of
-    /// what it holds plus the heap's own overhead; messages under way are not in it.
+    /// Bytes of state for connections, sessions, subscriptions and retained messages, by the sizes and
+    /// capacities of what it holds plus the heap's own overhead; messages under way are not in it.
     pub fn state_bytes(&self) -> usize {
-        self.connections.bytes() + self.sessions.bytes() + self.routes.bytes()
+        self.connections.bytes()
+            + self.sessions.bytes()
+            + self.routes.bytes()
+            + self.retained.state_bytes()
     }
 
     fn timeout(&mut self, now: Instant, out: &mut Vec<Output>) {

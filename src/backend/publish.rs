@@ -130,16 +130,16 @@ impl Backend {
         hint: Option<Route>,
         out: &mut Vec<Output>,
     ) -> Option<Route> {
-        self.counts.retained_not_stored += u64::from(publish.retain);
+        let retained = match publish.retain {
+            true => self.retain(publish),
+            false => None,
+        };
         let route = self.routes.matching(publish.topic, hint, &mut self.matched);
         if self.matched.is_empty() {
             self.counts.publishes_unrouted += 1;
             return route;
         }
-        let message = Arc::new(Message {
-            topic: publish.topic.into(),
-            payload: publish.payload.into(),
-        });
+        let message = retained.unwrap_or_else(|| shared(publish));
         for &(session, granted) in &self.matched {
             if let Some(session) = self.sessions.get_mut(session) {
                 let parcel = Parcel {
@@ -152,6 +152,20 @@ impl Backend {
             }
         }
         route
+    }
+
+    /// The message becomes the retained one of its topic, or, if it is empty, ends that one
+    /// (3.3.1-10, 3.3.1-11). What is stored is given back, to be shared.
+    fn retain(&mut self, publish: &Publish<'_>) -> Option<Arc<Message>> {
+        if publish.payload.is_empty() {
+            self.counts.retained_deleted += u64::from(self.retained.delete(publish.topic));
+            return None;
+        }
+        let message = shared(publish);
+        let stored = self.retained.store(publish.qos, &message);
+        self.counts.retained_stored += u64::from(stored);
+        self.counts.retained_not_stored += u64::from(!stored);
+        Some(message)
     }
 
     /// `from` is the publisher's connection, if it has one.
@@ -209,6 +223,13 @@ impl PublishAck {
             Self::PubRec => Packet::PubRec(packet_id),
         }
     }
+}
+
+fn shared(publish: &Publish<'_>) -> Arc<Message> {
+    Arc::new(Message {
+        topic: publish.topic.into(),
+        payload: publish.payload.into(),
+    })
 }
 
 /// Whether MQTT allows this PUBLISH (2.3.1-1, 3.3.2-2).

@@ -1,9 +1,11 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
+use super::outbound::Parcel;
 use super::slab::Index;
 use super::topic::is_filter;
 use super::{Backend, Output};
 use crate::mqtt::packet::{Packet, PacketId, QoS};
+use std::sync::Arc;
 
 impl Backend {
     /// Grants each filter, in order, the QoS it asks for, or refuses it (3.8.4-5, 3.9.3-1). A filter
@@ -37,7 +39,34 @@ impl Backend {
             self.counts.subscriptions_granted += 1;
             granted.push(Some(qos));
         }
-        self.send(index, Packet::SubAck { packet_id, granted }, out);
+        let answer = Packet::SubAck {
+            packet_id,
+            granted: granted.clone(),
+        };
+        self.send(index, answer, out);
+        for (granted, (filter, _)) in granted.into_iter().zip(filters) {
+            if let Some(granted) = granted {
+                self.send_retained(session_index, filter, granted, out);
+            }
+        }
+    }
+
+    /// A new or renewed subscription gets the retained messages that it matches (3.3.1-6, 3.8.4-3),
+    /// with the retain flag (3.3.1-8), at the lower QoS. Each filter gets its own, even if the client
+    /// has another that matches the same topic.
+    fn send_retained(&mut self, session: Index, filter: &str, granted: QoS, out: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(session) else {
+            return;
+        };
+        self.retained.each_matching(filter, |qos, message| {
+            let parcel = Parcel {
+                qos: qos.min(granted),
+                retain: true,
+                message: Arc::clone(message),
+            };
+            self.counts.retained_matched += 1;
+            session.deliver(parcel, &self.connections, &mut self.counts, out);
+        });
     }
 
     /// Ends subscriptions; what is on its way to the client still reaches it (3.10.4-3). A filter that

@@ -2,7 +2,9 @@
 
 mod property;
 mod qos2;
+mod retained;
 mod service;
+mod subscriptions;
 mod theory;
 
 use super::*;
@@ -98,6 +100,15 @@ impl Node {
 
     fn publish2(&mut self, now: Instant, conn: u64, topic: &str, id: PacketId) -> Vec<String> {
         self.packet(now, conn, Packet::Publish(exactly_once(topic, id)))
+    }
+
+    fn retain(&mut self, now: Instant, conn: u64, topic: &str, payload: &[u8]) -> Vec<String> {
+        let publish = Publish {
+            retain: true,
+            payload,
+            ..publish(topic, 0)
+        };
+        self.packet(now, conn, Packet::Publish(publish))
     }
 
     fn close(&mut self, now: Instant, conn: u64) -> Vec<String> {
