@@ -51,6 +51,7 @@ impl Backend {
         for filter in session.filters {
             self.routes.unsubscribe(filter, index);
         }
+        self.end_sys();
     }
 
     fn received(&mut self, now: Instant, index: Index, packet: Packet<'_>, out: &mut Vec<Output>) {
@@ -96,7 +97,7 @@ impl Backend {
             }
             Packet::PubRel(packet_id) => self.publish_released(index, session, packet_id, out),
             Packet::Subscribe { packet_id, filters } => {
-                self.subscribe(index, session, packet_id, &filters, out);
+                self.subscribe(now, index, session, packet_id, &filters, out);
             }
             Packet::Unsubscribe { packet_id, filters } => {
                 self.unsubscribe(index, session, packet_id, &filters, out);
@@ -159,6 +160,7 @@ impl Backend {
         if let Some(session) = self.sessions.get_mut(session_index) {
             session.resume(&self.connections, &mut self.counts, out);
         }
+        self.sys_resumed(now, session_index);
     }
 
     /// Ends what the client has left from before: its old connection, and its session if the new

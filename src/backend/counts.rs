@@ -71,7 +71,10 @@ counts! {
         /// QoS 2 PUBLISHes whose connection had ended when they would have taken effect; not among
         /// the received.
         publishes_qos2_left_behind,
-        /// Of the received: no subscriber.
+        /// PUBLISHes and wills to the backend's own topics (`$SYS`): acknowledged, neither routed nor
+        /// retained.
+        publishes_to_sys,
+        /// Of the received, and of wills: no subscriber.
         publishes_unrouted,
         /// Messages retained, first ones and replacements.
         retained_stored,

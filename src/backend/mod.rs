@@ -21,6 +21,7 @@ mod service_time;
 mod session;
 mod slab;
 mod subscriptions;
+mod sys;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -135,6 +136,8 @@ pub struct Backend {
     backlog: Backlog,
     delayed_acks: DelayedAcks,
     counts: Counts,
+    /// When the backend's own topics are due again.
+    sys_due: Instant,
     /// Sessions that the publish at hand reaches.
     matched: Vec<(Index, QoS)>,
     /// Client identifiers given out.
@@ -162,6 +165,7 @@ impl Backend {
             backlog: Backlog::default(),
             delayed_acks: DelayedAcks::default(),
             counts: Counts::default(),
+            sys_due: Instant::NEVER,
             matched: Vec::new(),
             assigned_ids: 0,
             node,
@@ -205,6 +209,7 @@ impl Backend {
             .min(self.admission.poll_timeout())
             .min(self.next_job_end())
             .min(self.delayed_acks.poll_timeout())
+            .min(self.next_sys())
     }
 
     /// Reads what a PUBLISH on this connection will need and nothing more, up to `depth` steps from
@@ -256,6 +261,7 @@ impl Backend {
         while let Some(index) = self.connections.next_expired(now) {
             self.expired(index, out);
         }
+        self.publish_sys(now, out);
     }
 
     fn fault_start(

@@ -6,7 +6,7 @@ use super::faults::{DelayedAck, PublishAck};
 use super::outbound::{DeliveryAck, Parcel};
 use super::routing::Route;
 use super::slab::Index;
-use super::topic::is_topic;
+use super::topic::{is_sys, is_topic};
 use super::{Backend, Message, Output};
 use crate::mqtt::packet::{Packet, PacketId, Publish, QoS};
 use crate::time::Instant;
@@ -130,6 +130,11 @@ impl Backend {
         hint: Option<Route>,
         out: &mut Vec<Output>,
     ) -> Option<Route> {
+        if is_sys(publish.topic) {
+            // The backend's own topics: nobody else speaks there.
+            self.counts.publishes_to_sys += 1;
+            return hint;
+        }
         let retained = match publish.retain {
             true => self.retain(publish),
             false => None,

@@ -10,7 +10,7 @@ mod wildcards;
 
 use super::memory::{hash, table_bytes, text_heap};
 use super::slab::{Index, Link, Slab};
-use super::topic::has_wildcard;
+use super::topic::{has_wildcard, is_sys};
 use crate::mqtt::packet::QoS;
 use hashbrown::HashTable;
 use smol_str::SmolStr;
@@ -25,6 +25,8 @@ pub(super) struct Routes {
     /// Index of `filters`, for look-up only.
     by_name: HashTable<Index>,
     wildcards: Wildcards,
+    /// Filters for the backend's own topics.
+    sys_filters: usize,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,7 @@ impl Routes {
             filters: Slab::new(),
             by_name: HashTable::new(),
             wildcards: Wildcards::new(),
+            sys_filters: 0,
         }
     }
 
@@ -63,6 +66,7 @@ impl Routes {
         if has_wildcard(filter) {
             self.wildcards.insert(filter, index);
         }
+        self.sys_filters += usize::from(is_sys(filter));
         Some(index)
     }
 
@@ -81,6 +85,7 @@ impl Routes {
         if has_wildcard(&gone.name) {
             self.wildcards.remove(&gone.name);
         }
+        self.sys_filters -= usize::from(is_sys(&gone.name));
     }
 
     /// The index of a filter.
@@ -115,6 +120,16 @@ impl Routes {
     /// Reads the filter and nothing more; gives a session that it reaches.
     pub(super) fn glance(&self, route: Route) -> Option<Index> {
         self.filters.get(route.0.index())?.subscribers.only()
+    }
+
+    /// Whether anyone asks for the backend's own topics.
+    pub(super) const fn has_sys_filters(&self) -> bool {
+        self.sys_filters > 0
+    }
+
+    /// Whether the filter with this index asks for the backend's own topics.
+    pub(super) fn is_sys_filter(&self, index: Index) -> bool {
+        is_sys(name(&self.filters, index))
     }
 
     /// Bytes of memory, heap included.

@@ -2,9 +2,10 @@
 
 use super::outbound::Parcel;
 use super::slab::Index;
-use super::topic::is_filter;
+use super::topic::{is_filter, is_sys};
 use super::{Backend, Output};
 use crate::mqtt::packet::{Packet, PacketId, QoS};
+use crate::time::Instant;
 use std::sync::Arc;
 
 impl Backend {
@@ -12,6 +13,7 @@ impl Backend {
     /// that the client has is renewed (3.8.4-3).
     pub(super) fn subscribe(
         &mut self,
+        now: Instant,
         index: Index,
         session_index: Index,
         packet_id: PacketId,
@@ -45,8 +47,10 @@ impl Backend {
         };
         self.send(index, answer, out);
         for (granted, (filter, _)) in granted.into_iter().zip(filters) {
-            if let Some(granted) = granted {
-                self.send_retained(session_index, filter, granted, out);
+            match granted {
+                Some(_) if is_sys(filter) => self.sys_subscribed(now, session_index, filter, out),
+                Some(granted) => self.send_retained(session_index, filter, granted, out),
+                None => {}
             }
         }
     }
@@ -95,6 +99,7 @@ impl Backend {
                 self.routes.unsubscribe(found, session_index);
             }
         }
+        self.end_sys();
         self.send(index, Packet::UnsubAck(packet_id), out);
     }
 }

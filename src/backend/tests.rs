@@ -5,6 +5,7 @@ mod qos2;
 mod retained;
 mod service;
 mod subscriptions;
+mod sys;
 mod theory;
 
 use super::*;

@@ -4,6 +4,9 @@
 /// Levels of a filter with a wildcard; a filter with more is refused. As deep as Mosquitto goes.
 pub(super) const LEVELS_MAX: usize = 200;
 
+/// The first level of the backend's own topics.
+const SYS: &str = "$SYS";
+
 /// Whether this backend routes by the filter: it is one by 4.7.1 and 4.7.3, and not too deep.
 pub(super) fn is_filter(filter: &str) -> bool {
     if filter.is_empty() || filter.contains('\0') {
@@ -39,6 +42,12 @@ pub(super) fn has_wildcard(filter: &str) -> bool {
 /// Whether no filter that begins with a wildcard matches the topic (4.7.2-1).
 pub(super) fn is_hidden(topic: &str) -> bool {
     topic.starts_with('$')
+}
+
+/// Whether the topic is the backend's own, or the filter asks for such.
+pub(super) fn is_sys(name: &str) -> bool {
+    name.strip_prefix(SYS)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Section 4.7 level by level, without an index: what the indexes are held against.
@@ -86,5 +95,17 @@ mod tests {
         assert!(is_filter(&(levels(LEVELS_MAX) + "#")));
         assert!(!is_filter(&(levels(LEVELS_MAX + 1) + "+")));
         assert!(is_filter(&(levels(LEVELS_MAX + 1) + "a")));
+    }
+
+    #[test]
+    fn the_backends_own_topics_begin_with_a_level_and_not_with_letters() {
+        for (name, expected) in [
+            ("$SYS", true),
+            ("$SYS/#", true),
+            ("$SYSTEM/a", false),
+            ("a/$SYS", false),
+        ] {
+            assert_eq!(is_sys(name), expected, "{name}");
+        }
     }
 }

@@ -81,11 +81,13 @@ fn a_filter_without_subscribers_is_gone() {
     let mut routes = Routes::new();
     let index = routes.subscribe("$SYS/#", 1, Q1).expect("new");
     assert_eq!(routes.subscribe("$SYS/#", 2, Q0), Some(index));
+    assert!(routes.is_sys_filter(index));
     routes.unsubscribe(index, 1);
     assert_eq!(sessions(&mut routes, "$SYS"), [(2, Q0)]);
+    assert!(routes.has_sys_filters());
     routes.unsubscribe(index, 2);
     assert_eq!(routes.find("$SYS/#"), None);
-    assert!(routes.wildcards.is_empty());
+    assert!(routes.wildcards.is_empty() && !routes.has_sys_filters());
 }
 
 proptest! {
