@@ -1,5 +1,6 @@
 //! Behaviour of the backend, as its drivers see it: one test per rule, and one for all inputs.
 
+mod exactly_once;
 mod property;
 mod qos2;
 mod retained;

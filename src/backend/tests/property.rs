@@ -1,7 +1,7 @@
 //! The backend's account is exact whatever happens to it.
 
 use super::super::*;
-use super::{Q0, Q1, connect, publish, shape, with_will};
+use super::{Q0, Q1, Q2, connect, publish, shape, with_will};
 use crate::mqtt::packet::Publish;
 use crate::scenario::plan::DropAck;
 use crate::scenario::plan::{GoneClients, ServiceTime};
@@ -26,8 +26,18 @@ fn any_fault() -> impl Strategy<Value = BackendFault> {
     ]
 }
 
+fn any_qos(n: u8) -> QoS {
+    [Q0, Q1, Q2][usize::from(n)]
+}
+
 fn any_packet() -> impl Strategy<Value = Packet<'static>> {
-    let topic = prop_oneof![Just("a"), Just("a/b"), Just("a/b/c"), Just("a/+")];
+    let topic = prop_oneof![
+        Just("a"),
+        Just("a/b"),
+        Just("a/b/c"),
+        Just("a/+"),
+        Just("$SYS/a")
+    ];
     let filter = prop_oneof![
         Just("a"),
         Just("a/b"),
@@ -35,7 +45,8 @@ fn any_packet() -> impl Strategy<Value = Packet<'static>> {
         Just("a/+"),
         Just("+/b"),
         Just("+/+/#"),
-        Just("a+")
+        Just("a+"),
+        Just("$SYS/broker/jobs_served"),
     ];
     prop_oneof![
         3 => (0..4u8, any::<bool>(), 0..4u16, any::<bool>()).prop_map(|(id, clean, ka, has_will)| {
@@ -44,14 +55,26 @@ fn any_packet() -> impl Strategy<Value = Packet<'static>> {
             connect.will = has_will.then(|| with_will("", "a/b").will).flatten();
             Packet::Connect(Box::new(connect))
         }),
-        8 => (topic, 0..5u16, any::<bool>()).prop_map(|(topic, id, retain)| {
-            Packet::Publish(Publish { retain, ..publish(topic, id) })
-        }),
+        8 => (topic, 0..5u16, 0..3u8, any::<[bool; 3]>()).prop_map(
+            |(topic, id, qos, [dup, retain, is_empty])| {
+                let qos = if id == 0 { 0 } else { qos };
+                Packet::Publish(Publish {
+                    dup: dup && qos > 0,
+                    qos: any_qos(qos),
+                    retain,
+                    payload: if is_empty { b"" } else { b"x" },
+                    ..publish(topic, if qos == 0 { 0 } else { id })
+                })
+            }
+        ),
         3 => (1..5u16, filter, 0..3u8).prop_map(|(packet_id, filter, qos)| Packet::Subscribe {
             packet_id,
-            filters: vec![(filter.to_owned(), [Q0, Q1, QoS::ExactlyOnce][usize::from(qos)])],
+            filters: vec![(filter.to_owned(), any_qos(qos))],
         }),
-        1 => (0..300u16).prop_map(Packet::PubAck),
+        1 => (1..9u16).prop_map(Packet::PubAck),
+        1 => (1..9u16).prop_map(Packet::PubRec),
+        1 => (1..9u16).prop_map(Packet::PubComp),
+        2 => (1..5u16).prop_map(Packet::PubRel),
         1 => Just(Packet::PingReq),
         1 => Just(Packet::Disconnect),
         1 => Just(Packet::UnsubAck(1)),
@@ -90,7 +113,8 @@ struct Driver {
     /// what came before.
     hung_up: Vec<ConnId>,
     opened: u64,
-    pubacks: u64,
+    /// PUBACK, PUBREC, PUBREL, PUBCOMP.
+    acks: [u64; 4],
     out: Vec<Output>,
 }
 
@@ -137,7 +161,15 @@ impl Driver {
         for output in self.out.drain(..) {
             let (conn, closes) = match &output {
                 Output::Send(conn, packet) => {
-                    self.pubacks += u64::from(matches!(packet, Packet::PubAck(_)));
+                    let kinds = [
+                        matches!(packet, Packet::PubAck(_)),
+                        matches!(packet, Packet::PubRec(_)),
+                        matches!(packet, Packet::PubRel(_)),
+                        matches!(packet, Packet::PubComp(_)),
+                    ];
+                    for (count, is_it) in self.acks.iter_mut().zip(kinds) {
+                        *count += u64::from(is_it);
+                    }
                     (*conn, false)
                 }
                 Output::Deliver(conn, _) => (*conn, false),
@@ -180,7 +212,7 @@ fn any_work() -> impl Strategy<Value = ServiceTime> {
     ]
 }
 
-fn any_service() -> impl Strategy<Value = plan::Service> {
+pub(super) fn any_service() -> impl Strategy<Value = plan::Service> {
     let work = || prop::option::of(any_work());
     (1..4u16, work(), work(), 0..6u32).prop_map(|(workers, connect, publish, queue)| {
         plan::Service {
@@ -194,7 +226,7 @@ fn any_service() -> impl Strategy<Value = plan::Service> {
 
 proptest! {
     /// Whatever happens: no panic, nothing is sent on a connection that the node knows to be
-    /// closed, every QoS 1 publish is acknowledged, dropped by a fault or its connection has ended,
+    /// closed, every QoS 1 and QoS 2 publish is acknowledged, dropped by a fault or its connection has ended,
     /// every job ends in exactly one way, and no deadline lies in the past.
     #[test]
     fn the_account_is_exact_whatever_happens(
@@ -212,7 +244,7 @@ proptest! {
             open: Vec::new(),
             hung_up: Vec::new(),
             opened: 0,
-            pubacks: 0,
+            acks: [0; 4],
             out: Vec::new(),
         };
         for step in steps {
@@ -220,14 +252,18 @@ proptest! {
         }
         driver.settle()?;
         let counts = driver.backend.counts();
-        prop_assert_eq!(driver.pubacks, counts["pubacks_sent"]);
-        prop_assert_eq!(
-            counts["publishes_received_qos1"],
-            counts["pubacks_sent"]
-                + counts["pubacks_dropped"]
-                + counts["pubacks_undeliverable"]
-                + counts["pubacks_lost"]
-        );
+        let acks = ["pubacks_sent", "pubrecs_sent", "pubrels_sent", "pubcomps_sent"];
+        prop_assert_eq!(driver.acks, acks.map(|name| counts[name]));
+        for (received, ack) in [
+            ("publishes_received_qos1", "pubacks"),
+            ("publishes_received_qos2", "pubrecs"),
+        ] {
+            let fates = ["sent", "dropped", "undeliverable", "lost"];
+            let acked = fates.map(|fate| counts[&format!("{ack}_{fate}")]);
+            prop_assert_eq!(counts[received], acked.iter().sum::<u64>(), "{}", ack);
+        }
+        prop_assert_eq!(counts["pubcomps_sent"], counts["pubrels_received"]);
+        prop_assert!(counts["retained_held"] + counts["retained_deleted"] <= counts["retained_stored"]);
         prop_assert_eq!(
             counts["connects_received"],
             counts["connects_accepted"]
