@@ -129,6 +129,7 @@ impl Node {
     fn carry_out(&mut self, now: Instant, outputs: &mut Vec<Output>) {
         let mut bytes = std::mem::take(&mut self.write_buffer);
         let mut to = self.answering;
+        let mut delivered_to = None;
         for output in outputs.drain(..) {
             match output {
                 Output::Send(conn, packet) => {
@@ -141,7 +142,12 @@ impl Node {
                     if to == Some(conn) {
                         self.write(conn, now, &mut bytes);
                     }
-                    self.deliver(conn, now, &delivery);
+                    // What waited before this step is limited, not a burst of retained messages.
+                    let limit = match delivered_to.replace(conn) {
+                        Some(before) if before == conn => usize::MAX,
+                        Some(_) | None => OUTPUT_MAX,
+                    };
+                    self.deliver(conn, now, &delivery, limit);
                 }
                 Output::Close { conn, reset } => {
                     self.turn_to(&mut to, conn, now, &mut bytes);
@@ -190,9 +196,9 @@ impl Node {
         }
     }
 
-    fn deliver(&mut self, conn: ConnId, now: Instant, delivery: &Delivery) {
+    fn deliver(&mut self, conn: ConnId, now: Instant, delivery: &Delivery, limit: usize) {
         let Some(link) = self.link(conn) else { return };
-        let kept = link.keep(OUTPUT_MAX, |bytes| {
+        let kept = link.keep(limit, |bytes| {
             codec::encode_publish(&as_packet(delivery), bytes)
         });
         match kept {

@@ -8,7 +8,7 @@ use fleetstorm::live::clock::Clock;
 use fleetstorm::live::control::{Command, Report};
 use fleetstorm::live::{listen, runtime, serve};
 use fleetstorm::mqtt::codec;
-use fleetstorm::mqtt::packet::{Connect, Packet};
+use fleetstorm::mqtt::packet::{Connect, Packet, Publish, QoS};
 use fleetstorm::scenario::file::Overrides;
 use fleetstorm::scenario::plan::{Embedded, GoneClients};
 use fleetstorm::stats::books::Books;
@@ -226,4 +226,68 @@ fn a_forgotten_observer_is_a_gap_and_never_a_loss() {
             assert_eq!(totals.delivery.lost, 0, "{:?}", totals.delivery);
             assert!(totals.delivery.unverified > 0, "{:?}", totals.delivery);
         });
+}
+
+/// A connection that has sent these packets.
+async fn sender(target: SocketAddr, packets: &[Packet<'_>]) -> TcpStream {
+    let mut bytes = Vec::new();
+    for packet in packets {
+        codec::encode(packet, &mut bytes).expect("a valid packet");
+    }
+    let mut stream = TcpStream::connect(target).await.expect("it serves");
+    stream.write_all(&bytes).await.expect("it reads");
+    stream
+}
+
+/// What one subscription brings is bounded by what may be retained, not by what may wait for a
+/// connection: 3 MiB of retained messages reach a subscriber.
+#[test]
+fn a_burst_of_retained_messages_does_not_end_the_connection() {
+    const MESSAGES: usize = 48;
+    let runtime = runtime().expect("a test has file descriptors left");
+    runtime.block_on(async {
+        let target = Target::start();
+        let connect = |client_id: &str| {
+            Packet::Connect(Box::new(Connect {
+                client_id: client_id.into(),
+                clean_session: true,
+                keep_alive_s: 60,
+                will: None,
+                username: None,
+                password: None,
+            }))
+        };
+        let payload = vec![b'x'; 64 << 10];
+        let topics: Vec<String> = (0..MESSAGES).map(|i| format!("d/{i}/state")).collect();
+        let mut packets = vec![connect("dev")];
+        packets.extend(topics.iter().map(|topic| {
+            Packet::Publish(Publish {
+                dup: false,
+                qos: QoS::AtMostOnce,
+                retain: true,
+                packet_id: 0,
+                topic,
+                payload: &payload,
+            })
+        }));
+        packets.push(Packet::PingReq);
+        let mut publisher = sender(target.address, &packets).await;
+        // CONNACK, and a PINGRESP behind the messages.
+        let mut answers = [0; 6];
+        publisher
+            .read_exact(&mut answers)
+            .await
+            .expect("it answers");
+        assert_eq!(answers, [0x20, 2, 0, 0, 0xd0, 0]);
+
+        let filters = vec![("d/+/state".to_owned(), QoS::AtMostOnce)];
+        let packet_id = 1;
+        let subscribe = Packet::Subscribe { packet_id, filters };
+        let mut subscriber = sender(target.address, &[connect("sub"), subscribe]).await;
+        let message = |topic: &String| codec::publish_len(QoS::AtMostOnce, topic.len(), 64 << 10);
+        let len = 4 + 5 + topics.iter().map(message).sum::<usize>();
+        let mut bytes = vec![0; len];
+        subscriber.read_exact(&mut bytes).await.expect("all of it");
+        assert_eq!(target.counts().await["retained_matched"], 48);
+    });
 }
