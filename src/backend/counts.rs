@@ -164,7 +164,8 @@ counts! {
         service_queue_full_closes,
         /// Connections closed because too many packets waited behind unfinished PUBLISHes.
         service_order_full_closes,
-        /// Of the served: PUBLISHes whose connection had ended; they are routed, not acknowledged.
+        /// Of the served: PUBLISHes whose connection had ended; those of QoS 0 and 1 are routed, none
+        /// is acknowledged.
         publishes_served_after_client_left,
     }
 }

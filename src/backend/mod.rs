@@ -110,16 +110,33 @@ pub struct Message {
     pub payload: Box<[u8]>,
 }
 
-/// One node of the reference backend.
+/// One node of the reference backend: MQTT 3.1.1 as a server speaks it, at QoS 0, 1 and 2.
 ///
 /// Inputs go through the faults first (a node that is down resets, a stalled one holds them), then
 /// to the broker, where CONNECTs wait for admission and CONNECTs and PUBLISHes for a worker if the
-/// plan says so. Limits, each counted in [`Backend::counts`] when reached: 256 unacknowledged and
-/// 100 000 waiting QoS 1 messages per session, 1 000 000 inputs or 256 MiB held by a stalled node,
-/// the plan's number of CONNECTs waiting for admission and of jobs waiting for a worker, 256 MiB of
-/// jobs, 1 000 000 packets behind jobs, 1 000 000 delayed PUBACKs, 10 s from a connection to its
-/// CONNECT. Retained messages are not stored, QoS 2 subscriptions are granted QoS 1, a QoS 2 PUBLISH
-/// is a protocol error.
+/// plan says so; the acknowledgements of QoS 1 and 2 cost no work.
+///
+/// Where MQTT leaves a choice:
+/// * overlapping subscriptions bring a session one copy, at the highest granted QoS (3.3.5-1);
+/// * a QoS 2 message is routed when its PUBLISH comes, and its identifier stored until the PUBREL
+///   (4.3.3, method B); one whose connection ends while a worker is at it has no effect, and its
+///   client sends it again;
+/// * an acknowledgement of an identifier that no delivery holds is tolerated, one of the wrong kind
+///   closes the connection;
+/// * sessions that are not clean have no end but a clean one; what waits for them is QoS 1 and 2;
+/// * retained messages are no part of a session (3.1.2-7): a restart keeps them, whether it keeps
+///   sessions or forgets them;
+/// * topics that begin with `$SYS` are the backend's own: `$SYS/broker/<count>` for each of
+///   [`Backend::counts`], to each new subscription and every 10 s; what clients publish there is
+///   acknowledged and goes nowhere.
+///
+/// Limits, each counted in [`Backend::counts`] when reached: 256 unacknowledged and 100 000 waiting
+/// QoS 1 and 2 messages per session (beyond them messages are dropped), 2 000 000 retained messages
+/// of 512 MiB (beyond them a message is routed and not retained), 200 levels of a filter with
+/// wildcards (beyond them it is refused), 1 000 000 inputs or 256 MiB held by a stalled node, the
+/// plan's number of CONNECTs waiting for admission and of jobs waiting for a worker, 256 MiB of
+/// jobs, 1 000 000 packets behind jobs, 1 000 000 delayed acknowledgements, 10 s from a connection to
+/// its CONNECT.
 #[derive(Debug)]
 pub struct Backend {
     connections: Connections,
