@@ -142,7 +142,11 @@ impl Outbound {
                 DeliveryAck::Ack,
             )
             | (InFlight::Released { .. }, DeliveryAck::Comp) => {
-                self.inflight.remove(at);
+                // Clients acknowledge in order: it is nearly always the first.
+                match at {
+                    0 => drop(self.inflight.pop_front()),
+                    _ => drop(self.inflight.remove(at)),
+                }
                 Acked::Done
             }
             (

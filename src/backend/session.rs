@@ -156,23 +156,24 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> bool {
         let conn = self.conn_id(connections);
-        let outbound = self.outbound.as_mut();
-        let acked = outbound.map_or(Acked::Unknown, |o| o.acked(ack, packet_id));
-        counts.acks_unknown += u64::from(acked == Acked::Unknown);
-        match (acked, ack, conn, &mut self.outbound) {
-            (Acked::Done, _, conn, Some(outbound)) => {
+        let acked = match &mut self.outbound {
+            Some(outbound) => outbound.acked(ack, packet_id),
+            None => Acked::Unknown,
+        };
+        match (acked, ack) {
+            (Acked::Done, _) => {
                 counts.deliveries_acked += 1;
-                if let Some(conn) = conn {
+                if let (Some(conn), Some(outbound)) = (conn, &mut self.outbound) {
                     counts.messages_delivered += outbound.fill_window(conn, out);
                 }
             }
-            (Acked::Release, _, Some(conn), _)
-            | (Acked::Unknown, DeliveryAck::Rec, Some(conn), _) => {
-                counts.pubrels_sent += 1;
-                out.push(Output::Send(conn, Packet::PubRel(packet_id)));
+            (Acked::Release, _) => release(conn, packet_id, counts, out),
+            (Acked::Unknown, DeliveryAck::Rec) => {
+                counts.acks_unknown += 1;
+                release(conn, packet_id, counts, out);
             }
-            (Acked::Done | Acked::Release | Acked::Unknown, ..) => {}
-            (Acked::Violation, ..) => return false,
+            (Acked::Unknown, DeliveryAck::Ack | DeliveryAck::Comp) => counts.acks_unknown += 1,
+            (Acked::Violation, _) => return false,
         }
         true
     }
@@ -225,6 +226,13 @@ impl Session {
             + self.will.as_ref().map_or(0, StoredWill::heap_bytes)
             + self.outbound.as_ref().map_or(0, |o| o.heap_bytes())
             + self.inbound.as_ref().map_or(0, |i| i.heap_bytes())
+    }
+}
+
+fn release(conn: Option<ConnId>, packet_id: PacketId, counts: &mut Counts, out: &mut Vec<Output>) {
+    if let Some(conn) = conn {
+        counts.pubrels_sent += 1;
+        out.push(Output::Send(conn, Packet::PubRel(packet_id)));
     }
 }
 
