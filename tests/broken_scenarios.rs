@@ -157,6 +157,10 @@ const TABLE: &[(&str, Mistakes)] = &[
         "public-broker",
         &[(11, 21, "it is not there to be loaded: use a broker of yo")],
     ),
+    (
+        "ping-timeout",
+        &[(5, 45, "write at most 5s, or a longer keep_alive")],
+    ),
     ("qos", &[(6, 58, "write `qos: 0`, `qos: 1` or `qos: 2`")]),
     (
         "same-topic",

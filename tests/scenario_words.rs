@@ -61,6 +61,32 @@ fn defaults() {
 }
 
 #[test]
+fn a_ping_timeout_fits_into_the_keep_alive() {
+    let table = [
+        ("{ keep_alive: 5s }", secs(5)),
+        ("{ keep_alive: 11s }", secs(10)),
+        ("{ keep_alive: 5s, ping_timeout: 5s }", secs(5)),
+        ("{ keep_alive: 60s, ping_timeout: 40s }", secs(40)),
+        ("{ keep_alive: 0s, ping_timeout: 40s }", secs(40)),
+        ("{ keep_alive: 0s }", secs(10)),
+    ];
+    for (client, timeout) in table {
+        assert_eq!(
+            plan(&one(client, "")).cohorts[0].client.ping_timeout,
+            timeout,
+            "{client}"
+        );
+    }
+    assert!(
+        with(
+            &one("{ keep_alive: 5s, ping_timeout: 6s }", ""),
+            &Overrides::default()
+        )
+        .is_err()
+    );
+}
+
+#[test]
 fn backoffs() {
     let (base, cap) = (secs(2), secs(9));
     let table = [

@@ -33,7 +33,7 @@ fleet:
       - { stream: beat, topic: "d/{device}/beat", qos: 0, every: 4s, payload: { json: { n: counter } } }
   - cohort: quiet
     devices: DEVICES
-    client: { keep_alive: 5s, ping_timeout: 4s, inflight: 1, backoff: { fixed: 1s } }
+    client: { keep_alive: 5s, inflight: 1, backoff: { fixed: 1s } }
     session: { clean: false }
     on_connect: [ { subscribe: { topic: "d/{device}/+/cmd", qos: 1 } } ]
     telemetry:

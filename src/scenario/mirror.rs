@@ -184,7 +184,8 @@ pub(super) struct Client {
     pub(super) connect_timeout: Option<At<Time>>,
     /// Whole seconds, 0s = off; 60s if absent.
     pub(super) keep_alive: Option<At<Time>>,
-    /// From PINGREQ to PINGRESP; 10s if absent.
+    /// From PINGREQ to PINGRESP, at most `keep_alive`; 10s or `keep_alive` if absent, whichever is
+    /// shorter.
     pub(super) ping_timeout: Option<At<Time>>,
     /// The wait before a new attempt; full jitter from 1s to 30s if absent.
     pub(super) backoff: Option<At<Backoff>>,

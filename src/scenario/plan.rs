@@ -284,7 +284,7 @@ pub struct Client {
     pub connect_timeout: Duration,
     /// Whole seconds, 0 = off.
     pub keep_alive_s: u16,
-    /// From PINGREQ to PINGRESP.
+    /// From PINGREQ to PINGRESP; no longer than the keep-alive, if that is on.
     pub ping_timeout: Duration,
     /// Reconnect policy.
     pub backoff: Backoff,

@@ -32,10 +32,11 @@ impl Checker<'_> {
                 "put `{device}` into it: a broker closes a session when another with the same identifier connects",
             );
         }
+        let keep_alive_s = self.keep_alive(client.keep_alive.as_ref());
         Client {
             connect_timeout: self.positive(client.connect_timeout.as_ref(), secs(10)),
-            keep_alive_s: self.keep_alive(client.keep_alive.as_ref()),
-            ping_timeout: self.positive(client.ping_timeout.as_ref(), secs(10)),
+            keep_alive_s,
+            ping_timeout: self.ping_timeout(client.ping_timeout.as_ref(), keep_alive_s),
             backoff: Backoff {
                 shape: self.backoff(client.backoff.as_ref()),
                 give_up_after: self.give_up_after(client.give_up_after.as_ref()),
@@ -61,6 +62,26 @@ impl Checker<'_> {
                 60
             }
         }
+    }
+
+    /// While a device waits for a PINGRESP it may write nothing else, so the wait is silence: not to
+    /// be longer than the keep-alive (MQTT-3.1.2-23).
+    fn ping_timeout(&mut self, time: Option<&At<Time>>, keep_alive_s: u16) -> Duration {
+        let longest = match keep_alive_s {
+            0 => Duration::MAX,
+            on => secs(u64::from(on)),
+        };
+        let timeout = self.positive(time, secs(10).min(longest));
+        if let Some(time) = time
+            && timeout > longest
+        {
+            self.error(
+                time.span,
+                "a device that waits longer for PINGRESP than its keep_alive is silent for too long",
+                format!("write at most {keep_alive_s}s, or a longer keep_alive"),
+            );
+        }
+        timeout
     }
 
     fn give_up_after(&mut self, attempts: Option<&At<u32>>) -> Option<u32> {
