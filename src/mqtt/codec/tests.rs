@@ -1,5 +1,7 @@
 //! The codec against itself, against rumqttc's, and against hostile bytes.
 
+mod statements;
+
 use super::*;
 use crate::mqtt::packet::{Connect, ConnectCode, Will};
 use bytes::BytesMut;
