@@ -10,6 +10,7 @@ use crate::stats::event::{Limit, Unsent};
 mod invariants;
 mod replays;
 mod scripts;
+mod statements;
 mod states;
 
 /// The fixture's plan, made predictable: arrivals each 10 s from power-on, 5 s of backoff, a
