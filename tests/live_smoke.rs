@@ -2,6 +2,7 @@
 
 mod live_arm;
 mod live_target;
+mod live_violations;
 
 use fleetstorm::device::record::Sample;
 use fleetstorm::live::control::{Command, RecordInputs, Report};
