@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// 60 devices on two nodes, two streams, a will and a subscription; about 4 s.
+/// 60 devices on two nodes, a stream of each QoS, a will and a subscription; about 4 s.
 const SCENARIO: &str = r#"
 name: conformance
 about: One account for both worlds.
@@ -26,6 +26,7 @@ fleet:
     on_connect: [ { subscribe: { topic: "d/{device}/cmd", qos: 1 } } ]
     telemetry:
       - { stream: power, topic: "d/{device}/power", qos: 1, every: 400ms, ack_timeout: 1s, payload: { json: { n: counter } } }
+      - { stream: bill, topic: "d/{device}/bill", qos: 2, every: 400ms, ack_timeout: 1s, payload: { bytes: 40 } }
       - { stream: beat, topic: "d/{device}/beat", qos: 0, every: 1s, payload: { bytes: 40 } }
 phases:
   - { name: ramp, power_on: { rate: 300/s } }
@@ -120,7 +121,19 @@ fn a_steady_fleet_balances_and_loses_nothing() {
             "{world}"
         );
         assert_eq!(run.backend["publishes_received"], books.sent, "{world}");
-        assert_eq!(run.backend["pubacks_sent"], books.acked, "{world}");
+        let of = |name| run.backend[name];
+        assert!(of("publishes_received_qos2") > 0, "{world}");
+        assert_eq!(
+            of("pubacks_sent") + of("pubcomps_sent"),
+            books.acked,
+            "{world}"
+        );
+        assert_eq!(
+            of("pubcomps_sent"),
+            of("publishes_received_qos2"),
+            "{world}"
+        );
+        assert_eq!(of("publishes_qos2_duplicates"), 0, "{world}");
         assert!(
             run.totals.errors.is_empty(),
             "{world}: {:?}",
@@ -142,7 +155,8 @@ fn all_come_back_from_a_restart() {
             (0, 0),
             "{world}: {books:?}"
         );
-        assert_eq!(run.totals.delivery.lost, 0, "{world}");
+        let delivery = &run.totals.delivery;
+        assert_eq!((delivery.lost, delivery.duplicated), (0, 0), "{world}");
         let resets = run.backend["connections_reset"];
         assert!(resets >= 60, "{world}: {resets}");
     });
@@ -154,7 +168,9 @@ fn dropped_acks_time_out_one_for_one() {
     in_both_worlds(drop, |run| {
         let (world, books) = (run.world, run.books());
         // The first 20 publishes of each node.
-        assert_eq!(run.backend["pubacks_dropped"], 40, "{world}");
+        let dropped = run.backend["pubacks_dropped"] + run.backend["pubrecs_dropped"];
+        assert_eq!(dropped, 40, "{world}");
+        assert!(run.backend["pubrecs_dropped"] > 0, "{world}");
         assert_eq!(books.timed_out, 40, "{world}: {books:?}");
         assert_eq!(books.acked + books.written + 40, books.planned, "{world}");
         let failed: u64 = run.totals.attempts.iter().map(|a| a.failed).sum();
