@@ -104,27 +104,43 @@ fn a_whole_run_leaves_its_evidence_and_can_be_judged_again() {
     assert_eq!(bench.run(&[]).code, Some(4));
 }
 
-/// It must never run as if nothing were wrong.
 #[test]
-fn a_scenario_with_an_outage_is_checked_but_not_run() {
-    let outage = "  - { name: storm, for: 5s, faults: [ { outage: { reset: { where: { share: 30% }, within: 500ms } } } ] }\nslos:";
-    let bench = Bench::new("run", &scenario(2, LOST).replace("slos:", outage));
-    let run = bench.run(&[]);
-    assert_eq!(run.code, Some(2), "{}", run.said);
-    assert!(run.said.contains("scenario.yaml:12:"), "{}", run.said);
-    assert!(run.said.contains("fleetstorm simulate"), "{}", run.said);
-    assert!(!bench.out().exists(), "{}", run.said);
+fn a_scenario_with_an_outage_is_checked_and_runs() {
+    let outage = "  - { name: storm, for: 2s, faults: [ { outage: { reset: { where: { share: 30% }, within: 500ms } } } ] }
+  - { name: recovery, for: 3s }\nslos:";
+    let text = scenario(1, LOST).replace("slos:", outage);
+    let text = text.replace(
+        "session:",
+        "client: { backoff: { fixed: 200ms } }\n    session:",
+    );
+    let bench = Bench::new("run", &text);
     let check = Command::new(env!("CARGO_BIN_EXE_fleetstorm"))
         .arg("check")
         .arg(bench.scenario())
         .output()
         .expect("the program starts");
-    let text = String::from_utf8_lossy(&check.stdout);
-    assert_eq!(check.status.code(), Some(0), "{text}");
-    let fault = "fault reset of 30 % of the devices within 500ms from 3.0 s to 8.0 s";
-    assert!(text.contains(fault), "{text}");
-    assert!(text.contains("outages can only be simulated"), "{text}");
-    assert!(text.contains("herd       6 devices"), "{text}");
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert_eq!(check.status.code(), Some(0), "{said}");
+    let fault = "reset of 30 % of the devices within 500ms";
+    assert!(
+        said.contains(&format!("fault {fault} from 2.0 s to 4.0 s")),
+        "{said}"
+    );
+    assert!(said.contains("herd       6 devices"), "{said}");
+    assert!(!said.contains("warning"), "{said}");
+    let run = bench.run(&["--workers", "2", "--ui", "plain"]);
+    assert!(
+        run.said.contains(&format!("fault begins: {fault}")),
+        "{}",
+        run.said
+    );
+    let errors = run.report["errors"].as_array().expect("a list");
+    let of = |kind: &str| errors.iter().find(|e| e["kind"] == kind);
+    let count = |kind| of(kind).map_or(0, |error| error["count"].as_u64().expect("a count"));
+    assert_eq!(count("connection.reset"), 6, "{}", run.said);
+    assert!(count("attempt.refused") >= 6, "{}", run.said);
+    assert_eq!(run.report["delivery"]["lost"], 0, "{}", run.said);
+    assert_eq!(run.report["counts"]["balanced"], true);
 }
 
 #[test]

@@ -5,8 +5,9 @@ mod live_arm;
 use fleetstorm::scenario::file::{self, Overrides, Secrets};
 use fleetstorm::sim;
 use fleetstorm::stats::books::Books;
+use fleetstorm::stats::event::Cause;
 use fleetstorm::stats::histogram::Histogram;
-use fleetstorm::stats::recorder::Totals;
+use fleetstorm::stats::recorder::{ErrorKind, Recovery, Totals};
 use fleetstorm::stats::series::Metric;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,7 +42,10 @@ struct Run {
     totals: Totals,
     /// First write to PUBACK.
     service: Histogram,
+    reconnect: Histogram,
     backend: BTreeMap<String, u64>,
+    /// One per worker and node.
+    observers: u64,
 }
 
 impl Run {
@@ -64,8 +68,10 @@ impl Run {
         Self {
             world: "simulated",
             service: outcome.histogram(Metric::AckService),
+            reconnect: outcome.histogram(Metric::ReconnectTime),
             totals: outcome.totals,
             backend,
+            observers: 2,
         }
     }
 
@@ -75,9 +81,17 @@ impl Run {
         Self {
             world: "live",
             service: outcome.histogram(Metric::AckService),
+            reconnect: outcome.histogram(Metric::ReconnectTime),
             totals: outcome.totals,
             backend: outcome.backend,
+            observers: 4,
         }
+    }
+
+    /// How often an error of this kind was counted.
+    fn errors(&self, kind: ErrorKind) -> u64 {
+        let mut errors = self.totals.errors.iter();
+        errors.find(|e| e.kind == kind).map_or(0, |e| e.count)
     }
 
     /// All books in one, each checked.
@@ -99,12 +113,13 @@ fn in_both_worlds(faults: &str, check: impl Fn(&Run)) {
 }
 
 /// The schedule is a pure function of the plan, so both worlds plan the same arrivals.
-fn text_in_both_worlds(text: &str, check: impl Fn(&Run)) {
+fn text_in_both_worlds(text: &str, check: impl Fn(&Run)) -> [Run; 2] {
     let runs = [Run::simulated(text), Run::live(text)];
     for run in &runs {
         check(run);
     }
     assert_eq!(runs[0].books().planned, runs[1].books().planned);
+    runs
 }
 
 #[test]
@@ -211,4 +226,61 @@ fn work_costs_what_the_service_law_says() {
         let p50 = run.service.percentile_us(50.0).expect("there are acks");
         assert!((3_000..33_000).contains(&p50), "{world}: {p50} us");
     });
+}
+
+/// Half the fleet is cut, and each device tries again every 700 ms and what an attempt costs. All of
+/// that is drawn from the plan, so that the two worlds differ by the lateness of the driver only.
+#[test]
+fn an_outage_cuts_the_same_devices_and_they_come_back_alike() {
+    let outage =
+        "{ outage: { reset: { where: { share: 50% }, within: 200ms } }, at: 1s, for: 1500ms }";
+    let backoff = "backoff: { full_jitter: { base: 100ms, cap: 400ms } }";
+    let text = SCENARIO.replace(backoff, "backoff: { fixed: 700ms }");
+    let runs = text_in_both_worlds(&text.replace("FAULTS", outage), |run| {
+        let (world, books) = (run.world, run.books());
+        let half = Recovery {
+            affected: 30,
+            recovered: 30,
+        };
+        assert_eq!(run.totals.recoveries, [half], "{world}");
+        assert_eq!(
+            run.errors(ErrorKind::Connection(Cause::Reset)),
+            30,
+            "{world}"
+        );
+        assert_eq!(run.reconnect.count(), 30, "{world}");
+        // The target has done nothing, and no observer has noticed anything.
+        assert_eq!(run.backend["connections_reset"], 0, "{world}");
+        assert_eq!(run.backend["sessions_resumed"], 30, "{world}");
+        assert_eq!(
+            run.backend["connections_opened"],
+            60 + 30 + run.observers,
+            "{world}"
+        );
+        let kinds: Vec<ErrorKind> = run.totals.errors.iter().map(|e| e.kind).collect();
+        let attempts = ErrorKind::Attempt(Cause::Refused);
+        assert!(kinds.contains(&attempts), "{world}: {kinds:?}");
+        let observers = |kind: &ErrorKind| matches!(kind, ErrorKind::Observer(_));
+        assert!(!kinds.iter().any(observers), "{world}: {kinds:?}");
+        assert_eq!((books.waiting, books.in_flight), (0, 0), "{world}");
+        assert_eq!(run.totals.delivery.lost, 0, "{world}");
+    });
+    let both = |what: &dyn Fn(&Run) -> f64| (what(&runs[0]), what(&runs[1]));
+    let alike = |what: &str, (simulated, live): (f64, f64), by: f64| {
+        assert!(
+            (simulated - live).abs() <= by,
+            "{what}: {simulated}, {live}"
+        );
+    };
+    // Some attempts lie so near the clearing that a late driver makes one less.
+    let refused = |run: &Run| run.errors(ErrorKind::Attempt(Cause::Refused)) as f64;
+    alike("refused", both(&refused), 6.0);
+    for p in [10.0, 50.0, 90.0, 100.0] {
+        let reconnect = |run: &Run| run.reconnect.percentile_us(p).expect("30 came back") as f64;
+        alike("reconnect.time", both(&reconnect), 150_000.0);
+    }
+    // Device-seconds of the 4 s of 60 devices, of which half were away for some 2 s.
+    let up = |run: &Run| run.totals.availability[1].0;
+    assert!(up(&runs[0]) < 200.0, "{}", up(&runs[0]));
+    alike("availability", both(&up), 3.0);
 }

@@ -3,7 +3,7 @@
 
 mod scenario_text;
 
-use fleetstorm::scenario::file::{self, Overrides, Secrets};
+use fleetstorm::scenario::file::Overrides;
 use fleetstorm::scenario::plan::{
     BackendFault, BrokerUrl, DropAck, Embedded, FaultKind, GoneClients, NetworkFault, Selector,
     Service, ServiceTime, Sessions, Target, Topology,
@@ -194,26 +194,6 @@ fn outages_work_with_any_target() {
         let errors = with(&with_outage(text, false), &Overrides::default());
         assert!(errors.is_err(), "{text}");
     }
-}
-
-#[test]
-fn only_outages_can_only_be_simulated() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("outage.yaml");
-    let loaded = |text: String| {
-        std::fs::write(&path, text).expect("the folder is writable");
-        let loaded = file::load(&path, &Overrides::default(), Secrets::Resolve);
-        loaded.unwrap_or_else(|errors| panic!("{errors}"))
-    };
-    assert_eq!(loaded(faulty("{ backend: stall }")).simulated_only, None);
-    let outages = "{ backend: stall }, { outage: refuse }, { outage: reset, at: 5s }";
-    let why = loaded(faulty(outages)).simulated_only.expect("two reasons");
-    let why = why.to_string();
-    assert_eq!(why.matches("outage.yaml:6:").count(), 2, "{why}");
-    assert!(why.contains("fleetstorm simulate"), "{why}");
-    let brokers = loaded(with_outage("{ outage: reset }", true));
-    let why = brokers.simulated_only.expect("one reason").to_string();
-    assert!(why.contains("with `--model reference`"), "{why}");
 }
 
 #[test]

@@ -1,25 +1,26 @@
 //! The law of network outages: whose connections a reset ends and when, and whose connects are
-//! refused. A driver (`sim`, as yet) keeps one [`Outages`], tells it when a fault starts and clears,
-//! and asks it.
+//! refused. Each driver (`sim`, `live`) keeps one [`Outages`], tells it when a fault starts and
+//! clears, and asks it.
 
 use crate::rng::{self, Purpose};
-use crate::scenario::plan::{DeviceIdx, FaultKind, NetworkFault, Plan, Selector};
+use crate::scenario::plan::{DeviceIdx, Fault, FaultKind, NetworkFault, Plan, Selector};
 use std::time::Duration;
 
-/// The network faults that are active now; several may mean the same device. Holds one bit per
-/// device and active fault, none for a fault that means the whole fleet.
-#[derive(Debug, Default)]
+/// The network faults of a plan, and which of them are active now; several may mean the same device.
+/// Holds one bit per device and fault, none for a fault that means the whole fleet.
+#[derive(Debug)]
 pub struct Outages {
-    active: Vec<Outage>,
+    /// By index into `Plan::faults`; `None` for a backend fault.
+    faults: Vec<Option<Outage>>,
+    /// Those that are active, in the order in which they started.
+    active: Vec<usize>,
+    seed: u64,
 }
 
 #[derive(Debug)]
 struct Outage {
-    /// Index into `Plan::faults`.
-    fault: usize,
     who: Who,
     kind: NetworkFault,
-    seed: u64,
 }
 
 /// The devices meant.
@@ -31,43 +32,53 @@ enum Who {
 }
 
 impl Outages {
-    /// Fault `fault` of `plan` begins; a backend fault is none of ours. Takes a walk over the
-    /// fleet.
+    /// The network faults of `plan`, none of them active. Walks the fleet once per fault, so that
+    /// nothing has to be looked up while the run goes on.
+    pub fn new(plan: &Plan) -> Self {
+        let outage = |fault: &Fault| match &fault.kind {
+            FaultKind::Network { who, fault: kind } => Some(Outage {
+                who: Who::of(who, plan),
+                kind: *kind,
+            }),
+            FaultKind::Backend { .. } => None,
+        };
+        Self {
+            faults: plan.faults.iter().map(outage).collect(),
+            active: Vec::new(),
+            seed: plan.seed,
+        }
+    }
+
+    /// Fault `fault` of the plan begins; a backend fault is none of ours.
     ///
     /// # Panics
     /// If the plan has no such fault.
-    pub fn start(&mut self, plan: &Plan, fault: usize) {
-        match &plan.faults[fault].kind {
-            FaultKind::Network { who, fault: kind } => self.active.push(Outage {
-                fault,
-                who: Who::of(who, plan),
-                kind: *kind,
-                seed: plan.seed,
-            }),
-            FaultKind::Backend { .. } => {}
+    pub fn start(&mut self, fault: usize) {
+        if self.faults[fault].is_some() {
+            self.active.push(fault);
         }
     }
 
     /// Fault `fault` clears, if it was active.
     pub fn clear(&mut self, fault: usize) {
-        self.active.retain(|outage| outage.fault != fault);
+        self.active.retain(|active| *active != fault);
     }
 
     /// Whether a connect of `device` is refused now.
     pub fn refuses(&self, device: DeviceIdx) -> bool {
-        self.active.iter().any(|outage| outage.who.has(device))
+        self.active().any(|(_, outage)| outage.who.has(device))
     }
 
     /// How long after the start of `fault` the connection of `device` ends with RST, whatever it
     /// is doing; `None` if that fault is not active, resets nobody, or does not mean the device.
     /// Uniform below the fault's `within`: a pure function of (seed, device, fault).
     pub fn cut_after(&self, fault: usize, device: DeviceIdx) -> Option<Duration> {
-        let mut active = self.active.iter();
-        let outage = active.find(|outage| outage.fault == fault && outage.who.has(device))?;
+        let mut active = self.active();
+        let (_, outage) = active.find(|(at, outage)| *at == fault && outage.who.has(device))?;
         match outage.kind {
             NetworkFault::Reset { within } => {
                 let (purpose, index) = (Purpose::OutageReset, fault as u64);
-                let draw = rng::hash(outage.seed, u64::from(device), purpose, index);
+                let draw = rng::hash(self.seed, u64::from(device), purpose, index);
                 // A scaled product rather than a float: never `within` itself, so that with a
                 // fault as long as its `within` every cut comes before the clearing.
                 let ns = (u128::from(draw) * within.as_nanos()) >> 64;
@@ -76,6 +87,11 @@ impl Outages {
             }
             NetworkFault::Refuse => None,
         }
+    }
+
+    fn active(&self) -> impl Iterator<Item = (usize, &Outage)> {
+        let outage = |fault: &usize| Some((*fault, self.faults[*fault].as_ref()?));
+        self.active.iter().filter_map(outage)
     }
 }
 
@@ -106,7 +122,7 @@ impl Who {
 mod tests {
     use super::*;
     use crate::scenario::fixture;
-    use crate::scenario::plan::{Attribute, BackendFault, Fault};
+    use crate::scenario::plan::{Attribute, BackendFault};
     use proptest::prelude::*;
 
     const WITHIN: Duration = Duration::from_millis(500);
@@ -159,9 +175,9 @@ mod tests {
 
     /// All faults of `plan` active.
     fn all_active(plan: &Plan) -> Outages {
-        let mut outages = Outages::default();
+        let mut outages = Outages::new(plan);
         for fault in 0..plan.faults.len() {
-            outages.start(plan, fault);
+            outages.start(fault);
         }
         outages
     }
@@ -175,11 +191,11 @@ mod tests {
     fn connects_are_refused_from_start_to_clearing_and_of_those_meant_only() {
         let kinds = vec![refuse(share(0.3)), reset(region("north"), WITHIN)];
         let plan = plan(1_000, kinds);
-        let mut outages = Outages::default();
+        let mut outages = Outages::new(&plan);
         assert_eq!(refused(&outages, &plan), 0);
-        outages.start(&plan, 0);
+        outages.start(0);
         assert_eq!(refused(&outages, &plan), 300);
-        outages.start(&plan, 1);
+        outages.start(1);
         let both = refused(&outages, &plan);
         assert!((334..633).contains(&both), "overlapping sets: {both}");
         outages.clear(0);
@@ -226,6 +242,8 @@ mod tests {
         assert_ne!(outages.cut_after(0, 7), outages.cut_after(0, 8));
         assert_eq!(outages.cut_after(2, 7), None, "refuse cuts nobody");
         assert_eq!(outages.cut_after(9, 7), None, "no such fault");
+        let idle = Outages::new(&plan);
+        assert_eq!(idle.cut_after(0, 7), None, "it has not started");
     }
 
     #[test]

@@ -210,6 +210,9 @@ impl Fleet {
         let slot = &mut self.devices[i];
         slot.attempt_began = at;
         slot.attempts += 1;
+        if self.cuts.law.refuses(slot.device.id()) {
+            return self.fail_device(i, now, Cause::Refused);
+        }
         if slot.transit.is_some() {
             return self.open_over_link(i, at, now);
         }

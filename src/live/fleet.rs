@@ -4,6 +4,7 @@
 use super::clock::Clock;
 use super::devices::Slot;
 use super::link::READ_BUFFER;
+use super::outage::Cuts;
 use super::outgoing::Outgoing;
 use super::port::{Port, Routes};
 use super::process::{self, Meter};
@@ -59,6 +60,7 @@ pub(super) struct Fleet {
     pub(super) routes: Routes,
     pub(super) ledger: Ledger,
     pub(super) state: RunState,
+    pub(super) cuts: Cuts,
     pub(super) reports: Outgoing,
     /// Set before T0, if inputs are recorded.
     pub(super) recording: Option<Recording>,
@@ -133,6 +135,7 @@ impl Fleet {
             RefCell::new(Self {
                 clock,
                 ledger: Ledger::new(&plan, &owned),
+                cuts: Cuts::new(&plan),
                 plan,
                 run,
                 owned,

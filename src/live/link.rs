@@ -226,6 +226,11 @@ impl Link {
 
     /// Closes with RST instead of FIN.
     pub(super) fn reset(self) {
+        self.reset_when_closed();
+    }
+
+    /// Closing will send RST instead of FIN.
+    pub(super) fn reset_when_closed(&self) {
         // If the peer has reset it already, the option is refused and not needed.
         let _ = self.stream.set_zero_linger();
     }

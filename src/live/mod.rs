@@ -10,6 +10,7 @@ mod hiccup;
 mod link;
 mod node;
 mod observers;
+mod outage;
 mod outgoing;
 mod port;
 pub mod process;

@@ -120,7 +120,12 @@ impl Fleet {
         self.build_devices(start);
         let now = self.clock.now();
         self.wake_at(KEY_SECOND, start.after(SECOND), now);
-        self.wake_at(KEY_TIMELINE, self.next_entry_at(), now);
+        self.wake_at(KEY_TIMELINE, self.next_act_at(), now);
+    }
+
+    /// When the timeline or an outage has something to do.
+    fn next_act_at(&self) -> Instant {
+        self.next_entry_at().min(self.cuts.next())
     }
 
     fn next_entry_at(&self) -> Instant {
@@ -130,18 +135,24 @@ impl Fleet {
             .map_or(Instant::NEVER, |entry| self.state.start.after(entry.at))
     }
 
-    /// Does what the timeline wants by `now`, at most `limit` entries.
+    /// Does what the timeline wants by `now`, at most `limit` entries or cuts of an outage. However
+    /// late the driver is, an outage's cuts come before its clearing.
     pub(super) fn run_timeline(&mut self, now: Instant, limit: usize) {
         for _ in 0..limit {
-            let at = self.next_entry_at();
+            let at = self.next_act_at();
             if at > now {
                 break;
             }
-            let action = self.state.timeline[self.state.next_entry].action;
-            self.state.next_entry += 1;
-            self.act(action, at, now);
+            if self.cuts.next() == at {
+                let (at, i) = self.cuts.pop().expect("there is a next one");
+                self.cut_device(i, at, now);
+            } else {
+                let action = self.state.timeline[self.state.next_entry].action;
+                self.state.next_entry += 1;
+                self.act(action, at, now);
+            }
         }
-        self.wake_at(KEY_TIMELINE, self.next_entry_at(), now);
+        self.wake_at(KEY_TIMELINE, self.next_act_at(), now);
     }
 
     fn act(&mut self, action: Action, at: Instant, now: Instant) {
@@ -158,12 +169,14 @@ impl Fleet {
                 // It counts from the plan's instant, however late the driver is.
                 self.step_device(i, at, now, device::Input::PowerOn);
             }
-            Action::FaultStart(_) => {
+            Action::FaultStart(fault) => {
                 for slot in &mut self.devices {
                     slot.recovering = None;
                 }
+                self.begin_outage(at, fault);
             }
             Action::FaultClear(fault) => {
+                self.cuts.law.clear(fault);
                 if self.plan.closes_its_phase(fault) {
                     self.mark_affected(fault);
                 }
@@ -200,6 +213,7 @@ impl Fleet {
         self.state.stage = Stage::Draining;
         self.state.end = at;
         self.state.next_entry = self.state.timeline.len();
+        self.cuts.forget();
         for i in 0..self.devices.len() {
             // Who comes back in the drain came back after the run.
             self.devices[i].recovering = None;

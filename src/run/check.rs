@@ -270,16 +270,6 @@ fn warnings(plan: &Plan) -> Vec<String> {
     if plan.objectives.is_empty() {
         warnings.push("no slos: the run will end NO_DATA, exit code 5".to_owned());
     }
-    let has_outage = |fault: &Fault| matches!(fault.kind, FaultKind::Network { .. });
-    if plan.faults.iter().any(has_outage) {
-        let with = match plan.target {
-            Target::Embedded(_) => "",
-            Target::Brokers(_) => " with --model reference",
-        };
-        warnings.push(format!(
-            "outages can only be simulated yet: run refuses this scenario, use fleetstorm simulate{with}"
-        ));
-    }
     if let Target::Brokers(brokers) = &plan.target {
         let named = brokers
             .urls

@@ -7,7 +7,7 @@ use crate::scenario::file::ScenarioErrors;
 /// Why there is nothing to judge.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The scenario is wrong, or can only be simulated.
+    /// The scenario is wrong.
     #[error("{0}")]
     Scenario(ScenarioErrors),
     /// The command line asks for what cannot be done.

@@ -63,9 +63,6 @@ pub fn run(options: &Options) -> Result<PathBuf, RunError> {
     let clock = Clock::starting_now();
     let loaded = file::load(&options.scenario, &options.overrides, Secrets::Resolve)
         .map_err(RunError::Scenario)?;
-    if let Some(why) = &loaded.simulated_only {
-        return Err(RunError::Scenario(why.clone()));
-    }
     let limits = Limits::of_this_machine();
     let layout = preflight::layout(&loaded.plan, &limits, options.workers)?;
     let targets = preflight::resolve(&loaded.plan)?;

@@ -1,7 +1,7 @@
 //! The YAML file: reading it within limits into a positioned tree, and on to a checked plan. The
 //! only file that names the YAML crate.
 
-use super::check::{self, Checked};
+use super::check;
 use super::errors::Problem;
 pub use super::errors::ScenarioErrors;
 use super::plan::Plan;
@@ -41,8 +41,6 @@ pub struct Loaded {
     pub text: String,
     /// The checked plan.
     pub plan: Plan,
-    /// Why it can be simulated but not run live, each with its place; `None` if it can be run.
-    pub simulated_only: Option<ScenarioErrors>,
 }
 
 /// Reads and checks the scenario at `path`.
@@ -58,12 +56,8 @@ pub fn load(
     let text =
         read(path).map_err(|problem| ScenarioErrors::new(&name, String::new(), vec![problem]))?;
     let base = path.parent().unwrap_or_else(|| Path::new("."));
-    let (plan, simulated_only) = checked(&name, &text, base, overrides, secrets)?;
-    Ok(Loaded {
-        text,
-        plan,
-        simulated_only,
-    })
+    let plan = parse(&name, &text, base, overrides, secrets)?;
+    Ok(Loaded { text, plan })
 }
 
 /// Checks scenario text; `base` is the folder that `${file:…}` and CSV paths are relative to and
@@ -78,17 +72,6 @@ pub fn parse(
     overrides: &Overrides,
     secrets: Secrets,
 ) -> Result<Plan, ScenarioErrors> {
-    checked(name, text, base, overrides, secrets).map(|(plan, _)| plan)
-}
-
-/// The plan, and why it cannot be run live, if so.
-fn checked(
-    name: &str,
-    text: &str,
-    base: &Path,
-    overrides: &Overrides,
-    secrets: Secrets,
-) -> Result<(Plan, Option<ScenarioErrors>), ScenarioErrors> {
     if text.len() as u64 > MAX_FILE_BYTES {
         let problems = vec![too_large(text.len() as u64)];
         return Err(ScenarioErrors::new(name, String::new(), problems));
@@ -109,17 +92,7 @@ fn checked(
         overrides,
         secrets,
     };
-    match check::plan(root, &inputs) {
-        Ok(Checked {
-            plan,
-            simulated_only,
-        }) => {
-            let any = !simulated_only.is_empty();
-            let why = any.then(|| ScenarioErrors::new(name, shown, simulated_only));
-            Ok((plan, why))
-        }
-        Err(problems) => Err(ScenarioErrors::new(name, shown, problems)),
-    }
+    check::plan(root, &inputs).map_err(|problems| ScenarioErrors::new(name, shown, problems))
 }
 
 fn read(path: &Path) -> Result<String, Problem> {

@@ -515,7 +515,7 @@ pub(super) struct Fault {
     pub(super) length: Option<At<Time>>,
     /// A fault of the embedded target; or write `outage`.
     pub(super) backend: Option<At<BackendFault>>,
-    /// A fault of the devices' network, with any target; or write `backend`. Simulated only, as yet.
+    /// A fault of the devices' network, with any target; or write `backend`.
     pub(super) outage: Option<At<Outage>>,
 }
 

@@ -10,7 +10,7 @@ use crate::time::{Duration, Instant};
 impl World {
     /// A fault of the plan begins. If it is a reset, the devices meant are cut, now or later.
     pub(super) fn begin_outage(&mut self, now: Instant, fault: usize) {
-        self.outages.start(&self.plan, fault);
+        self.outages.start(fault);
         for index in 0..self.devices.len() {
             let id = self.devices[index].device.id();
             match self.outages.cut_after(fault, id) {

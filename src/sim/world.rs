@@ -95,7 +95,7 @@ impl World {
             observers,
             devices: Vec::new(),
             profiles: Vec::new(),
-            outages: Outages::default(),
+            outages: Outages::new(plan),
             links: Links::new(plan),
             books: Books::new(plan, &everyone),
             everyone,

@@ -8,7 +8,7 @@ use crate::live::tests::fleet_of_target;
 use crate::mqtt::codec;
 use crate::mqtt::packet::{ConnectCode, Packet, Publish, QoS};
 use crate::scenario::fixture;
-use crate::scenario::plan::{Delay, Direction, Link, PhaseShape, Plan, Schedule};
+use crate::scenario::plan::{BackoffShape, Delay, Direction, Link, PhaseShape, Plan, Schedule};
 use crate::stats::event::{Cause, Limit};
 use crate::stats::recorder::{ErrorKind, Totals};
 use crate::time::{Duration, Instant};
@@ -448,40 +448,52 @@ async fn until(fleet: &Shared, holds: impl Fn(&Fleet) -> bool) {
         .expect("it happens in time");
 }
 
-/// A device with much under way closes; `at_once` as at the end of a run.
-fn close_with_much_under_way(at_once: bool) {
+/// A device with 60 messages or more under way, and `end` of its connection: what the target gets,
+/// how its reading ends, and the run's totals.
+fn end_with_much_under_way(end: impl Fn(&mut Fleet)) -> (Vec<u8>, std::io::Result<usize>, Totals) {
     let mut plan = plan(direction(ms(20), ms(60), 0.0));
     plan.cohorts[0].client.inflight = 256;
     plan.streams[0].schedule = Schedule::Every {
         period: ms(5),
         phase: PhaseShape::Boot,
     };
+    plan.cohorts[0].client.backoff.shape = BackoffShape::Fixed(Duration::from_secs(100));
     let read_all = |mut target: Target| {
         let end = target.read_to_end();
         (target.got, end)
     };
-    let ((got, end), totals) = over_sockets(plan, read_all, async |fleet| {
+    let ((got, outcome), totals) = over_sockets(plan, read_all, async |fleet| {
         until(&fleet, |fleet| {
             fleet.devices[0].device.in_flight().len() >= 60
         })
         .await;
-        {
-            let mut fleet = fleet.borrow_mut();
-            let now = fleet.clock.now();
-            step(&mut fleet, now, device::Input::Shutdown);
-            assert_eq!(fleet.routes.open(), 1, "its end is under way");
-            if at_once {
-                assert!(fleet.end_closing(0));
-                assert_eq!(fleet.routes.open(), 0);
-            }
-        }
+        end(&mut fleet.borrow_mut());
         until(&fleet, |fleet| fleet.routes.open() == 0).await;
+    });
+    (got, outcome, totals)
+}
+
+/// The device closes; `at_once` as at the end of a run.
+fn close_with_much_under_way(at_once: bool) {
+    let (got, end, totals) = end_with_much_under_way(|fleet| {
+        let now = fleet.clock.now();
+        step(fleet, now, device::Input::Shutdown);
+        assert_eq!(fleet.routes.open(), 1, "its end is under way");
+        if at_once {
+            assert!(fleet.end_closing(0));
+            assert_eq!(fleet.routes.open(), 0);
+        }
     });
     assert!(matches!(end, Ok(0)), "a FIN, not {end:?}");
     let packets = packets(&got);
     assert_eq!(packets.last(), Some(&Packet::Disconnect));
+    assert_all_arrived(&packets, &totals);
+}
+
+/// All publishes that were sent arrived, in order.
+fn assert_all_arrived(packets: &[Packet<'_>], totals: &Totals) {
     let mut ids = Vec::new();
-    for packet in &packets {
+    for packet in packets {
         if let Packet::Publish(publish) = packet {
             ids.push(publish.packet_id);
         }
@@ -490,6 +502,19 @@ fn close_with_much_under_way(at_once: bool) {
     assert!(sent >= 60);
     assert_eq!(ids.len() as u64, sent);
     assert!(ids.is_sorted(), "{ids:?}");
+}
+
+#[test]
+fn a_reset_comes_behind_what_was_sent_before_it() {
+    let (got, end, totals) = end_with_much_under_way(|fleet| {
+        let now = fleet.clock.now();
+        fleet.cut_device(0, now, now);
+        assert!(!fleet.devices[0].device.is_connected());
+        assert_eq!(fleet.routes.open(), 1, "the end is under way");
+    });
+    let error = end.expect_err("a RST, not a FIN");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert_all_arrived(&packets(&got), &totals);
 }
 
 #[test]
@@ -540,4 +565,35 @@ fn a_device_with_a_link_costs_few_bytes_more() {
     // While its last connection ends.
     let closing = size_of::<super::Closing>() - size_of::<Socket>();
     assert!(closing <= 96, "{closing}");
+}
+
+#[test]
+fn a_reset_of_the_device_passes_its_link() {
+    let totals = by_hand(plan(direction(ms(100), ms(0), 0.0)), |fleet| {
+        connect(fleet);
+        fleet.release(0, at(900));
+        fleet.write_device(0, at(950), &mut bytes(&Packet::PingReq));
+        fleet.cut_device(0, at(1_000), at(1_000));
+        assert!(!fleet.devices[0].device.is_connected());
+        assert_eq!((next_ms(fleet), fleet.routes.open()), (Some(1_050), 1));
+        fleet.release(0, at(1_050));
+        assert_eq!((next_ms(fleet), fleet.routes.open()), (Some(1_100), 1));
+        fleet.release(0, at(1_100));
+        assert_eq!((next_ms(fleet), fleet.routes.open()), (None, 0));
+        // There is no connection now.
+        fleet.cut_device(0, at(1_200), at(1_200));
+        assert_eq!(next_ms(fleet), None);
+    });
+    let kinds: Vec<(ErrorKind, u64)> = totals.errors.iter().map(|e| (e.kind, e.count)).collect();
+    assert_eq!(kinds, [(ErrorKind::Connection(Cause::Reset), 1)]);
+}
+
+#[test]
+fn a_reset_before_the_syn_arrives_opens_no_socket_and_takes_no_draw() {
+    by_hand(plan(direction(ms(100), ms(0), 0.0)), |fleet| {
+        step(fleet, at(0), device::Input::PowerOn);
+        fleet.cut_device(0, at(50), at(50));
+        assert_eq!((next_ms(fleet), fleet.routes.open()), (None, 0));
+        assert!(fleet.devices[0].port.told_at() > at(50), "it has its cost");
+    });
 }

@@ -1,14 +1,12 @@
 //! Faults: their windows, what they do and where.
 
 use super::Checker;
-use crate::scenario::errors::Problem;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::{
-    BackendFault, DropAck, Fault, FaultKind, NetworkFault, Plan, Sessions, Target,
+    BackendFault, DropAck, Fault, FaultKind, NetworkFault, Plan, Sessions,
 };
 use crate::scenario::quantity::Time;
-use crate::scenario::tree::Span;
 use std::time::Duration;
 
 /// The phase that a fault belongs to.
@@ -44,7 +42,6 @@ impl Checker<'_> {
                 self.timed(fault, window, kind, down)
             }
             (None, Some(outage)) => {
-                self.simulated_only(outage.span, plan);
                 let (kind, within) = self.outage(outage, plan);
                 let fault = self.timed(fault, window, kind, None)?;
                 self.check_within(within, &fault);
@@ -156,22 +153,6 @@ impl Checker<'_> {
                 format!("the fault is {length:?} long: write a `within` of at most that"),
             );
         }
-    }
-
-    /// Notes that the scenario cannot be run live because of what stands at `span`.
-    fn simulated_only(&mut self, span: Span, plan: &Plan) {
-        let help = match plan.target {
-            Target::Embedded(_) => "`fleetstorm simulate` can do it",
-            Target::Brokers(_) => {
-                "`fleetstorm simulate` can do it, with `--model reference` or the embedded target"
-            }
-        };
-        let span = self.first_line(span);
-        self.simulated_only.push(Problem::new(
-            span,
-            "an outage cannot be run live yet, only simulated",
-            Some(help.into()),
-        ));
     }
 
     /// Kind, and a restart's own length.

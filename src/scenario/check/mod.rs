@@ -49,16 +49,8 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 /// The JSON field of the stamp if the scenario does not say.
 const DEFAULT_STAMP_FIELD: &str = "_fs";
 
-/// A scenario without mistakes.
-pub(super) struct Checked {
-    /// The plan.
-    pub(super) plan: Plan,
-    /// What in it can be simulated but not run live.
-    pub(super) simulated_only: Vec<Problem>,
-}
-
 /// Checks the tree of a scenario file.
-pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Checked, Vec<Problem>> {
+pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Plan, Vec<Problem>> {
     if matches!(root.kind, Kind::Null) {
         let help = "begin with `name:`, `fleet:` and `phases:`";
         return Err(vec![Problem::without_place(
@@ -69,7 +61,6 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Checked, Vec<P
     let mut cx = Checker {
         inputs,
         problems: Vec::new(),
-        simulated_only: Vec::new(),
         pruned: Pruned::default(),
         root: root.head(),
         shows_ids: false,
@@ -78,13 +69,7 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Checked, Vec<P
     let file = tree::decode::<File>(&mut root, &mut cx.pruned, &mut cx.problems);
     let plan = file.and_then(|file| cx.file(&file));
     match plan {
-        Some(plan) if cx.problems.is_empty() => {
-            cx.simulated_only.truncate(MAX_PROBLEMS);
-            Ok(Checked {
-                plan,
-                simulated_only: cx.simulated_only,
-            })
-        }
+        Some(plan) if cx.problems.is_empty() => Ok(plan),
         Some(_) | None => {
             cx.problems.truncate(MAX_PROBLEMS);
             Err(cx.problems)
@@ -96,8 +81,6 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Checked, Vec<P
 struct Checker<'a> {
     inputs: &'a Inputs<'a>,
     problems: Vec<Problem>,
-    /// What can be simulated but not run live.
-    simulated_only: Vec<Problem>,
     pruned: Pruned,
     /// Where errors about the whole file point.
     root: Span,

@@ -99,8 +99,8 @@ fn a_reset_cuts_each_device_at_its_instant() {
         let kind = reset(everyone(), within);
         let mut plan = with(plan(100, ms(60_000)), ms(10_000), ms(20_000), kind);
         backoff(&mut plan, ms(100), Some(1));
-        let mut law = Outages::default();
-        law.start(&plan, 0);
+        let mut law = Outages::new(&plan);
+        law.start(0);
         let cuts: Vec<Duration> = (0..100).filter_map(|d| law.cut_after(0, d)).collect();
         let outcome = outcome(plan);
         let resets = error(&outcome, RESET).expect("all were reset");
