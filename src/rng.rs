@@ -41,8 +41,8 @@ pub enum Purpose {
     LinkDown = 15,
     /// Which devices' inputs are recorded.
     Recording = 16,
-    /// When a reset outage cuts a device; index = the fault's place in the plan.
-    OutageReset = 17,
+    /// When an outage cuts a device; index = the fault's place in the plan.
+    OutageCut = 17,
     /// The run id of a simulated run.
     SimulatedRun = 18,
 }

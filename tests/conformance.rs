@@ -94,6 +94,12 @@ impl Run {
         errors.find(|e| e.kind == kind).map_or(0, |e| e.count)
     }
 
+    fn assert_no_observer_failed(&self) {
+        let mut errors = self.totals.errors.iter();
+        let failed = errors.find(|e| matches!(e.kind, ErrorKind::Observer(_)));
+        assert!(failed.is_none(), "{}: {failed:?}", self.world);
+    }
+
     /// All books in one, each checked.
     fn books(&self) -> Books {
         let world = self.world;
@@ -230,57 +236,86 @@ fn work_costs_what_the_service_law_says() {
 
 /// Half the fleet is cut, and each device tries again every 700 ms and what an attempt costs. All of
 /// that is drawn from the plan, so that the two worlds differ by the lateness of the driver only.
-#[test]
-fn an_outage_cuts_the_same_devices_and_they_come_back_alike() {
-    let outage =
-        "{ outage: { reset: { where: { share: 50% }, within: 200ms } }, at: 1s, for: 1500ms }";
+fn cut_in_both_worlds(word: &str, cut: Cause) {
+    let who = "{ where: { share: 50% }, within: 200ms }";
+    let outage = format!("{{ outage: {{ {word}: {who} }}, at: 1s, for: 1500ms }}");
     let backoff = "backoff: { full_jitter: { base: 100ms, cap: 400ms } }";
     let text = SCENARIO.replace(backoff, "backoff: { fixed: 700ms }");
-    let runs = text_in_both_worlds(&text.replace("FAULTS", outage), |run| {
+    let runs = text_in_both_worlds(&text.replace("FAULTS", &outage), |run| {
         let (world, books) = (run.world, run.books());
         let half = Recovery {
             affected: 30,
             recovered: 30,
         };
         assert_eq!(run.totals.recoveries, [half], "{world}");
-        assert_eq!(
-            run.errors(ErrorKind::Connection(Cause::Reset)),
-            30,
-            "{world}"
-        );
+        assert_eq!(run.errors(ErrorKind::Connection(cut)), 30, "{world}");
         assert_eq!(run.reconnect.count(), 30, "{world}");
         // The target has done nothing, and no observer has noticed anything.
         assert_eq!(run.backend["connections_reset"], 0, "{world}");
         assert_eq!(run.backend["sessions_resumed"], 30, "{world}");
-        assert_eq!(
-            run.backend["connections_opened"],
-            60 + 30 + run.observers,
-            "{world}"
-        );
-        let kinds: Vec<ErrorKind> = run.totals.errors.iter().map(|e| e.kind).collect();
-        let attempts = ErrorKind::Attempt(Cause::Refused);
-        assert!(kinds.contains(&attempts), "{world}: {kinds:?}");
-        let observers = |kind: &ErrorKind| matches!(kind, ErrorKind::Observer(_));
-        assert!(!kinds.iter().any(observers), "{world}: {kinds:?}");
+        let opened = run.backend["connections_opened"];
+        assert_eq!(opened, 60 + 30 + run.observers, "{world}");
+        run.assert_no_observer_failed();
         assert_eq!((books.waiting, books.in_flight), (0, 0), "{world}");
         assert_eq!(run.totals.delivery.lost, 0, "{world}");
     });
-    let both = |what: &dyn Fn(&Run) -> f64| (what(&runs[0]), what(&runs[1]));
-    let alike = |what: &str, (simulated, live): (f64, f64), by: f64| {
-        assert!(
-            (simulated - live).abs() <= by,
-            "{what}: {simulated}, {live}"
-        );
-    };
     // Some attempts lie so near the clearing that a late driver makes one less.
     let refused = |run: &Run| run.errors(ErrorKind::Attempt(Cause::Refused)) as f64;
-    alike("refused", both(&refused), 6.0);
+    assert!(refused(&runs[0]) >= 30.0);
+    alike("refused", &runs, refused, 6.0);
     for p in [10.0, 50.0, 90.0, 100.0] {
-        let reconnect = |run: &Run| run.reconnect.percentile_us(p).expect("30 came back") as f64;
-        alike("reconnect.time", both(&reconnect), 150_000.0);
+        let time_us = |run: &Run| run.reconnect.percentile_us(p).expect("30 came back") as f64;
+        alike("reconnect.time", &runs, time_us, 150_000.0);
     }
     // Device-seconds of the 4 s of 60 devices, of which half were away for some 2 s.
     let up = |run: &Run| run.totals.availability[1].0;
     assert!(up(&runs[0]) < 200.0, "{}", up(&runs[0]));
-    alike("availability", both(&up), 3.0);
+    alike("availability", &runs, up, 3.0);
+}
+
+/// What the two runs came to differs by at most `by`.
+fn alike(what: &str, runs: &[Run; 2], of: impl Fn(&Run) -> f64, by: f64) {
+    let (simulated, live) = (of(&runs[0]), of(&runs[1]));
+    assert!(
+        (simulated - live).abs() <= by,
+        "{what}: {simulated} simulated, {live} live"
+    );
+}
+
+#[test]
+fn a_reset_cuts_the_same_devices_and_they_come_back_alike() {
+    cut_in_both_worlds("reset", Cause::Reset);
+}
+
+#[test]
+fn a_close_cuts_the_same_devices_and_they_come_back_alike() {
+    cut_in_both_worlds("close", Cause::ClosedByPeer);
+}
+
+/// A third of the fleet cannot resolve the target's name when it gets power, nor for a second after.
+#[test]
+fn without_names_the_same_attempts_fail() {
+    let dns = "power_on: { rate: 300/s }, for: 1s, faults: [ { outage: { dns: { where: { share: 33.4% } } } } ]";
+    let text = SCENARIO.replace("power_on: { rate: 300/s }", dns);
+    let runs = text_in_both_worlds(&text.replace("FAULTS", ""), |run| {
+        let world = run.world;
+        let third = Recovery {
+            affected: 20,
+            recovered: 20,
+        };
+        assert_eq!(run.totals.recoveries, [third], "{world}");
+        let opened = run.backend["connections_opened"];
+        assert_eq!(
+            opened,
+            60 + run.observers,
+            "{world}: no attempt had a socket"
+        );
+        run.assert_no_observer_failed();
+        let kinds: Vec<ErrorKind> = run.totals.errors.iter().map(|e| e.kind).collect();
+        assert_eq!(kinds, [ErrorKind::Attempt(Cause::Unresolved)], "{world}");
+        assert_eq!(run.totals.delivery.lost, 0, "{world}");
+    });
+    let unresolved = |run: &Run| run.errors(ErrorKind::Attempt(Cause::Unresolved)) as f64;
+    assert!(unresolved(&runs[0]) >= 20.0);
+    alike("unresolved", &runs, unresolved, 8.0);
 }

@@ -140,15 +140,36 @@ fn outages_work_with_any_target() {
             "{ outage: refuse, at: 5s }",
             7,
             62,
-            everyone,
+            everyone.clone(),
             NetworkFault::Refuse,
         ),
         (
             "{ outage: { reset: { where: { region: north }, within: 500ms } }, at: 5s, for: 30s }",
             7,
             37,
-            north,
+            north.clone(),
             reset(Duration::from_millis(500)),
+        ),
+        (
+            "{ outage: { close: { where: { region: north }, within: 10s } }, at: 50s }",
+            52,
+            62,
+            north.clone(),
+            NetworkFault::Close { within: secs(10) },
+        ),
+        (
+            "{ outage: { dns: { where: { region: north } } }, for: 1s }",
+            2,
+            3,
+            north,
+            NetworkFault::Dns,
+        ),
+        (
+            "{ outage: dns }",
+            2,
+            62,
+            everyone,
+            NetworkFault::Dns,
         ),
         (
             "{ outage: { refuse: { where: { cohort: m, node: 1, share: 50% } } } }",
@@ -178,6 +199,8 @@ fn outages_work_with_any_target() {
         }
     }
     let wrong = [
+        "{ outage: { dns: { within: 1s } } }",
+        "{ outage: { close: { within: 61s } } }",
         "{ outage: {} }",
         "{ outage: { reset: {}, refuse: {} } }",
         "{ outage: reset, backend: stall }",
@@ -186,7 +209,7 @@ fn outages_work_with_any_target() {
         "{ outage: { reset: { where: { share: 1% } } } }",
         "{ outage: { reset: { within: 61s } } }",
         "{ outage: { refuse: { within: 1s } } }",
-        "{ outage: { close: {} } }",
+        "{ outage: { blackhole: {} } }",
         "{ outage: stall }",
         "{ degrade: { latency: 1s } }",
     ];

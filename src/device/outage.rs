@@ -1,9 +1,10 @@
-//! The law of network outages: whose connections a reset ends and when, and whose connects are
-//! refused. Each driver (`sim`, `live`) keeps one [`Outages`], tells it when a fault starts and
+//! The law of network outages: whose connections an outage ends, when and how, and whose connects
+//! fail, and why. Each driver (`sim`, `live`) keeps one [`Outages`], tells it when a fault starts and
 //! clears, and asks it.
 
 use crate::rng::{self, Purpose};
 use crate::scenario::plan::{DeviceIdx, Fault, FaultKind, NetworkFault, Plan, Selector};
+use crate::stats::event::Cause;
 use std::time::Duration;
 
 /// The network faults of a plan, and which of them are active now; several may mean the same device.
@@ -29,6 +30,34 @@ enum Who {
     All,
     /// A bit per device, 64 to a word.
     Bits(Box<[u64]>),
+}
+
+/// The end of a device's connection by an outage.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// From the fault's start.
+    pub after: Duration,
+    /// How it ends.
+    pub end: End,
+}
+
+/// How an outage ends a connection.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// With RST.
+    Reset,
+    /// With FIN, after what was written.
+    Close,
+}
+
+impl End {
+    /// What the device takes it for: it cannot tell the network from the peer.
+    pub const fn cause(self) -> Cause {
+        match self {
+            Self::Reset => Cause::Reset,
+            Self::Close => Cause::ClosedByPeer,
+        }
+    }
 }
 
 impl Outages {
@@ -64,29 +93,46 @@ impl Outages {
         self.active.retain(|active| *active != fault);
     }
 
-    /// Whether a connect of `device` is refused now.
-    pub fn refuses(&self, device: DeviceIdx) -> bool {
-        self.active().any(|(_, outage)| outage.who.has(device))
+    /// Why a connect of `device` fails now, before there is a socket; `None` if no outage stands in
+    /// its way. A name is resolved before anybody can refuse.
+    pub fn stops_connect(&self, device: DeviceIdx) -> Option<Cause> {
+        let mut stops = None;
+        for (_, outage) in self.active().filter(|(_, outage)| outage.who.has(device)) {
+            match outage.kind {
+                NetworkFault::Dns => return Some(Cause::Unresolved),
+                NetworkFault::Reset { .. } | NetworkFault::Close { .. } | NetworkFault::Refuse => {
+                    stops = Some(Cause::Refused);
+                }
+            }
+        }
+        stops
     }
 
-    /// How long after the start of `fault` the connection of `device` ends with RST, whatever it
-    /// is doing; `None` if that fault is not active, resets nobody, or does not mean the device.
+    /// When after the start of `fault`, and how, the connection of `device` ends, whatever it is
+    /// doing; `None` if that fault is not active, ends nobody's, or does not mean the device.
     /// Uniform below the fault's `within`: a pure function of (seed, device, fault).
-    pub fn cut_after(&self, fault: usize, device: DeviceIdx) -> Option<Duration> {
+    pub fn cut(&self, fault: usize, device: DeviceIdx) -> Option<Cut> {
         let mut active = self.active();
         let (_, outage) = active.find(|(at, outage)| *at == fault && outage.who.has(device))?;
-        match outage.kind {
-            NetworkFault::Reset { within } => {
-                let (purpose, index) = (Purpose::OutageReset, fault as u64);
-                let draw = rng::hash(self.seed, u64::from(device), purpose, index);
-                // A scaled product rather than a float: never `within` itself, so that with a
-                // fault as long as its `within` every cut comes before the clearing.
-                let ns = (u128::from(draw) * within.as_nanos()) >> 64;
-                let ns = u64::try_from(ns).expect("below `within`, which the file bounds");
-                Some(Duration::from_nanos(ns))
-            }
-            NetworkFault::Refuse => None,
-        }
+        let (within, end) = match outage.kind {
+            NetworkFault::Reset { within } => (within, End::Reset),
+            NetworkFault::Close { within } => (within, End::Close),
+            NetworkFault::Refuse | NetworkFault::Dns => return None,
+        };
+        let draw = rng::hash(
+            self.seed,
+            u64::from(device),
+            Purpose::OutageCut,
+            fault as u64,
+        );
+        // A scaled product rather than a float: never `within` itself, so that with a fault as
+        // long as its `within` every cut comes before the clearing.
+        let ns = (u128::from(draw) * within.as_nanos()) >> 64;
+        let ns = u64::try_from(ns).expect("below `within`, which the file bounds");
+        Some(Cut {
+            after: Duration::from_nanos(ns),
+            end,
+        })
     }
 
     fn active(&self) -> impl Iterator<Item = (usize, &Outage)> {
@@ -184,7 +230,8 @@ mod tests {
 
     fn refused(outages: &Outages, plan: &Plan) -> usize {
         let devices = 0..plan.devices();
-        devices.filter(|device| outages.refuses(*device)).count()
+        let refused = |device: &u32| outages.stops_connect(*device) == Some(Cause::Refused);
+        devices.filter(refused).count()
     }
 
     #[test]
@@ -214,7 +261,7 @@ mod tests {
         let plan = plan(10, vec![stall]);
         let outages = all_active(&plan);
         assert_eq!(refused(&outages, &plan), 0);
-        assert_eq!(outages.cut_after(0, 0), None);
+        assert_eq!(outages.cut(0, 0), None);
     }
 
     #[test]
@@ -227,7 +274,7 @@ mod tests {
         );
         let outages = all_active(&plan);
         let cuts: Vec<f64> = (0..devices)
-            .map(|device| outages.cut_after(0, device).expect("all are meant"))
+            .map(|device| outages.cut(0, device).expect("all are meant").after)
             .inspect(|cut| assert!(*cut < WITHIN, "{cut:?}"))
             .map(|cut| cut.as_secs_f64())
             .collect();
@@ -238,26 +285,75 @@ mod tests {
         assert!((mean - 0.25).abs() < 4.0 * error, "{mean}");
         let late = cuts.iter().filter(|cut| **cut >= 0.4).count();
         assert!((3_750..4_250).contains(&late), "a fifth: {late}");
-        assert_ne!(outages.cut_after(0, 7), outages.cut_after(1, 7));
-        assert_ne!(outages.cut_after(0, 7), outages.cut_after(0, 8));
-        assert_eq!(outages.cut_after(2, 7), None, "refuse cuts nobody");
-        assert_eq!(outages.cut_after(9, 7), None, "no such fault");
+        assert_ne!(outages.cut(0, 7), outages.cut(1, 7));
+        assert_ne!(outages.cut(0, 7), outages.cut(0, 8));
+        assert_eq!(outages.cut(2, 7), None, "refuse cuts nobody");
+        assert_eq!(outages.cut(9, 7), None, "no such fault");
         let idle = Outages::new(&plan);
-        assert_eq!(idle.cut_after(0, 7), None, "it has not started");
+        assert_eq!(idle.cut(0, 7), None, "it has not started");
+    }
+
+    #[test]
+    fn a_close_cuts_when_a_reset_would_but_with_fin() {
+        let who = Selector::default;
+        let close = FaultKind::Network {
+            who: who(),
+            fault: NetworkFault::Close { within: WITHIN },
+        };
+        let plans = [reset(who(), WITHIN), close].map(|kind| plan(50, vec![kind]));
+        let [resets, closes] = plans.each_ref().map(all_active);
+        assert_eq!(refused(&closes, &plans[1]), 50);
+        for device in 0..50 {
+            let (reset, close) = (resets.cut(0, device), closes.cut(0, device));
+            let (Some(reset), Some(close)) = (reset, close) else {
+                panic!("all are meant");
+            };
+            assert_eq!(reset.after, close.after);
+            assert_eq!((reset.end, close.end), (End::Reset, End::Close));
+        }
+    }
+
+    #[test]
+    fn a_name_is_resolved_before_anybody_can_refuse() {
+        let dns = FaultKind::Network {
+            who: region("north"),
+            fault: NetworkFault::Dns,
+        };
+        for kinds in [
+            vec![dns.clone(), refuse(Selector::default())],
+            vec![refuse(Selector::default()), dns],
+        ] {
+            let plan = plan(30, kinds);
+            let mut outages = all_active(&plan);
+            let unresolved = |outages: &Outages| {
+                let stopped = (0..30).map(|device| outages.stops_connect(device));
+                stopped
+                    .filter(|why| *why == Some(Cause::Unresolved))
+                    .count()
+            };
+            assert_eq!((unresolved(&outages), refused(&outages, &plan)), (10, 20));
+            assert!((0..30).all(|device| outages.cut(0, device).is_none()));
+            outages.clear(0);
+            outages.clear(1);
+            assert_eq!((unresolved(&outages), refused(&outages, &plan)), (0, 0));
+        }
     }
 
     #[test]
     fn without_within_all_are_cut_at_the_start() {
         let plan = plan(90, vec![reset(region("south"), Duration::ZERO)]);
         let outages = all_active(&plan);
-        let cuts: Vec<Duration> = (0..90).filter_map(|d| outages.cut_after(0, d)).collect();
+        let cuts: Vec<Duration> = (0..90)
+            .filter_map(|d| outages.cut(0, d))
+            .map(|cut| cut.after)
+            .collect();
         assert_eq!(cuts, vec![Duration::ZERO; 60]);
     }
 
     #[test]
     fn draws_of_an_outage_are_fixed_for_ever() {
         let plan = plan(10, vec![reset(Selector::default(), WITHIN)]);
-        let cut = all_active(&plan).cut_after(0, 7).map(|cut| cut.as_nanos());
+        let cut = all_active(&plan).cut(0, 7).map(|cut| cut.after.as_nanos());
         assert_eq!(cut, Some(231_263_979));
     }
 
@@ -282,12 +378,13 @@ mod tests {
                 }
                 for device in 0..devices {
                     let meant = !clears && members.binary_search(&device).is_ok();
-                    prop_assert_eq!(outages.cut_after(fault, device).is_some(), meant);
+                    prop_assert_eq!(outages.cut(fault, device).is_some(), meant);
                     expected[device as usize] |= meant;
                 }
             }
             for (device, expected) in (0..).zip(expected) {
-                prop_assert_eq!(outages.refuses(device), expected);
+                let stops = outages.stops_connect(device);
+                prop_assert_eq!(stops, expected.then_some(Cause::Refused));
             }
         }
     }

@@ -198,7 +198,7 @@ impl Fleet {
         self.on_device_event(i, now, &Event::LimitReached(Limit::OutputBytes));
     }
 
-    fn close_device(&mut self, i: usize, now: Instant) {
+    pub(super) fn close_device(&mut self, i: usize, now: Instant) {
         match self.devices[i].transit {
             Some(_) => self.close_over_link(i, now),
             None => self.close(self.device_key(i)),
@@ -210,8 +210,8 @@ impl Fleet {
         let slot = &mut self.devices[i];
         slot.attempt_began = at;
         slot.attempts += 1;
-        if self.cuts.law.refuses(slot.device.id()) {
-            return self.fail_device(i, now, Cause::Refused);
+        if let Some(cause) = self.cuts.law.stops_connect(slot.device.id()) {
+            return self.fail_device(i, now, cause);
         }
         if slot.transit.is_some() {
             return self.open_over_link(i, at, now);
@@ -228,7 +228,11 @@ impl Fleet {
         let slot = &mut self.devices[i];
         let path_failed = matches!(
             cause,
-            Cause::Refused | Cause::Reset | Cause::ClosedByPeer | Cause::Unreachable
+            Cause::Refused
+                | Cause::Reset
+                | Cause::ClosedByPeer
+                | Cause::Unresolved
+                | Cause::Unreachable
         );
         let told_at = if path_failed && !slot.device.is_connected() {
             let attempt = u64::from(slot.attempts - 1);

@@ -3,18 +3,17 @@
 
 use super::devices::Slot;
 use super::fleet::Fleet;
-use crate::device::outage::Outages;
+use crate::device::outage::{End, Outages};
 use crate::scenario::plan::Plan;
-use crate::stats::event::Cause;
 use crate::time::Instant;
 
 /// The network faults that are active, and the cuts of them that are still to come.
 #[derive(Debug)]
 pub(super) struct Cuts {
     pub(super) law: Outages,
-    /// When which device (index into the fleet's slots) is cut, the next one last. At most one per
-    /// device and active fault.
-    due: Vec<(Instant, u32)>,
+    /// When which device (index into the fleet's slots) is cut and how, the next one last. At most
+    /// one per device and active fault.
+    due: Vec<(Instant, u32, End)>,
 }
 
 impl Cuts {
@@ -32,9 +31,9 @@ impl Cuts {
     }
 
     /// Takes the next cut.
-    pub(super) fn pop(&mut self) -> Option<(Instant, usize)> {
-        let (at, slot) = self.due.pop()?;
-        Some((at, slot as usize))
+    pub(super) fn pop(&mut self) -> Option<(Instant, usize, End)> {
+        let (at, slot, end) = self.due.pop()?;
+        Some((at, slot as usize, end))
     }
 
     /// No cut is to come any more.
@@ -45,8 +44,8 @@ impl Cuts {
     fn begin(&mut self, at: Instant, fault: usize, slots: &[Slot]) {
         self.law.start(fault);
         for (slot, number) in slots.iter().zip(0u32..) {
-            if let Some(after) = self.law.cut_after(fault, slot.device.id()) {
-                self.due.push((at.after(after), number));
+            if let Some(cut) = self.law.cut(fault, slot.device.id()) {
+                self.due.push((at.after(cut.after), number, cut.end));
             }
         }
         self.due.sort_unstable_by(|a, b| b.cmp(a));
@@ -54,27 +53,26 @@ impl Cuts {
 }
 
 impl Fleet {
-    /// A fault of the plan began at `at`. If it is a reset, the devices meant will be cut.
+    /// A fault of the plan began at `at`. If it ends connections, the devices meant will be cut.
     pub(super) fn begin_outage(&mut self, at: Instant, fault: usize) {
         self.cuts.begin(at, fault, &self.devices);
     }
 
-    /// The connection of device `i` ends with RST at its own end, if it has one or is making one.
-    /// That was to happen at `at`.
-    pub(super) fn cut_device(&mut self, i: usize, at: Instant, now: Instant) {
+    /// The connection of device `i` ends at its own end, if it has one or is making one. That was to
+    /// happen at `at`.
+    pub(super) fn cut_device(&mut self, i: usize, at: Instant, now: Instant, end: End) {
         let slot = &mut self.devices[i];
         if !slot.has_connection() {
             return;
         }
-        if let Some(link) = slot.port.current() {
-            link.reset_when_closed();
+        match (end, slot.port.current()) {
+            (End::Reset, Some(link)) => link.reset_when_closed(),
+            (End::Reset, None) | (End::Close, _) => {}
         }
-        if slot.transit.is_some() {
-            // The RST goes the same way as what was sent before it.
-            self.close_over_link(i, now);
-        }
+        // Over a link, the end goes the same way as what was sent before it.
+        self.close_device(i, now);
         self.state.record_lag(at, now);
-        self.fail_device(i, now, Cause::Reset);
+        self.fail_device(i, now, end.cause());
         self.tell_device(i, now);
     }
 }

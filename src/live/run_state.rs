@@ -144,8 +144,8 @@ impl Fleet {
                 break;
             }
             if self.cuts.next() == at {
-                let (at, i) = self.cuts.pop().expect("there is a next one");
-                self.cut_device(i, at, now);
+                let (at, i, end) = self.cuts.pop().expect("there is a next one");
+                self.cut_device(i, at, now, end);
             } else {
                 let action = self.state.timeline[self.state.next_entry].action;
                 self.state.next_entry += 1;

@@ -52,8 +52,8 @@ impl Plan {
             .fold(0.0, f64::max)
     }
 
-    /// Most devices that one restart or reset cuts off: the herd that comes back. Zero if there is
-    /// neither.
+    /// Most devices that one restart, reset or close cuts off: the herd that comes back. Zero if
+    /// there is none of them.
     pub fn largest_herd(&self) -> u32 {
         let mut per_node = vec![0u32; usize::from(self.target.nodes())];
         for device in 0..self.devices() {
@@ -68,11 +68,11 @@ impl Plan {
                 } => node.map_or_else(|| self.devices(), |node| per_node[usize::from(node)]),
                 FaultKind::Network {
                     who,
-                    fault: NetworkFault::Reset { .. },
+                    fault: NetworkFault::Reset { .. } | NetworkFault::Close { .. },
                 } => u32::try_from(who.members(self).len()).expect("no more than devices, a u32"),
                 FaultKind::Backend { .. }
                 | FaultKind::Network {
-                    fault: NetworkFault::Refuse,
+                    fault: NetworkFault::Refuse | NetworkFault::Dns,
                     ..
                 } => 0,
             })
@@ -174,9 +174,9 @@ mod tests {
     use crate::scenario::plan::{Fault, FaultKind, NetworkFault, Selector, WillPlan};
 
     #[test]
-    fn a_reset_makes_a_herd_and_a_refusal_none() {
-        let mut plan = fixture::plan(600);
-        let mut herd_after = |fault| {
+    fn what_ends_connections_makes_a_herd_and_what_stops_connects_none() {
+        let herd_after = |fault| {
+            let mut plan = fixture::plan(600);
             let who = Selector {
                 share: Some(0.3),
                 ..Selector::default()
@@ -190,7 +190,9 @@ mod tests {
             plan.largest_herd()
         };
         assert_eq!(herd_after(NetworkFault::Refuse), 0);
+        assert_eq!(herd_after(NetworkFault::Dns), 0);
         let within = Duration::from_secs(1);
+        assert_eq!(herd_after(NetworkFault::Close { within }), 180);
         assert_eq!(herd_after(NetworkFault::Reset { within }), 180);
     }
 

@@ -21,8 +21,6 @@ const WORDS: &[(&str, &str, &str)] = &[
     ),
     ("degrade", "backend", NETWORK),
     ("network", "backend", NETWORK),
-    ("close", "reset", NETWORK),
-    ("dns", "reset", NETWORK),
     ("blackhole", "reset", NETWORK),
     ("device", "backend", DEVICE),
     ("power_cut", "backend", DEVICE),
@@ -34,7 +32,8 @@ const WORDS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-const NETWORK: &str = "the network faults of this version are `outage: reset` and `outage: refuse`";
+const NETWORK: &str =
+    "the network faults of this version are `outage: reset`, `close`, `refuse` and `dns`";
 const DEVICE: &str =
     "device faults come with a later version; there are `backend` and `outage` faults";
 

@@ -524,16 +524,20 @@ pub(super) struct Fault {
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = super::schema::bare_words)]
 pub(super) enum Outage {
-    /// Connections are reset, and new ones refused until it clears.
-    Reset(Reset),
+    /// Connections are reset (RST), and new ones refused until it clears.
+    Reset(Cut),
+    /// Connections are closed (FIN), and new ones refused until it clears.
+    Close(Cut),
     /// Connections go on, but new ones are refused until it clears.
     Refuse(OnDevices),
+    /// Connections go on, but the target's name cannot be resolved for new ones until it clears.
+    Dns(OnDevices),
 }
 
-/// A reset of connections.
+/// The end of connections.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Reset {
+pub(super) struct Cut {
     /// Whose; all devices' if absent.
     #[serde(rename = "where")]
     pub(super) who: Option<At<Where>>,

@@ -612,8 +612,13 @@ pub enum NetworkFault {
     /// Every connection ends with RST, each at a uniform draw below `within` after the start (zero:
     /// all at the start; at most the fault's length), and connects are refused until it clears.
     Reset { within: Duration },
+    /// The same with FIN.
+    Close { within: Duration },
     /// Established connections go on; connects are refused until it clears.
     Refuse,
+    /// Established connections go on; the target's name cannot be resolved until it clears, so that
+    /// connects fail before there is a socket.
+    Dns,
 }
 
 /// What a fault of the reference backend does.

@@ -109,12 +109,18 @@ impl Words {
     pub fn outage(self, plan: &Plan, who: &Selector, fault: NetworkFault) -> String {
         let who = who.text(plan);
         match fault {
-            NetworkFault::Reset { within } if within.is_zero() => format!("reset of {who}"),
-            NetworkFault::Reset { within } => {
-                format!("reset of {who} within {}", (self.time)(within))
-            }
+            NetworkFault::Reset { within } => format!("reset of {who}{}", self.within(within)),
+            NetworkFault::Close { within } => format!("close of {who}{}", self.within(within)),
             NetworkFault::Refuse => format!("new connections of {who} refused"),
+            NetworkFault::Dns => format!("no name resolution for {who}"),
         }
+    }
+
+    fn within(self, time: Duration) -> String {
+        if time.is_zero() {
+            return String::new();
+        }
+        format!(" within {}", (self.time)(time))
     }
 
     /// A rate without its unit: whole from 100 on, with three significant digits below.

@@ -128,10 +128,9 @@ impl World {
                     client.attempts += 1;
                     client.attempt_began = now;
                     let conn = port.open(actor);
-                    if self.outages.refuses(id) {
-                        self.device_closed(now, conn, id, Cause::Refused);
-                    } else {
-                        self.send_up(now, Some(conn), Up::Opened);
+                    match self.outages.stops_connect(id) {
+                        Some(cause) => self.device_closed(now, conn, id, cause),
+                        None => self.send_up(now, Some(conn), Up::Opened),
                     }
                 }
                 device::Output::Close => {

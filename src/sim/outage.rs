@@ -3,30 +3,33 @@
 
 use super::queue::{Event, RUN, Up};
 use super::world::World;
+use crate::device::outage::End;
 use crate::scenario::plan::DeviceIdx;
-use crate::stats::event::Cause;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 impl World {
-    /// A fault of the plan begins. If it is a reset, the devices meant are cut, now or later.
+    /// A fault of the plan begins. If it ends connections, the devices meant are cut, now or later.
     pub(super) fn begin_outage(&mut self, now: Instant, fault: usize) {
         self.outages.start(fault);
         for index in 0..self.devices.len() {
             let id = self.devices[index].device.id();
-            match self.outages.cut_after(fault, id) {
+            match self.outages.cut(fault, id) {
                 None => {}
-                Some(Duration::ZERO) => self.cut(now, id),
-                Some(after) => self.queue.push(now.after(after), RUN, Event::Cut(id)),
+                Some(cut) if cut.after.is_zero() => self.cut(now, id, cut.end),
+                Some(cut) => {
+                    let event = Event::Cut(id, cut.end);
+                    self.queue.push(now.after(cut.after), RUN, event);
+                }
             }
         }
     }
 
-    /// The device's connection ends with RST at its own end, if it has one or is making one.
-    pub(super) fn cut(&mut self, now: Instant, id: DeviceIdx) {
+    /// The device's connection ends at its own end, if it has one or is making one.
+    pub(super) fn cut(&mut self, now: Instant, id: DeviceIdx, end: End) {
         let actor = self.actor_of_device(id);
         if let Some(conn) = self.queue.port(actor).current(actor) {
             self.send_up(now, Some(conn), Up::Closed);
-            self.device_closed(now, conn, id, Cause::Reset);
+            self.device_closed(now, conn, id, end.cause());
         }
     }
 }

@@ -5,6 +5,7 @@
 use super::clients::Port;
 use super::wheel::{Timed, Wheel};
 use crate::backend::{ConnId, Delivery};
+use crate::device::outage::End;
 use crate::device::{OwnedPublish, Telemetry};
 use crate::mqtt::packet::{Packet, PacketId};
 use crate::scenario::plan::DeviceIdx;
@@ -48,7 +49,7 @@ pub(super) enum Event {
     /// A failed attempt has cost its time.
     Told(ConnId, Cause),
     /// A network fault ends a device's connection.
-    Cut(DeviceIdx),
+    Cut(DeviceIdx, End),
 }
 
 /// What a client sends its node.
@@ -128,7 +129,7 @@ enum What {
     DownAck(Answer, PacketId),
     DownClosed(Cause),
     Told(Cause),
-    Cut,
+    Cut(End),
     Parcel(u32),
 }
 
@@ -301,7 +302,7 @@ impl Queue {
             Event::DrainLook => (0, What::DrainLook),
             Event::Timer(actor) => unreachable!("actor {actor} is armed, not pushed"),
             Event::Told(conn, cause) => (conn.0, What::Told(cause)),
-            Event::Cut(id) => (u64::from(id), What::Cut),
+            Event::Cut(id, end) => (u64::from(id), What::Cut(end)),
             Event::Up(conn, Up::Opened) => (conn.0, What::UpOpened),
             Event::Up(conn, Up::Closed) => (conn.0, What::UpClosed),
             Event::Up(conn, Up::Packet(Packet::PubAck(id))) => {
@@ -343,7 +344,10 @@ impl Queue {
             What::DrainLook => Event::DrainLook,
             What::Timer => unreachable!("seen to by the caller"),
             What::Told(cause) => Event::Told(conn, cause),
-            What::Cut => Event::Cut(DeviceIdx::try_from(entry.of).expect("was a device")),
+            What::Cut(end) => {
+                let id = DeviceIdx::try_from(entry.of).expect("was a device");
+                Event::Cut(id, end)
+            }
             What::UpOpened => Event::Up(conn, Up::Opened),
             What::UpClosed => Event::Up(conn, Up::Closed),
             What::UpAck(ack, id) => Event::Up(conn, Up::Packet(ack.packet(id))),
@@ -379,7 +383,7 @@ impl Entry {
             What::Timer => self.of,
             What::Told(_) => self.of >> 32,
             // The device of a cut is no actor's number, and a herd is cut but once.
-            What::Cut
+            What::Cut(_)
             | What::Timeline
             | What::Second
             | What::DrainLook
@@ -486,7 +490,7 @@ mod tests {
                 Event::Second,
                 Event::DrainLook,
                 Event::Told(CONN, Cause::Reset),
-                Event::Cut(7),
+                Event::Cut(7, End::Close),
                 Event::Up(CONN, Up::Opened),
                 Event::Up(CONN, Up::Packet(Packet::PubAck(3))),
                 Event::Up(CONN, Up::Packet(Packet::PubRec(4))),

@@ -224,7 +224,7 @@ impl World {
             Event::Up(conn, up) => self.reach_node(now, conn, up),
             Event::Down(conn, down) => self.reach_client(now, conn, down),
             Event::Told(conn, cause) => self.tell(now, conn, cause),
-            Event::Cut(id) => self.cut(now, id),
+            Event::Cut(id, end) => self.cut(now, id, end),
         }
     }
 

@@ -50,6 +50,8 @@ pub enum Cause {
     KeepAliveTimeout,
     /// The peer sent something MQTT 3.1.1 does not allow here.
     ProtocolError,
+    /// The target's name was not resolved.
+    Unresolved,
     /// The network was unreachable or another socket error of the path.
     Unreachable,
     /// The generator ran out of file descriptors (EMFILE, ENFILE): makes the run INVALID.

@@ -89,6 +89,11 @@ fn ends_with_reset(mut peer: TcpStream) -> bool {
     end.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
 }
 
+/// Reads to the end.
+fn ends_with_fin(mut peer: TcpStream) -> bool {
+    peer.read_to_end(&mut Vec::new()).is_ok()
+}
+
 fn errors(totals: &Totals) -> Vec<(ErrorKind, u64, Instant)> {
     let errors = totals.errors.iter();
     errors.map(|e| (e.kind, e.count, e.first)).collect()
@@ -100,8 +105,8 @@ fn each_connection_ends_with_rst_when_the_law_says() {
     let plan = plan(s(20), s(30), NetworkFault::Reset { within });
     let mut law = Outages::new(&plan);
     law.start(0);
-    let cuts = (0..DEVICES).filter_map(|device| law.cut_after(0, device));
-    let mut cuts: Vec<Instant> = cuts.map(|after| at(20_000).after(after)).collect();
+    let cuts = (0..DEVICES).filter_map(|device| law.cut(0, device));
+    let mut cuts: Vec<Instant> = cuts.map(|cut| at(20_000).after(cut.after)).collect();
     cuts.sort_unstable();
     let first = cuts[0];
     let totals = by_hand(plan, |fleet, listener| {
@@ -117,6 +122,26 @@ fn each_connection_ends_with_rst_when_the_law_says() {
         assert!(peers.into_iter().all(ends_with_reset));
     });
     assert_eq!(errors(&totals), [(RESET, 3, first)]);
+}
+
+#[test]
+fn a_close_ends_connections_with_fin() {
+    let fault = NetworkFault::Close { within: s(2) };
+    let totals = by_hand(plan(s(20), s(30), fault), |fleet, listener| {
+        let peers = connect_all(fleet, listener);
+        come_to(fleet, at(22_000));
+        assert_eq!(fleet.routes.open(), 0);
+        assert!(peers.into_iter().all(ends_with_fin));
+        // And connects are refused.
+        let retry = fleet.devices[0].device.poll_timeout();
+        fleet.step_device(0, retry, retry, device::Input::Timeout);
+        assert_eq!(fleet.routes.open(), 0);
+        fleet.tell_device(0, at(29_000));
+    });
+    let counts: Vec<(ErrorKind, u64)> = totals.errors.iter().map(|e| (e.kind, e.count)).collect();
+    let closed = ErrorKind::Connection(Cause::ClosedByPeer);
+    let refused = ErrorKind::Attempt(Cause::Refused);
+    assert_eq!(counts, [(refused, 1), (closed, 3)]);
 }
 
 #[test]
@@ -170,8 +195,13 @@ fn a_stopped_run_cuts_nobody_any_more() {
 }
 
 #[test]
-fn a_refused_attempt_opens_no_socket_and_costs_its_time() {
-    let plan = plan(s(0), s(60), NetworkFault::Refuse);
+fn a_stopped_attempt_opens_no_socket_and_costs_its_time() {
+    stops_attempts(NetworkFault::Refuse, Cause::Refused);
+    stops_attempts(NetworkFault::Dns, Cause::Unresolved);
+}
+
+fn stops_attempts(fault: NetworkFault, cause: Cause) {
+    let plan = plan(s(0), s(60), fault);
     let seed = plan.seed;
     let mut told = at(0);
     let totals = by_hand(plan, |fleet, _| {
@@ -190,8 +220,7 @@ fn a_refused_attempt_opens_no_socket_and_costs_its_time() {
         assert!(fleet.devices[i].port.told_at().is_never());
         assert_eq!(fleet.routes.open(), 0);
     });
-    let refused = ErrorKind::Attempt(Cause::Refused);
-    assert_eq!(errors(&totals), [(refused, 1, told)]);
+    assert_eq!(errors(&totals), [(ErrorKind::Attempt(cause), 1, told)]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! over a real socket, for what its peer gets to see.
 
 use crate::device;
+use crate::device::outage::End;
 use crate::live::fleet::{Fleet, Shared, drive_deadlines};
 use crate::live::link::Link as Socket;
 use crate::live::tests::fleet_of_target;
@@ -508,7 +509,7 @@ fn assert_all_arrived(packets: &[Packet<'_>], totals: &Totals) {
 fn a_reset_comes_behind_what_was_sent_before_it() {
     let (got, end, totals) = end_with_much_under_way(|fleet| {
         let now = fleet.clock.now();
-        fleet.cut_device(0, now, now);
+        fleet.cut_device(0, now, now, End::Reset);
         assert!(!fleet.devices[0].device.is_connected());
         assert_eq!(fleet.routes.open(), 1, "the end is under way");
     });
@@ -573,7 +574,7 @@ fn a_reset_of_the_device_passes_its_link() {
         connect(fleet);
         fleet.release(0, at(900));
         fleet.write_device(0, at(950), &mut bytes(&Packet::PingReq));
-        fleet.cut_device(0, at(1_000), at(1_000));
+        fleet.cut_device(0, at(1_000), at(1_000), End::Reset);
         assert!(!fleet.devices[0].device.is_connected());
         assert_eq!((next_ms(fleet), fleet.routes.open()), (Some(1_050), 1));
         fleet.release(0, at(1_050));
@@ -581,7 +582,7 @@ fn a_reset_of_the_device_passes_its_link() {
         fleet.release(0, at(1_100));
         assert_eq!((next_ms(fleet), fleet.routes.open()), (None, 0));
         // There is no connection now.
-        fleet.cut_device(0, at(1_200), at(1_200));
+        fleet.cut_device(0, at(1_200), at(1_200), End::Reset);
         assert_eq!(next_ms(fleet), None);
     });
     let kinds: Vec<(ErrorKind, u64)> = totals.errors.iter().map(|e| (e.kind, e.count)).collect();
@@ -592,7 +593,7 @@ fn a_reset_of_the_device_passes_its_link() {
 fn a_reset_before_the_syn_arrives_opens_no_socket_and_takes_no_draw() {
     by_hand(plan(direction(ms(100), ms(0), 0.0)), |fleet| {
         step(fleet, at(0), device::Input::PowerOn);
-        fleet.cut_device(0, at(50), at(50));
+        fleet.cut_device(0, at(50), at(50), End::Reset);
         assert_eq!((next_ms(fleet), fleet.routes.open()), (None, 0));
         assert!(fleet.devices[0].port.told_at() > at(50), "it has its cost");
     });

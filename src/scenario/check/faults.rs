@@ -129,15 +129,26 @@ impl Checker<'_> {
         outage: &'f At<mirror::Outage>,
         plan: &Plan,
     ) -> (FaultKind, Option<&'f At<Time>>) {
+        let time = |cut: &mirror::Cut| cut.within.as_ref().map_or(Duration::ZERO, |t| t.value.0);
         let (who, fault, within) = match &outage.value {
-            mirror::Outage::Reset(reset) => {
-                let within = reset.within.as_ref();
-                let fault = NetworkFault::Reset {
-                    within: within.map_or(Duration::ZERO, |time| time.value.0),
-                };
-                (&reset.who, fault, within)
+            mirror::Outage::Reset(cut) => {
+                let within = time(cut);
+                (
+                    &cut.who,
+                    NetworkFault::Reset { within },
+                    cut.within.as_ref(),
+                )
+            }
+            mirror::Outage::Close(cut) => {
+                let within = time(cut);
+                (
+                    &cut.who,
+                    NetworkFault::Close { within },
+                    cut.within.as_ref(),
+                )
             }
             mirror::Outage::Refuse(on) => (&on.who, NetworkFault::Refuse, None),
+            mirror::Outage::Dns(on) => (&on.who, NetworkFault::Dns, None),
         };
         let who = self.who(who.as_ref(), plan);
         (FaultKind::Network { who, fault }, within)
@@ -149,7 +160,7 @@ impl Checker<'_> {
         if let Some(time) = within.filter(|time| time.value.0 > length) {
             self.error(
                 time.span,
-                "connections would be reset after the fault has cleared",
+                "connections would end after the fault has cleared",
                 format!("the fault is {length:?} long: write a `within` of at most that"),
             );
         }

@@ -128,6 +128,18 @@ fn an_outage_names_whom_it_meets() {
         (reset(0), &some, "reset of 30 % of the devices of meters"),
         (reset(500), &everyone, "reset of all devices within 500ms"),
         (
+            NetworkFault::Close {
+                within: Duration::from_millis(500),
+            },
+            &some,
+            "close of 30 % of the devices of meters within 500ms",
+        ),
+        (
+            NetworkFault::Dns,
+            &everyone,
+            "no name resolution for all devices",
+        ),
+        (
             NetworkFault::Refuse,
             &some,
             "new connections of 30 % of the devices of meters refused",

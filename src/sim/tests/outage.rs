@@ -9,6 +9,7 @@ use crate::stats::event::Cause;
 use crate::stats::recorder::{ErrorCount, ErrorKind};
 
 const RESET: ErrorKind = ErrorKind::Connection(Cause::Reset);
+const CLOSED: ErrorKind = ErrorKind::Connection(Cause::ClosedByPeer);
 
 fn reset(who: Selector, within: Duration) -> FaultKind {
     let fault = NetworkFault::Reset { within };
@@ -101,7 +102,10 @@ fn a_reset_cuts_each_device_at_its_instant() {
         backoff(&mut plan, ms(100), Some(1));
         let mut law = Outages::new(&plan);
         law.start(0);
-        let cuts: Vec<Duration> = (0..100).filter_map(|d| law.cut_after(0, d)).collect();
+        let cuts: Vec<Duration> = (0..100)
+            .filter_map(|d| law.cut(0, d))
+            .map(|cut| cut.after)
+            .collect();
         let outcome = outcome(plan);
         let resets = error(&outcome, RESET).expect("all were reset");
         let extremes = (cuts.iter().min(), cuts.iter().max());
@@ -147,6 +151,58 @@ fn a_refusal_keeps_established_connections() {
     assert_eq!(outcome.totals.errors.len(), 1);
     // A refused attempt costs time like any other.
     assert!(refused.first > steady(&outcome, ms(20)), "{refused:?}");
+}
+
+/// What a reset does, but the device takes its end for the peer's, and the node sees the same.
+#[test]
+fn a_close_is_a_reset_with_another_name() {
+    let run = |fault| {
+        let kind = FaultKind::Network {
+            who: share(0.4),
+            fault,
+        };
+        outcome(with(plan(100, ms(60_000)), ms(10_000), ms(20_000), kind))
+    };
+    let within = ms(500);
+    let (reset, closed) = (
+        run(NetworkFault::Reset { within }),
+        run(NetworkFault::Close { within }),
+    );
+    assert_eq!((count(&reset, RESET), count(&closed, CLOSED)), (40, 40));
+    assert_eq!((count(&closed, RESET), count(&reset, CLOSED)), (0, 0));
+    assert_eq!(reset.came_back, closed.came_back);
+    assert_eq!(reset.backends, closed.backends);
+    assert_eq!(reset.totals.availability, closed.totals.availability);
+}
+
+/// The second half gets power while no name is resolved.
+#[test]
+fn without_names_established_connections_go_on_and_new_ones_fail_at_their_cost() {
+    let dns = FaultKind::Network {
+        who: everyone(),
+        fault: NetworkFault::Dns,
+    };
+    let mut plan = with(plan(100, ms(1_000)), ms(0), ms(30_000), dns);
+    if let Some(power_on) = &mut plan.phases[RAMP].power_on {
+        power_on.rate_per_s = 5.0;
+    }
+    plan.streams[0].ack_timeout = ms(120_000);
+    let outcome = outcome(plan);
+    assert_eq!((connected(&outcome, 1), connected(&outcome, 30)), (50, 50));
+    let half = Recovery {
+        affected: 50,
+        recovered: 50,
+    };
+    assert_eq!(outcome.totals.recoveries, [half]);
+    assert_eq!(outcome.backend("connections_opened"), 100 + 1);
+    let unresolved = ErrorKind::Attempt(Cause::Unresolved);
+    let unresolved = error(&outcome, unresolved).expect("50 devices");
+    assert!(unresolved.count > 50, "{unresolved:?}");
+    assert!(
+        unresolved.first > steady(&outcome, ms(20)),
+        "{unresolved:?}"
+    );
+    assert_eq!(outcome.totals.errors.len(), 1);
 }
 
 #[test]
