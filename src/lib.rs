@@ -27,7 +27,7 @@
 //! | law | decided in | carried out by |
 //! |---|---|---|
 //! | when a packet arrives over a device's access link | [`device::path`] | `live::transit`, `sim::links` |
-//! | whom a network outage cuts off, whose connects it refuses | [`device::outage`] | `live::outage`, `sim::outage` |
+//! | whom a network outage cuts off, and whose connects it stops | [`device::outage`] | `live::outage`, `sim::outage`; blackholes by `live::blackhole`, `sim::blackhole` |
 //! | how long a device waits for its next attempt | [`device::backoff`] | both |
 //! | admission, what work costs, clients that have left | [`backend`] (`admission`, `service`) | both, inside `Backend` |
 //! | faults of the reference backend | [`backend`] (`faults`) | both; `pause_accepting` by the listener |

@@ -106,7 +106,7 @@ const TABLE: &[(&str, Mistakes)] = &[
         &[
             (11, 19, "keep `backend` or `outage`, and make the other a"),
             (12, 9, "add for example `backend: restart` or `outage: r"),
-            (13, 21, "the network faults of this version are `outage: "),
+            (13, 21, "did you mean `blackhole`"),
             (14, 47, "did you mean `north`"),
             (15, 38, "the fault is 10s long: write a `within` of at mos"),
             (16, 31, "valid here: where"),

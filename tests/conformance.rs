@@ -114,8 +114,8 @@ impl Run {
 }
 
 /// Runs the scenario with these faults in both worlds; `check` holds for each.
-fn in_both_worlds(faults: &str, check: impl Fn(&Run)) {
-    text_in_both_worlds(&SCENARIO.replace("FAULTS", faults), check);
+fn in_both_worlds(faults: &str, check: impl Fn(&Run)) -> [Run; 2] {
+    text_in_both_worlds(&SCENARIO.replace("FAULTS", faults), check)
 }
 
 /// The schedule is a pure function of the plan, so both worlds plan the same arrivals.
@@ -318,4 +318,80 @@ fn without_names_the_same_attempts_fail() {
     let unresolved = |run: &Run| run.errors(ErrorKind::Attempt(Cause::Unresolved)) as f64;
     assert!(unresolved(&runs[0]) >= 20.0);
     alike("unresolved", &runs, unresolved, 8.0);
+}
+
+/// Half of a quiet fleet falls into a hole for longer than either end waits: the devices notice by
+/// their pings, the target by its own clock, and both worlds agree on who and when.
+#[test]
+fn a_blackhole_is_noticed_at_both_ends_alike() {
+    let hole = "{ outage: { blackhole: { where: { share: 50% } } }, at: 1s, for: 8s }";
+    let text = SCENARIO
+        .replace("FAULTS", hole)
+        .replace(
+            "keep_alive: 60s",
+            "keep_alive: 2s, ping_timeout: 700ms, connect_timeout: 600ms",
+        )
+        .replace("full_jitter: { base: 100ms, cap: 400ms }", "fixed: 900ms")
+        .replace(
+            "every: 400ms, ack_timeout: 1s",
+            "every: 20s, ack_timeout: 30s",
+        )
+        .replace("every: 1s", "every: 20s")
+        .replace("steady, for: 4s", "steady, for: 13s");
+    let runs = text_in_both_worlds(&text, |run| {
+        let (world, books) = (run.world, run.books());
+        let half = Recovery {
+            affected: 30,
+            recovered: 30,
+        };
+        assert_eq!(run.totals.recoveries, [half], "{world}");
+        let silent = ErrorKind::Connection(Cause::KeepAliveTimeout);
+        assert_eq!(run.errors(silent), 30, "{world}");
+        assert_eq!(run.backend["keep_alive_expired"], 30, "{world}");
+        assert_eq!(run.backend["takeovers"], 0, "{world}");
+        assert_eq!(run.backend["wills_published"], 30, "{world}");
+        assert_eq!(run.backend["sessions_resumed"], 30, "{world}");
+        let opened = run.backend["connections_opened"];
+        assert_eq!(
+            opened,
+            60 + 30 + run.observers,
+            "{world}: no attempt had a socket"
+        );
+        run.assert_no_observer_failed();
+        assert_eq!((books.waiting, books.in_flight), (0, 0), "{world}");
+        assert_eq!(run.totals.delivery.lost, 0, "{world}");
+    });
+    let timed_out = |run: &Run| run.errors(ErrorKind::Attempt(Cause::ConnectTimeout)) as f64;
+    assert!(timed_out(&runs[0]) >= 60.0);
+    alike("timed out", &runs, timed_out, 8.0);
+    for p in [10.0, 50.0, 90.0, 100.0] {
+        let time_us = |run: &Run| run.reconnect.percentile_us(p).expect("30 came back") as f64;
+        alike("reconnect.time", &runs, time_us, 250_000.0);
+    }
+    let up = |run: &Run| run.totals.availability[1].0;
+    assert!(up(&runs[0]) < 13.0 * 60.0 - 8.0 * 30.0);
+    alike("availability", &runs, up, 5.0);
+}
+
+/// Too short for anybody to notice: what was written into it arrives late, and all of it.
+#[test]
+fn a_short_blackhole_only_holds_up() {
+    let hole = "{ outage: blackhole, at: 1s, for: 700ms }";
+    let runs = in_both_worlds(hole, |run| {
+        let (world, books) = (run.world, run.books());
+        assert_eq!(books.acked + books.written, books.planned, "{world}");
+        assert_eq!(run.totals.delivery.seen, books.planned, "{world}");
+        assert_eq!(run.totals.delivery.duplicated, 0, "{world}");
+        assert!(
+            run.totals.errors.is_empty(),
+            "{world}: {:?}",
+            run.totals.errors
+        );
+        assert_eq!(run.totals.recoveries, [], "{world}");
+    });
+    let slowest = |run: &Run| run.service.percentile_us(100.0).expect("there are acks") as f64;
+    assert!((690_000.0..710_000.0).contains(&slowest(&runs[0])));
+    alike("publish.ack_latency", &runs, slowest, 200_000.0);
+    let up = |run: &Run| run.totals.availability[1].0;
+    alike("availability", &runs, up, 3.0);
 }

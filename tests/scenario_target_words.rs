@@ -164,13 +164,7 @@ fn outages_work_with_any_target() {
             north,
             NetworkFault::Dns,
         ),
-        (
-            "{ outage: dns }",
-            2,
-            62,
-            everyone,
-            NetworkFault::Dns,
-        ),
+        ("{ outage: dns }", 2, 62, everyone, NetworkFault::Dns),
         (
             "{ outage: { refuse: { where: { cohort: m, node: 1, share: 50% } } } }",
             2,
@@ -184,6 +178,13 @@ fn outages_work_with_any_target() {
             12,
             some,
             reset(secs(10)),
+        ),
+        (
+            "{ outage: { blackhole: {} }, for: 20s }",
+            2,
+            22,
+            Selector::default(),
+            NetworkFault::Blackhole,
         ),
     ];
     for (text, start, clear, who, fault) in table {
@@ -209,7 +210,7 @@ fn outages_work_with_any_target() {
         "{ outage: { reset: { where: { share: 1% } } } }",
         "{ outage: { reset: { within: 61s } } }",
         "{ outage: { refuse: { within: 1s } } }",
-        "{ outage: { blackhole: {} } }",
+        "{ outage: { blackhole: { within: 1s } } }",
         "{ outage: stall }",
         "{ degrade: { latency: 1s } }",
     ];

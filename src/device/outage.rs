@@ -7,6 +7,17 @@ use crate::scenario::plan::{DeviceIdx, Fault, FaultKind, NetworkFault, Plan, Sel
 use crate::stats::event::Cause;
 use std::time::Duration;
 
+/// Bytes that a device in a blackhole has written and that are held back until it clears. With more
+/// its send buffer is full, and a device that writes on ends the connection.
+pub const HELD_BYTES_MAX: usize = 256 * 1024;
+
+/// How long a connection that its device gave up in a blackhole stays half-open unless the target
+/// ends it: one and a half times its keep-alive, after which a broker must do so (MQTT 3.1.1,
+/// 3.1.2.10), and 10 s.
+pub fn half_open_for(keep_alive_s: u16) -> Duration {
+    Duration::from_millis(1_500) * u32::from(keep_alive_s) + Duration::from_secs(10)
+}
+
 /// The network faults of a plan, and which of them are active now; several may mean the same device.
 /// Holds one bit per device and fault, none for a fault that means the whole fleet.
 #[derive(Debug)]
@@ -39,6 +50,15 @@ pub struct Cut {
     pub after: Duration,
     /// How it ends.
     pub end: End,
+}
+
+/// What stops a connect.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The attempt fails for this, at what it costs.
+    Fails(Cause),
+    /// Nobody answers, not even if the blackhole clears meanwhile: the device has to time out.
+    Unanswered,
 }
 
 /// How an outage ends a connection.
@@ -93,19 +113,33 @@ impl Outages {
         self.active.retain(|active| *active != fault);
     }
 
-    /// Why a connect of `device` fails now, before there is a socket; `None` if no outage stands in
-    /// its way. A name is resolved before anybody can refuse.
-    pub fn stops_connect(&self, device: DeviceIdx) -> Option<Cause> {
-        let mut stops = None;
+    /// What becomes of a connect of `device` now, before there is a socket; `None` if no outage
+    /// stands in its way. A name is resolved before the SYN can be lost, and a SYN that is lost
+    /// nobody refuses.
+    pub fn stops_connect(&self, device: DeviceIdx) -> Option<Stop> {
+        let mut stop = None;
         for (_, outage) in self.active().filter(|(_, outage)| outage.who.has(device)) {
             match outage.kind {
-                NetworkFault::Dns => return Some(Cause::Unresolved),
+                NetworkFault::Dns => return Some(Stop::Fails(Cause::Unresolved)),
+                NetworkFault::Blackhole => stop = Some(Stop::Unanswered),
                 NetworkFault::Reset { .. } | NetworkFault::Close { .. } | NetworkFault::Refuse => {
-                    stops = Some(Cause::Refused);
+                    stop = stop.or(Some(Stop::Fails(Cause::Refused)));
                 }
             }
         }
-        stops
+        stop
+    }
+
+    /// Whether fault `fault` of the plan is a blackhole.
+    pub fn is_blackhole(&self, fault: usize) -> bool {
+        let outage = self.faults[fault].as_ref();
+        outage.is_some_and(|outage| outage.kind == NetworkFault::Blackhole)
+    }
+
+    /// Whether `device` is in a blackhole now: nothing that it sends leaves it, nothing reaches it.
+    pub fn swallows(&self, device: DeviceIdx) -> bool {
+        self.active()
+            .any(|(_, outage)| outage.kind == NetworkFault::Blackhole && outage.who.has(device))
     }
 
     /// When after the start of `fault`, and how, the connection of `device` ends, whatever it is
@@ -117,7 +151,7 @@ impl Outages {
         let (within, end) = match outage.kind {
             NetworkFault::Reset { within } => (within, End::Reset),
             NetworkFault::Close { within } => (within, End::Close),
-            NetworkFault::Refuse | NetworkFault::Dns => return None,
+            NetworkFault::Refuse | NetworkFault::Dns | NetworkFault::Blackhole => return None,
         };
         let draw = rng::hash(
             self.seed,
@@ -171,6 +205,8 @@ mod tests {
     use crate::scenario::plan::{Attribute, BackendFault};
     use proptest::prelude::*;
 
+    const REFUSED: Stop = Stop::Fails(Cause::Refused);
+    const UNRESOLVED: Stop = Stop::Fails(Cause::Unresolved);
     const WITHIN: Duration = Duration::from_millis(500);
 
     fn share(share: f64) -> Selector {
@@ -230,7 +266,7 @@ mod tests {
 
     fn refused(outages: &Outages, plan: &Plan) -> usize {
         let devices = 0..plan.devices();
-        let refused = |device: &u32| outages.stops_connect(*device) == Some(Cause::Refused);
+        let refused = |device: &u32| outages.stops_connect(*device) == Some(REFUSED);
         devices.filter(refused).count()
     }
 
@@ -327,9 +363,7 @@ mod tests {
             let mut outages = all_active(&plan);
             let unresolved = |outages: &Outages| {
                 let stopped = (0..30).map(|device| outages.stops_connect(device));
-                stopped
-                    .filter(|why| *why == Some(Cause::Unresolved))
-                    .count()
+                stopped.filter(|stop| *stop == Some(UNRESOLVED)).count()
             };
             assert_eq!((unresolved(&outages), refused(&outages, &plan)), (10, 20));
             assert!((0..30).all(|device| outages.cut(0, device).is_none()));
@@ -337,6 +371,59 @@ mod tests {
             outages.clear(1);
             assert_eq!((unresolved(&outages), refused(&outages, &plan)), (0, 0));
         }
+    }
+
+    #[test]
+    fn a_blackhole_swallows_from_start_to_clearing_and_cuts_nobody() {
+        let hole = |who| FaultKind::Network {
+            who,
+            fault: NetworkFault::Blackhole,
+        };
+        let dns = FaultKind::Network {
+            who: region("north"),
+            fault: NetworkFault::Dns,
+        };
+        let everyone = Selector::default;
+        let kinds = vec![
+            hole(share(0.5)),
+            refuse(everyone()),
+            hole(region("south")),
+            dns,
+        ];
+        let plan = plan(300, kinds);
+        let swallowed = |outages: &Outages| (0..300).filter(|d| outages.swallows(*d)).count();
+        let stopped = |outages: &Outages, stop| {
+            let stops = (0..300).filter_map(|device| outages.stops_connect(device));
+            stops.filter(|found| *found == stop).count()
+        };
+        let mut outages = Outages::new(&plan);
+        assert_eq!(swallowed(&outages), 0);
+        outages.start(0);
+        assert_eq!(swallowed(&outages), 150);
+        assert_eq!(stopped(&outages, Stop::Unanswered), 150);
+        outages.start(1);
+        assert_eq!(stopped(&outages, Stop::Unanswered), 150);
+        assert_eq!(stopped(&outages, REFUSED), 150);
+        outages.start(2);
+        let both = swallowed(&outages);
+        assert!((201..300).contains(&both), "overlapping sets: {both}");
+        outages.start(3);
+        assert_eq!(stopped(&outages, UNRESOLVED), 100);
+        assert_eq!(stopped(&outages, Stop::Unanswered), 200);
+        assert!((0..300).all(|device| outages.cut(0, device).is_none()));
+        outages.clear(0);
+        assert_eq!(swallowed(&outages), 200);
+        outages.clear(2);
+        assert_eq!(swallowed(&outages), 0);
+        let holes = [0, 1, 2, 3].map(|fault| outages.is_blackhole(fault));
+        assert_eq!(holes, [true, false, true, false]);
+    }
+
+    #[test]
+    fn a_connection_stays_half_open_longer_than_a_broker_may_keep_it() {
+        assert_eq!(half_open_for(0), Duration::from_secs(10));
+        assert_eq!(half_open_for(10), Duration::from_secs(25));
+        assert_eq!(half_open_for(u16::MAX), Duration::from_millis(98_312_500));
     }
 
     #[test]
@@ -384,7 +471,7 @@ mod tests {
             }
             for (device, expected) in (0..).zip(expected) {
                 let stops = outages.stops_connect(device);
-                prop_assert_eq!(stops, expected.then_some(Cause::Refused));
+                prop_assert_eq!(stops, expected.then_some(REFUSED));
             }
         }
     }

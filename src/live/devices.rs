@@ -2,8 +2,9 @@
 
 use super::fleet::Fleet;
 use super::link::Overflow;
-use super::port::{Port, Routes};
-use super::transit::Transit;
+use super::port::Port;
+use super::transit::{Closing, Transit};
+use crate::device::outage::Stop;
 use crate::device::{self, Device, Profile, payload};
 use crate::mqtt::codec::{self, CodecError};
 use crate::mqtt::packet::Publish;
@@ -24,6 +25,10 @@ pub(super) struct Slot {
     pub(super) cohort: u16,
     pub(super) observed: bool,
     recorded: bool,
+    /// It is in a blackhole.
+    pub(super) is_swallowed: bool,
+    /// The connection that it gave up in a blackhole, until the target ends it or its time is over.
+    pub(super) half_open: Option<Box<Closing>>,
     /// The last cleared fault after which it was not connected, and still is not.
     pub(super) recovering: Option<u16>,
     /// When it first got power.
@@ -33,19 +38,14 @@ pub(super) struct Slot {
 impl Slot {
     /// When it wants a turn.
     pub(super) fn next(&self) -> Instant {
-        let next = self.device.poll_timeout().min(self.port.told_at());
+        let mut next = self.device.poll_timeout().min(self.port.told_at());
+        if let Some(half_open) = &self.half_open {
+            next = next.min(half_open.next());
+        }
         match &self.transit {
             Some(transit) => next.min(transit.next()),
             None => next,
         }
-    }
-
-    /// Closes the socket, whatever is under way; the device is to be told `cause` at `at`.
-    fn cut(&mut self, routes: &mut Routes, at: Instant, cause: Cause) {
-        if let Some(transit) = &mut self.transit {
-            transit.forget();
-        }
-        self.port.fail(routes, at, cause);
     }
 
     /// Whether the device may write.
@@ -82,6 +82,8 @@ impl Fleet {
                 cohort: u16::try_from(cohort).expect("fewer than 65 536 cohorts"),
                 observed: self.plan.observed(id),
                 recorded: self.is_recorded(id),
+                is_swallowed: false,
+                half_open: None,
                 recovering: None,
                 power_on: Instant::NEVER,
             });
@@ -172,12 +174,25 @@ impl Fleet {
         }
     }
 
+    /// Closes the socket of device `i`, whatever is under way; the device is to be told `cause` at
+    /// `at`.
+    fn cut(&mut self, i: usize, now: Instant, at: Instant, cause: Cause) {
+        if self.devices[i].is_swallowed {
+            self.leave_half_open(i, now);
+        }
+        let slot = &mut self.devices[i];
+        if let Some(transit) = &mut slot.transit {
+            transit.forget();
+        }
+        slot.port.fail(&mut self.routes, at, cause);
+    }
+
     /// The plan has checked all that a device can send; if a packet cannot be encoded all the same,
     /// its connection ends rather than the process.
     fn expect_encoded(&mut self, i: usize, now: Instant, encoded: Result<(), CodecError>) {
         if encoded.is_err() {
             self.count_unsent(i, now);
-            self.devices[i].cut(&mut self.routes, now, Cause::ProtocolError);
+            self.cut(i, now, now, Cause::ProtocolError);
         }
     }
 
@@ -194,11 +209,14 @@ impl Fleet {
 
     /// More bytes wait for the connection of device `i` than may.
     pub(super) fn overflow(&mut self, i: usize, now: Instant) {
-        self.devices[i].cut(&mut self.routes, now, Cause::OutputOverflow);
+        self.cut(i, now, now, Cause::OutputOverflow);
         self.on_device_event(i, now, &Event::LimitReached(Limit::OutputBytes));
     }
 
     pub(super) fn close_device(&mut self, i: usize, now: Instant) {
+        if self.devices[i].is_swallowed {
+            return self.leave_half_open(i, now);
+        }
         match self.devices[i].transit {
             Some(_) => self.close_over_link(i, now),
             None => self.close(self.device_key(i)),
@@ -210,8 +228,11 @@ impl Fleet {
         let slot = &mut self.devices[i];
         slot.attempt_began = at;
         slot.attempts += 1;
-        if let Some(cause) = self.cuts.law.stops_connect(slot.device.id()) {
-            return self.fail_device(i, now, cause);
+        match self.cuts.law.stops_connect(slot.device.id()) {
+            Some(Stop::Fails(cause)) => return self.fail_device(i, now, cause),
+            // There is no socket, and nothing to tell: the device will give up by itself.
+            Some(Stop::Unanswered) => return,
+            None => {}
         }
         if slot.transit.is_some() {
             return self.open_over_link(i, at, now);
@@ -241,7 +262,7 @@ impl Fleet {
         } else {
             now
         };
-        slot.cut(&mut self.routes, told_at, cause);
+        self.cut(i, now, told_at, cause);
         self.wake_at(self.device_key(i), told_at, now);
     }
 

@@ -204,6 +204,9 @@ impl Fleet {
                 if self.devices[i].transit.is_some() {
                     self.release(i, now);
                 }
+                if self.devices[i].half_open.is_some() {
+                    self.release_half_open(i, now);
+                }
                 self.tell_device(i, now);
                 let due = self.devices[i].device.poll_timeout();
                 if due <= now {
@@ -283,6 +286,7 @@ impl Fleet {
     pub(super) fn close_all(&mut self) {
         for i in 0..self.devices.len() {
             self.end_closing(i);
+            self.end_half_open(i);
             self.devices[i].port.close(&mut self.routes);
         }
         for watch in &mut self.observers {

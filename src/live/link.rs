@@ -32,6 +32,8 @@ pub const LISTEN_BACKLOG: i32 = 4096;
 pub(super) struct Link {
     stream: TcpStream,
     established: bool,
+    /// Nothing is written or read for now.
+    is_held: bool,
     /// Why a write failed; the reader tells it once what came before has been read.
     broken: Option<Cause>,
     /// The beginning of a packet; allocated only while there is one.
@@ -60,6 +62,7 @@ impl Link {
         Self {
             stream,
             established,
+            is_held: false,
             broken: None,
             inbox: Vec::new(),
             outbox: Vec::new(),
@@ -132,6 +135,29 @@ impl Link {
         })
     }
 
+    /// From now on nothing is written or read: what is to be written is kept.
+    pub(super) const fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Whether nothing is written or read for now.
+    pub(super) const fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Writes what was kept, and has its task read on.
+    pub(super) fn let_go(&mut self) {
+        self.is_held = false;
+        self.flush();
+        self.wake();
+    }
+
+    /// Drops what was kept and will never be written.
+    pub(super) fn forget_kept(&mut self) {
+        self.is_held = false;
+        self.outbox = Vec::new();
+    }
+
     /// Writes `bytes`; what the socket does not take is kept and written by [`Link::poll_flush`].
     ///
     /// # Errors
@@ -140,7 +166,7 @@ impl Link {
         if self.broken.is_some() || bytes.is_empty() {
             return Ok(());
         }
-        if !self.outbox.is_empty() {
+        if self.is_held || !self.outbox.is_empty() {
             if self.outbox.len() > limit {
                 return Err(Overflow);
             }

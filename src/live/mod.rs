@@ -2,6 +2,7 @@
 //! It turns outputs of actors into system calls and readiness into inputs, and decides nothing.
 
 mod audit;
+mod blackhole;
 pub mod clock;
 pub mod control;
 mod devices;

@@ -54,8 +54,11 @@ impl Cuts {
 
 impl Fleet {
     /// A fault of the plan began at `at`. If it ends connections, the devices meant will be cut.
-    pub(super) fn begin_outage(&mut self, at: Instant, fault: usize) {
+    pub(super) fn begin_outage(&mut self, at: Instant, now: Instant, fault: usize) {
         self.cuts.begin(at, fault, &self.devices);
+        if self.cuts.law.is_blackhole(fault) {
+            self.update_holes(now);
+        }
     }
 
     /// The connection of device `i` ends at its own end, if it has one or is making one. That was to
@@ -78,4 +81,4 @@ impl Fleet {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

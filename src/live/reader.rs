@@ -4,14 +4,16 @@ use super::fleet::{Fleet, Shared, Who};
 use super::link::{self, Overflow, READS_PER_TURN};
 use crate::cloud::observer;
 use crate::device;
+use crate::device::outage::HELD_BYTES_MAX;
 use crate::mqtt::codec::CodecError;
 use crate::stats::event::{Cause, Event, Limit};
 use crate::time::Instant;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Bytes that may wait for one connection of a device or observer, besides those of one step.
-pub(super) const OUTPUT_MAX: usize = 256 * 1024;
+/// Bytes that may wait for one connection of a device or observer, besides those of one step; a
+/// blackhole holds no more.
+pub(super) const OUTPUT_MAX: usize = HELD_BYTES_MAX;
 
 /// Due deadlines handled after a connection's turn, so that they do not wait for the other
 /// connections that are ready.
@@ -32,6 +34,9 @@ impl Fleet {
                 return self.poll_closing(key, epoch, cx);
             };
             link.remember(cx);
+            if link.is_held() {
+                return Poll::Pending;
+            }
             if link.is_established() {
                 // Pending or not, reading goes on; the writer's readiness wakes this task too.
                 let _ = link.poll_flush(cx);

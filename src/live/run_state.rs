@@ -173,12 +173,15 @@ impl Fleet {
                 for slot in &mut self.devices {
                     slot.recovering = None;
                 }
-                self.begin_outage(at, fault);
+                self.begin_outage(at, now, fault);
             }
             Action::FaultClear(fault) => {
                 self.cuts.law.clear(fault);
                 if self.plan.closes_its_phase(fault) {
                     self.mark_affected(fault);
+                }
+                if self.cuts.law.is_blackhole(fault) {
+                    self.update_holes(now);
                 }
             }
             Action::End => self.stop_arrivals(at, now),

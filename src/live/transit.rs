@@ -11,6 +11,7 @@ use super::fleet::{Fleet, Who};
 use super::link::{Link, Overflow, PACKET_MAX};
 use super::reader::OUTPUT_MAX;
 use crate::device;
+use crate::device::outage::HELD_BYTES_MAX;
 use crate::device::path::{Endpoint, NO_BYTES, Path};
 use crate::mqtt::codec::{self, CodecError};
 use crate::scenario::plan::Plan;
@@ -44,6 +45,10 @@ pub(super) struct Transit {
     is_open: bool,
     /// The socket is not read for now.
     is_paused: bool,
+    /// The device is in a blackhole: what has arrived for it waits.
+    is_held: bool,
+    /// What it has written meanwhile.
+    held: Vec<u8>,
 }
 
 /// What reaches the target.
@@ -68,7 +73,7 @@ enum Down {
 
 /// A connection that its device has closed. The socket stays open until the end has passed.
 #[derive(Debug)]
-struct Closing {
+pub(super) struct Closing {
     link: Link,
     epoch: u32,
     up: Pipe<Up>,
@@ -76,8 +81,42 @@ struct Closing {
 }
 
 impl Closing {
-    fn next(&self) -> Instant {
+    /// A connection that stays half-open until `closes_at`. Of what its device has sent over its
+    /// link, `transit`, the rest arrives yet; the link itself forgets it.
+    pub(super) fn half_open(
+        (link, epoch): (Link, u32),
+        transit: Option<&mut Transit>,
+        closes_at: Instant,
+    ) -> Self {
+        let up = transit.map_or_else(Pipe::default, |transit| {
+            let up = std::mem::take(&mut transit.up);
+            transit.forget();
+            up
+        });
+        Self {
+            link,
+            epoch,
+            up,
+            closes_at,
+        }
+    }
+
+    /// When something of it is due.
+    pub(super) fn next(&self) -> Instant {
         self.closes_at.min(self.up.next())
+    }
+
+    /// Writes what has arrived by `now`; whether its time is over.
+    pub(super) fn release(&mut self, now: Instant, frame: &mut Vec<u8>) -> bool {
+        take_packets(&mut self.up, now, frame);
+        // What does not fit is lost with the connection either way.
+        let _ = self.link.write(frame, OUTPUT_MAX);
+        self.closes_at <= now
+    }
+
+    /// Its socket, to be closed.
+    pub(super) fn into_link(self) -> Link {
+        self.link
     }
 }
 
@@ -113,8 +152,20 @@ impl Transit {
     pub(super) fn forget(&mut self) {
         self.up.clear();
         self.down.clear();
+        self.held = Vec::new();
         self.is_open = false;
         self.is_paused = false;
+    }
+
+    /// A blackhole begins.
+    pub(super) const fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// It has cleared: what the device has written meanwhile.
+    pub(super) fn let_go(&mut self) -> Vec<u8> {
+        self.is_held = false;
+        std::mem::take(&mut self.held)
     }
 
     fn first(&self) -> (Instant, Due) {
@@ -123,7 +174,11 @@ impl Transit {
             .as_ref()
             .map_or(Instant::NEVER, |closing| closing.next());
         let mut first = (closing, Due::Closing);
-        for (at, due) in [(self.up.next(), Due::Up), (self.down.next(), Due::Down)] {
+        let down = match self.is_held {
+            true => Instant::NEVER,
+            false => self.down.next(),
+        };
+        for (at, due) in [(self.up.next(), Due::Up), (down, Due::Down)] {
             if at < first.0 {
                 first = (at, due);
             }
@@ -154,6 +209,14 @@ impl Fleet {
         now: Instant,
         bytes: &mut Vec<u8>,
     ) -> Result<(), Overflow> {
+        if let Some(transit) = self.devices[i].transit.as_mut().filter(|t| t.is_held) {
+            let is_full = !bytes.is_empty() && transit.held.len() > HELD_BYTES_MAX;
+            if transit.is_open && !is_full {
+                transit.held.extend_from_slice(bytes);
+            }
+            bytes.clear();
+            return if is_full { Err(Overflow) } else { Ok(()) };
+        }
         let mut rest = &bytes[..];
         let mut outcome = Ok(());
         while outcome.is_ok() && !rest.is_empty() {
@@ -339,18 +402,16 @@ impl Fleet {
             return Poll::Ready(());
         };
         let slot = &mut self.devices[i];
-        let Some(transit) = &mut slot.transit else {
-            return Poll::Ready(());
-        };
-        match &mut transit.closing {
-            Some(closing) if closing.epoch == epoch => {
-                ready!(closing.link.poll_drained(cx, &mut self.read_buffer));
+        let closing = slot.transit.as_mut().map(|transit| &mut transit.closing);
+        for place in closing.into_iter().chain([&mut slot.half_open]) {
+            let Some(closing) = place.as_mut().filter(|closing| closing.epoch == epoch) else {
+                continue;
+            };
+            ready!(closing.link.poll_drained(cx, &mut self.read_buffer));
+            // The peer has ended it.
+            if let Some(closing) = place.take() {
+                slot.port.let_go(&mut self.routes, closing.link);
             }
-            Some(_) | None => return Poll::Ready(()),
-        }
-        // The peer has ended it.
-        if let Some(closing) = transit.closing.take() {
-            slot.port.let_go(&mut self.routes, closing.link);
         }
         Poll::Ready(())
     }
@@ -378,12 +439,10 @@ impl Fleet {
         let Some(transit) = &mut self.devices[i].transit else {
             return;
         };
-        if let Some(closing) = &mut transit.closing {
-            take_packets(&mut closing.up, now, &mut self.frame);
-            let _ = closing.link.write(&self.frame, OUTPUT_MAX);
-            if closing.closes_at <= now {
-                self.end_closing(i);
-            }
+        if let Some(closing) = &mut transit.closing
+            && closing.release(now, &mut self.frame)
+        {
+            self.end_closing(i);
         }
     }
 

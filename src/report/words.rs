@@ -231,6 +231,7 @@ const fn limit_key(limit: Limit) -> &'static str {
         Limit::Retransmissions => "retransmissions",
         Limit::InputBytes => "input_bytes",
         Limit::ClosingConnections => "closing_connections",
+        Limit::HalfOpenConnections => "half_open_connections",
     }
 }
 
@@ -245,6 +246,9 @@ const fn limit_text(limit: Limit) -> &'static str {
         Limit::DeliveryQueue => "a session's delivery queue in the backend",
         Limit::Retransmissions => "retransmissions of one packet over a device's link",
         Limit::InputBytes => "bytes on their way to one device over its link",
+        Limit::HalfOpenConnections => {
+            "a connection left half-open by a blackhole closed early, because the device left another"
+        }
         Limit::ClosingConnections => {
             "a device's next connection cut short the end of the one before"
         }

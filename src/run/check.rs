@@ -81,11 +81,19 @@ fn write_fleet(out: &mut String, plan: &Plan) -> std::fmt::Result {
         WORDS.per_s(plan.rate_per_s())
     )?;
     match plan.largest_herd() {
-        0 => Ok(()),
+        0 => {}
         herd => writeln!(
             out,
-            "herd       {} devices come back at once after a restart or reset",
+            "herd       {} devices come back at once after a restart, reset or close",
             grouped(u64::from(herd))
+        )?,
+    }
+    match plan.blackholed().len() {
+        0 => Ok(()),
+        half_open => writeln!(
+            out,
+            "half-open  up to {} connections that blackholes leave behind",
+            grouped(half_open as u64)
         ),
     }
 }

@@ -7,7 +7,7 @@ use crate::cloud::observer::DEVICES_MAX;
 use crate::device::payload;
 use crate::mqtt::codec;
 use crate::mqtt::packet::{Connect, ConnectCode, Packet};
-use crate::scenario::plan::{Plan, Target};
+use crate::scenario::plan::{DeviceIdx, Plan, Target};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
@@ -58,6 +58,8 @@ pub struct Layout {
     pub devices_per_worker: u32,
     /// Observer sessions of all workers together, at most.
     pub observers: u32,
+    /// Connections that blackholes may leave half-open at a time, of all workers together.
+    pub half_open: u32,
     /// Nodes of the embedded target, 0 for brokers.
     pub embedded_nodes: u16,
     /// Descriptors of the largest worker.
@@ -94,23 +96,32 @@ pub fn layout(
         largest_node(plan)
     };
     let observers = per_worker_observers * wish;
+    let blackholed = plan.blackholed();
+    let half_open = number(blackholed.len());
     let layout = Layout {
         workers: wish,
         devices_per_worker,
         observers,
+        half_open,
         embedded_nodes,
-        worker_fds: u64::from(devices_per_worker + per_worker_observers) + FDS_SPARE,
+        worker_fds: u64::from(devices_per_worker + per_worker_observers)
+            + u64::from(largest(&blackholed, wish, |device| device % wish))
+            + FDS_SPARE,
         node_fds: if embedded_nodes == 0 {
             0
         } else {
-            u64::from(node_devices + observers.div_ceil(nodes)) + FDS_SPARE
+            u64::from(node_devices + observers.div_ceil(nodes))
+                + u64::from(largest(&blackholed, nodes, |device| {
+                    u32::from(plan.home_node(device))
+                }))
+                + FDS_SPARE
         },
-        memory_bytes: u64::from(devices) * WORKER_BYTES_PER_DEVICE
+        memory_bytes: u64::from(devices + half_open) * WORKER_BYTES_PER_DEVICE
             + behind_link(plan) * LINK_BYTES_PER_DEVICE
             + if embedded_nodes == 0 {
                 0
             } else {
-                u64::from(devices) * NODE_BYTES_PER_DEVICE
+                u64::from(devices + half_open) * NODE_BYTES_PER_DEVICE
             }
             + (u64::from(wish) + u64::from(embedded_nodes) + 1) * PROCESS_BYTES,
     };
@@ -164,7 +175,25 @@ fn smallest_fit(plan: &Plan, limits: &Limits) -> u32 {
     let with_observers = devices + devices.div_ceil(DEVICES_MAX as u64);
     let demanded = with_observers.div_ceil(room);
     let cores = u64::try_from(limits.cores).unwrap_or(1);
-    u32::try_from(demanded.max(cores)).unwrap_or(u32::MAX)
+    let wish = u32::try_from(demanded.max(cores)).unwrap_or(u32::MAX);
+    with_half_open(plan, wish, room)
+}
+
+/// `wish` workers, or as many more as have room for what blackholes leave half-open, which need not
+/// be spread evenly.
+fn with_half_open(plan: &Plan, wish: u32, room: u64) -> u32 {
+    let blackholed = plan.blackholed();
+    let fits = |workers: u32| {
+        let devices = u64::from(plan.devices().div_ceil(workers));
+        let half_open = u64::from(largest(&blackholed, workers, |device| device % workers));
+        devices + devices.div_ceil(DEVICES_MAX as u64) + half_open <= room
+    };
+    // Twice as many are enough: each device has one connection of each kind.
+    let mut more = wish..=wish.saturating_mul(2);
+    match blackholed.is_empty() {
+        true => wish,
+        false => more.find(|workers| fits(*workers)).unwrap_or(wish),
+    }
 }
 
 fn observers_of(plan: &Plan, devices: u32, nodes: u32) -> u32 {
@@ -178,11 +207,22 @@ fn observers_of(plan: &Plan, devices: u32, nodes: u32) -> u32 {
 
 /// Exact number of devices on the fullest node.
 fn largest_node(plan: &Plan) -> u32 {
-    let mut counts = vec![0u32; usize::from(plan.target.nodes())];
-    for device in 0..plan.devices() {
-        counts[usize::from(plan.home_node(device))] += 1;
+    let devices: Vec<DeviceIdx> = (0..plan.devices()).collect();
+    let nodes = u32::from(plan.target.nodes());
+    largest(&devices, nodes, |device| u32::from(plan.home_node(device)))
+}
+
+/// Of `devices`, the number in the fullest of `groups` groups.
+fn largest(devices: &[DeviceIdx], groups: u32, group_of: impl Fn(DeviceIdx) -> u32) -> u32 {
+    let mut counts = vec![0u32; groups as usize];
+    for device in devices {
+        counts[group_of(*device) as usize] += 1;
     }
     counts.into_iter().max().unwrap_or(0)
+}
+
+fn number(devices: usize) -> u32 {
+    u32::try_from(devices).expect("no more than there are devices, a u32")
 }
 
 /// Source addresses of worker `index`: on loopback, enough of 127.0.0.0/8 that no pair of source
@@ -219,14 +259,12 @@ pub fn sources(
     }
     let addresses = u32::try_from(given.len().max(1)).unwrap_or(u32::MAX);
     // All workers share the user's addresses, so the bound is over the whole fleet.
-    let per_pair = plan.devices().div_ceil(nodes).div_ceil(addresses);
+    let connections = plan.devices() + layout.half_open;
+    let per_pair = connections.div_ceil(nodes).div_ceil(addresses);
     if per_pair > limits.ports {
         return Err(PreflightError::one(format!(
-            "{} devices over {} source and {} target addresses need {per_pair} ports each, the kernel has {}: name more addresses of this machine with --source-ip",
-            plan.devices(),
-            addresses,
-            nodes,
-            limits.ports,
+            "{} connections over {} source and {} target addresses need {per_pair} ports each, the kernel has {}: name more addresses of this machine with --source-ip",
+            connections, addresses, nodes, limits.ports,
         )));
     }
     Ok(given.to_vec())
@@ -411,3 +449,6 @@ fn probe_one(target: SocketAddr, connect: &Packet<'_>) -> Result<(), String> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

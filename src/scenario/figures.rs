@@ -1,8 +1,8 @@
 //! Figures that follow from a plan: what to expect of a run before it starts.
 
 use super::plan::{
-    BackendFault, Cohort, DeviceIdx, FaultKind, NetworkFault, Plan, Schedule, Service, ServiceTime,
-    Step, Stream,
+    BackendFault, Cohort, DeviceIdx, Fault, FaultKind, NetworkFault, Plan, Schedule, Service,
+    ServiceTime, Step, Stream,
 };
 use super::slo::{Bound, Limit};
 use super::template::{Segment, Template};
@@ -72,12 +72,28 @@ impl Plan {
                 } => u32::try_from(who.members(self).len()).expect("no more than devices, a u32"),
                 FaultKind::Backend { .. }
                 | FaultKind::Network {
-                    fault: NetworkFault::Refuse | NetworkFault::Dns,
+                    fault: NetworkFault::Refuse | NetworkFault::Dns | NetworkFault::Blackhole,
                     ..
                 } => 0,
             })
             .max()
             .unwrap_or(0)
+    }
+
+    /// The devices that some blackhole means, ascending: each may leave a half-open connection
+    /// behind, and open another beside it.
+    pub fn blackholed(&self) -> Vec<DeviceIdx> {
+        let meant = |fault: &Fault| match &fault.kind {
+            FaultKind::Network {
+                who,
+                fault: NetworkFault::Blackhole,
+            } => who.members(self),
+            FaultKind::Network { .. } | FaultKind::Backend { .. } => Vec::new(),
+        };
+        let mut devices: Vec<DeviceIdx> = self.faults.iter().flat_map(meant).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        devices
     }
 
     /// Whether anything but user names and passwords is rendered from the credentials CSV.
@@ -191,6 +207,7 @@ mod tests {
         };
         assert_eq!(herd_after(NetworkFault::Refuse), 0);
         assert_eq!(herd_after(NetworkFault::Dns), 0);
+        assert_eq!(herd_after(NetworkFault::Blackhole), 0);
         let within = Duration::from_secs(1);
         assert_eq!(herd_after(NetworkFault::Close { within }), 180);
         assert_eq!(herd_after(NetworkFault::Reset { within }), 180);

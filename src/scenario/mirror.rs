@@ -532,6 +532,9 @@ pub(super) enum Outage {
     Refuse(OnDevices),
     /// Connections go on, but the target's name cannot be resolved for new ones until it clears.
     Dns(OnDevices),
+    /// Nothing passes in either direction until it clears, and nobody is told: established
+    /// connections fall silent, and new ones time out.
+    Blackhole(OnDevices),
 }
 
 /// The end of connections.

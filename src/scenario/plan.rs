@@ -619,6 +619,9 @@ pub enum NetworkFault {
     /// Established connections go on; the target's name cannot be resolved until it clears, so that
     /// connects fail before there is a socket.
     Dns,
+    /// Nothing that the devices send leaves them and nothing reaches them until it clears; neither
+    /// end is told.
+    Blackhole,
 }
 
 /// What a fault of the reference backend does.

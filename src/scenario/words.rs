@@ -113,6 +113,7 @@ impl Words {
             NetworkFault::Close { within } => format!("close of {who}{}", self.within(within)),
             NetworkFault::Refuse => format!("new connections of {who} refused"),
             NetworkFault::Dns => format!("no name resolution for {who}"),
+            NetworkFault::Blackhole => format!("blackhole of {who}"),
         }
     }
 

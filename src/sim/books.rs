@@ -60,6 +60,13 @@ impl Books {
         self.open = Some(Open { recorder, layout });
     }
 
+    /// A blackhole begins or ends for a device.
+    pub(super) fn cut_off(&mut self, now: Instant, id: DeviceIdx, is_cut_off: bool) {
+        if let Some(Open { recorder, .. }) = &mut self.open {
+            recorder.record_cut_off(now, id, is_cut_off);
+        }
+    }
+
     /// Where a device's event goes.
     pub(super) fn device_event(&mut self, now: Instant, client: &mut Client, event: &Event) {
         let Some(Open { recorder, .. }) = &mut self.open else {

@@ -5,6 +5,7 @@ use super::queue::{Actor, Down, Event, Up};
 use super::world::{Who, World};
 use crate::backend::ConnId;
 use crate::cloud::observer::{self, Observer};
+use crate::device::outage::Stop;
 use crate::device::{self, Device, backoff};
 use crate::mqtt::packet::{Packet, Publish};
 use crate::scenario::plan::DeviceIdx;
@@ -33,6 +34,8 @@ pub(super) struct Client {
     /// The last cleared fault after which it was not connected, and still is not.
     pub(super) recovering: Option<u32>,
     pub(super) cohort: u16,
+    /// Nothing passes between it and its node.
+    pub(super) is_swallowed: bool,
 }
 
 /// An observer.
@@ -99,6 +102,7 @@ impl Client {
             attempts: 0,
             recovering: None,
             cohort: u16::try_from(cohort).expect("a file's limit on cohorts is below u16"),
+            is_swallowed: false,
         }
     }
 }
@@ -129,7 +133,8 @@ impl World {
                     client.attempt_began = now;
                     let conn = port.open(actor);
                     match self.outages.stops_connect(id) {
-                        Some(cause) => self.device_closed(now, conn, id, cause),
+                        Some(Stop::Fails(cause)) => self.device_closed(now, conn, id, cause),
+                        Some(Stop::Unanswered) => port.is_open = false,
                         None => self.send_up(now, Some(conn), Up::Opened),
                     }
                 }
@@ -194,6 +199,9 @@ impl World {
         let Some(conn) = conn else {
             return;
         };
+        if let Some(id) = self.swallowed(conn) {
+            return self.swallow_up(now, conn, id, up);
+        }
         if self.is_full(now, conn, &up) {
             self.overflow(now, conn);
         } else if let Some(at) = self.passes_up(now, conn, &up) {
@@ -205,7 +213,13 @@ impl World {
     pub(super) fn reach_client(&mut self, now: Instant, conn: ConnId, down: Down) {
         let actor = client_of(conn);
         if self.queue.port(actor).current(actor) != Some(conn) {
+            if let (Down::Closed(_), Who::Device(id)) = (down, self.who(actor)) {
+                self.holes.end(id, conn);
+            }
             return;
+        }
+        if let Some(id) = self.swallowed(conn) {
+            return self.swallow_down(now, conn, id, down);
         }
         match self.who(actor) {
             Who::Device(id) => match down {
@@ -260,16 +274,20 @@ impl World {
     }
 
     /// More waits at the device's end of its link than may: its connection ends, and it is told.
-    fn overflow(&mut self, now: Instant, conn: ConnId) {
+    pub(super) fn overflow(&mut self, now: Instant, conn: ConnId) {
         let actor = client_of(conn);
         if let Who::Device(id) = self.who(actor) {
             let limit = event::Event::LimitReached(Limit::OutputBytes);
             let client = &mut self.devices[id as usize];
             self.books.device_event(now, client, &limit);
         }
-        // The end overtakes what is under way, which then reaches nobody.
-        let end = Event::Up(conn, Up::Closed);
-        self.queue.push(now.after(LINK_DELAY), actor, end);
+        if let Some(id) = self.swallowed(conn) {
+            self.leave_half_open(now, conn, id);
+        } else {
+            // The end overtakes what is under way, which then reaches nobody.
+            let end = Event::Up(conn, Up::Closed);
+            self.queue.push(now.after(LINK_DELAY), actor, end);
+        }
         self.queue.port_mut(actor).is_open = false;
         let told = Event::Told(conn, Cause::OutputOverflow);
         self.queue.push(now, actor, told);

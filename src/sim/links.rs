@@ -65,6 +65,18 @@ impl World {
         Some(self.passed(now, id, passage))
     }
 
+    /// Whether the beginning of the device's latest connection has reached its node.
+    pub(super) fn has_begun(&self, now: Instant, id: DeviceIdx) -> bool {
+        let linked = self.links.0.get(id as usize);
+        linked.is_none_or(|linked| linked.opens_at <= now)
+    }
+
+    /// Bytes of what the device sends, if it is a packet.
+    pub(super) fn packet_len(&mut self, id: DeviceIdx, up: &Up) -> usize {
+        let profile = &self.profiles[usize::from(self.devices[id as usize].cohort)];
+        len_up(profile, id, up, &mut self.scratch)
+    }
+
     /// Whether `up` is a packet for which the device's end of its link has no room.
     pub(super) fn is_full(&self, now: Instant, conn: ConnId, up: &Up) -> bool {
         match (up, self.linked(conn)) {
@@ -147,12 +159,18 @@ fn bytes_up(
     up: &Up,
     scratch: &mut payload::Scratch,
 ) -> usize {
+    match counts(&end.link.up) {
+        true => len_up(profile, end.device, up, scratch),
+        false => NO_BYTES,
+    }
+}
+
+fn len_up(profile: &Profile, device: DeviceIdx, up: &Up, scratch: &mut payload::Scratch) -> usize {
     match up {
-        _ if !counts(&end.link.up) => NO_BYTES,
         Up::Opened | Up::Closed => NO_BYTES,
         Up::Packet(packet) => codec::encoded_len(packet),
         Up::Publish(publish) => publish.encoded_len(),
-        Up::Telemetry(telemetry) => payload::encoded_len(profile, end.device, telemetry, scratch),
+        Up::Telemetry(telemetry) => payload::encoded_len(profile, device, telemetry, scratch),
     }
 }
 

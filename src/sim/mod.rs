@@ -2,6 +2,7 @@
 //! (`Device`s, `Observer`s, a `Backend` per node) through a passage of fixed delay and the devices'
 //! own access links, and holds no decision of its own, like the live driver.
 
+mod blackhole;
 mod books;
 mod clients;
 mod foresight;

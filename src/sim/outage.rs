@@ -22,6 +22,9 @@ impl World {
                 }
             }
         }
+        if self.outages.is_blackhole(fault) {
+            self.update_holes(now);
+        }
     }
 
     /// The device's connection ends at its own end, if it has one or is making one.

@@ -50,6 +50,8 @@ pub(super) enum Event {
     Told(ConnId, Cause),
     /// A network fault ends a device's connection.
     Cut(DeviceIdx, End),
+    /// The time of a connection that its device has left half-open is over.
+    HalfOpenEnds(ConnId),
 }
 
 /// What a client sends its node.
@@ -130,6 +132,7 @@ enum What {
     DownClosed(Cause),
     Told(Cause),
     Cut(End),
+    HalfOpenEnds,
     Parcel(u32),
 }
 
@@ -303,6 +306,7 @@ impl Queue {
             Event::Timer(actor) => unreachable!("actor {actor} is armed, not pushed"),
             Event::Told(conn, cause) => (conn.0, What::Told(cause)),
             Event::Cut(id, end) => (u64::from(id), What::Cut(end)),
+            Event::HalfOpenEnds(conn) => (conn.0, What::HalfOpenEnds),
             Event::Up(conn, Up::Opened) => (conn.0, What::UpOpened),
             Event::Up(conn, Up::Closed) => (conn.0, What::UpClosed),
             Event::Up(conn, Up::Packet(Packet::PubAck(id))) => {
@@ -348,6 +352,7 @@ impl Queue {
                 let id = DeviceIdx::try_from(entry.of).expect("was a device");
                 Event::Cut(id, end)
             }
+            What::HalfOpenEnds => Event::HalfOpenEnds(conn),
             What::UpOpened => Event::Up(conn, Up::Opened),
             What::UpClosed => Event::Up(conn, Up::Closed),
             What::UpAck(ack, id) => Event::Up(conn, Up::Packet(ack.packet(id))),
@@ -384,6 +389,7 @@ impl Entry {
             What::Told(_) => self.of >> 32,
             // The device of a cut is no actor's number, and a herd is cut but once.
             What::Cut(_)
+            | What::HalfOpenEnds
             | What::Timeline
             | What::Second
             | What::DrainLook
@@ -491,6 +497,7 @@ mod tests {
                 Event::DrainLook,
                 Event::Told(CONN, Cause::Reset),
                 Event::Cut(7, End::Close),
+                Event::HalfOpenEnds(CONN),
                 Event::Up(CONN, Up::Opened),
                 Event::Up(CONN, Up::Packet(Packet::PubAck(3))),
                 Event::Up(CONN, Up::Packet(Packet::PubRec(4))),

@@ -1,6 +1,7 @@
 //! Behaviour of whole runs in virtual time: what the devices measured, held against the backend's
 //! own truth and against closed forms.
 
+mod blackhole;
 mod links;
 mod metastable;
 mod oracle;

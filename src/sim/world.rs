@@ -1,5 +1,6 @@
 //! All actors of a simulated run, and the loop that gives them time.
 
+use super::blackhole::Holes;
 use super::books::Books;
 use super::clients::{Client, Port, Watch};
 use super::links::Links;
@@ -33,6 +34,7 @@ pub(super) struct World {
     pub(super) devices: Vec<Client>,
     pub(super) profiles: Vec<Arc<Profile>>,
     pub(super) outages: Outages,
+    pub(super) holes: Holes,
     pub(super) links: Links,
     pub(super) books: Books,
     pub(super) scratch: payload::Scratch,
@@ -96,6 +98,7 @@ impl World {
             devices: Vec::new(),
             profiles: Vec::new(),
             outages: Outages::new(plan),
+            holes: Holes::default(),
             links: Links::new(plan),
             books: Books::new(plan, &everyone),
             everyone,
@@ -225,6 +228,7 @@ impl World {
             Event::Down(conn, down) => self.reach_client(now, conn, down),
             Event::Told(conn, cause) => self.tell(now, conn, cause),
             Event::Cut(id, end) => self.cut(now, id, end),
+            Event::HalfOpenEnds(conn) => self.half_open_ends(now, conn),
         }
     }
 
@@ -270,6 +274,9 @@ impl World {
                 self.outages.clear(fault);
                 if self.plan.closes_its_phase(fault) {
                     self.mark_affected(fault);
+                }
+                if self.outages.is_blackhole(fault) {
+                    self.update_holes(now);
                 }
                 self.step_faulty(now, fault, |_| crate::backend::Input::FaultClear(fault));
             }

@@ -186,4 +186,7 @@ pub enum Limit {
     /// `live`: a connection whose end was still on its way over a device's link was closed at once,
     /// because the device's next one was opened.
     ClosingConnections,
+    /// A half-open connection that a blackhole had left behind was closed before its time, because
+    /// the device left another one.
+    HalfOpenConnections,
 }

@@ -163,6 +163,12 @@ impl Recorder {
         self.deltas.record_gap(self.layout.phase_of(from), us);
     }
 
+    /// A fault that the harness knows cuts `device` off from its target from `now` on, or does so no
+    /// more: it does not count as up meanwhile, session or not.
+    pub fn record_cut_off(&mut self, now: Instant, device: u32, is_cut_off: bool) {
+        self.availability.cut_off(now, device, is_cut_off);
+    }
+
     /// A device not connected when the fault at `fault` (index into `Plan::faults`) cleared at
     /// `cleared`.
     pub fn record_affected(&mut self, fault: usize) {

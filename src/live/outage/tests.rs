@@ -17,16 +17,16 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 const DEVICES: u32 = 3;
 const RESET: ErrorKind = ErrorKind::Connection(Cause::Reset);
 
-fn s(s: u64) -> Duration {
+pub(in crate::live) fn s(s: u64) -> Duration {
     Duration::from_secs(s)
 }
 
-fn at(ms: u64) -> Instant {
+pub(in crate::live) fn at(ms: u64) -> Instant {
     Instant::from_ns(ms * 1_000_000)
 }
 
 /// Three devices with power within the first ten seconds, and this fault of all of them.
-fn plan(start: Duration, clear: Duration, fault: NetworkFault) -> Plan {
+pub(in crate::live) fn plan(start: Duration, clear: Duration, fault: NetworkFault) -> Plan {
     let mut plan = fixture::plan(DEVICES);
     plan.faults = vec![Fault {
         phase: 1,
@@ -41,7 +41,7 @@ fn plan(start: Duration, clear: Duration, fault: NetworkFault) -> Plan {
 }
 
 /// Gives `test` that fleet at T0, within a runtime whose tasks do not run.
-fn by_hand(plan: Plan, test: impl FnOnce(&mut Fleet, &TcpListener)) -> Totals {
+pub(in crate::live) fn by_hand(plan: Plan, test: impl FnOnce(&mut Fleet, &TcpListener)) -> Totals {
     let runtime = crate::live::runtime().expect("a test has file descriptors left");
     runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a port");
@@ -55,12 +55,12 @@ fn by_hand(plan: Plan, test: impl FnOnce(&mut Fleet, &TcpListener)) -> Totals {
 }
 
 /// Lets all of the timeline up to `now` happen, all at once.
-fn come_to(fleet: &mut Fleet, now: Instant) {
+pub(in crate::live) fn come_to(fleet: &mut Fleet, now: Instant) {
     fleet.run_timeline(now, usize::MAX);
 }
 
 /// All devices have power and a session by 10 s; the sockets at the peer's end.
-fn connect_all(fleet: &mut Fleet, listener: &TcpListener) -> Vec<TcpStream> {
+pub(in crate::live) fn connect_all(fleet: &mut Fleet, listener: &TcpListener) -> Vec<TcpStream> {
     let now = at(9_999);
     come_to(fleet, now);
     let mut peers = Vec::new();
@@ -73,7 +73,7 @@ fn connect_all(fleet: &mut Fleet, listener: &TcpListener) -> Vec<TcpStream> {
     peers
 }
 
-fn shake_hands(fleet: &mut Fleet, i: usize, now: Instant) {
+pub(in crate::live) fn shake_hands(fleet: &mut Fleet, i: usize, now: Instant) {
     let accepted = Packet::ConnAck {
         session_present: false,
         code: ConnectCode::Accepted,

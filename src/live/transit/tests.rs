@@ -598,3 +598,61 @@ fn a_reset_before_the_syn_arrives_opens_no_socket_and_takes_no_draw() {
         assert!(fleet.devices[0].port.told_at() > at(50), "it has its cost");
     });
 }
+
+#[test]
+fn a_hole_is_at_the_devices_end_of_its_link() {
+    let totals = by_hand(plan(direction(ms(100), ms(0), 0.0)), |fleet| {
+        connect(fleet);
+        fleet.write_device(0, at(950), &mut bytes(&Packet::PingReq));
+        fleet.hold(0);
+        // What was under way arrives; what is written now waits, and so does what comes.
+        assert_eq!(next_ms(fleet), Some(1_050));
+        fleet.release(0, at(1_050));
+        fleet.write_device(0, at(1_100), &mut bytes(&Packet::PingReq));
+        let message = Packet::Publish(Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            packet_id: 0,
+            topic: "a",
+            payload: &[],
+        });
+        fleet.received_over_link(0, at(1_100), &bytes(&message));
+        fleet.lost_over_link(0, at(1_150), Cause::Reset);
+        assert_eq!(next_ms(fleet), None);
+        fleet.release(0, at(9_000));
+        assert!(fleet.devices[0].device.is_connected());
+        fleet.let_go(0, at(9_000));
+        // In the order of their arrival: the message, then the end.
+        assert_eq!(next_ms(fleet), Some(1_200));
+        fleet.release(0, at(9_000));
+        assert!(!fleet.devices[0].device.is_connected());
+    });
+    let kinds: Vec<ErrorKind> = totals.errors.iter().map(|e| e.kind).collect();
+    assert_eq!(kinds, [ErrorKind::Connection(Cause::Reset)]);
+}
+
+/// It outlives the device's next connection, and what was on its way over the link still arrives.
+#[test]
+fn what_a_hole_leaves_half_open_is_no_closing_connection() {
+    let totals = by_hand(plan(direction(ms(100), ms(0), 0.0)), |fleet| {
+        connect(fleet);
+        fleet.write_device(0, at(950), &mut bytes(&Packet::PingReq));
+        fleet.hold(0);
+        fleet.devices[0].is_swallowed = true;
+        step(fleet, at(1_000), device::Input::PowerOff);
+        let until = at(1_000).after(device::outage::half_open_for(120));
+        let next = |fleet: &Fleet| fleet.devices[0].half_open.as_ref().map(|h| h.next());
+        assert_eq!(next(fleet), Some(at(1_050)));
+        fleet.release_half_open(0, at(1_050));
+        assert_eq!((next(fleet), next_ms(fleet)), (Some(until), None));
+        fleet.devices[0].is_swallowed = false;
+        fleet.let_go(0, at(2_000));
+        step(fleet, at(2_000), device::Input::PowerOn);
+        fleet.release(0, at(2_100));
+        assert_eq!(fleet.routes.open(), 2);
+        fleet.release_half_open(0, until);
+        assert_eq!(fleet.routes.open(), 1);
+    });
+    assert_eq!(limits(&totals), []);
+}

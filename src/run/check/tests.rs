@@ -3,7 +3,7 @@
 use super::*;
 use crate::scenario::file::{self, Overrides, Secrets};
 use crate::scenario::fixture;
-use crate::scenario::plan::{Service, ServiceTime};
+use crate::scenario::plan::{NetworkFault, Selector, Service, ServiceTime};
 use std::path::Path;
 use std::time::Duration;
 
@@ -106,4 +106,31 @@ fn more_work_than_the_workers_can_do_is_a_warning() {
         "{said}"
     );
     assert_eq!(target(None), None);
+}
+
+#[test]
+fn half_open_connections_are_named() {
+    let lines = |share| {
+        let mut plan = fixture::plan(600);
+        plan.faults = vec![Fault {
+            phase: 1,
+            start: Duration::from_secs(10),
+            clear: Duration::from_secs(20),
+            kind: FaultKind::Network {
+                who: Selector {
+                    share: Some(share),
+                    ..Selector::default()
+                },
+                fault: NetworkFault::Blackhole,
+            },
+        }];
+        let mut text = String::new();
+        write_fleet(&mut text, &plan).expect("a String accepts every write");
+        text
+    };
+    has_line(
+        &lines(0.5),
+        "half-open  up to 300 connections that blackholes leave behind",
+    );
+    assert!(!lines(0.5).contains("herd"));
 }

@@ -149,6 +149,7 @@ impl Checker<'_> {
             }
             mirror::Outage::Refuse(on) => (&on.who, NetworkFault::Refuse, None),
             mirror::Outage::Dns(on) => (&on.who, NetworkFault::Dns, None),
+            mirror::Outage::Blackhole(on) => (&on.who, NetworkFault::Blackhole, None),
         };
         let who = self.who(who.as_ref(), plan);
         (FaultKind::Network { who, fault }, within)

@@ -135,6 +135,11 @@ fn an_outage_names_whom_it_meets() {
             "close of 30 % of the devices of meters within 500ms",
         ),
         (
+            NetworkFault::Blackhole,
+            &some,
+            "blackhole of 30 % of the devices of meters",
+        ),
+        (
             NetworkFault::Dns,
             &everyone,
             "no name resolution for all devices",

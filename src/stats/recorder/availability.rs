@@ -6,9 +6,9 @@ use crate::time::Instant;
 
 /// Integrates the numbers of connected and of expected devices as step functions of time, from T0
 /// to the end of the last phase; what happens before and after is not counted. A device counts as
-/// up while it is expected and has a session.
+/// up while it is expected, has a session, and is not cut off by a fault that the harness knows.
 ///
-/// Three bits per device of the fleet say where it stands, so that no event counts twice.
+/// Four bits per device of the fleet say where it stands, so that no event counts twice.
 #[derive(Debug)]
 pub(super) struct Availability {
     phase_ends: Vec<Instant>,
@@ -19,7 +19,8 @@ pub(super) struct Availability {
     powered: Flags,
     expected: Flags,
     connected: Flags,
-    /// Devices that are expected and connected.
+    cut_off: Flags,
+    /// Devices that are expected, connected and not cut off.
     up: u64,
     /// Per phase: device-nanoseconds up and expected.
     sums: Vec<(u128, u128)>,
@@ -35,6 +36,7 @@ impl Availability {
             powered: Flags::default(),
             expected: Flags::default(),
             connected: Flags::default(),
+            cut_off: Flags::default(),
             up: 0,
             sums: vec![(0, 0); layout.phases()],
         }
@@ -87,6 +89,11 @@ impl Availability {
         self.step(now, device, |all| all.connected.set(device, false));
     }
 
+    /// Nothing passes between a device and its target any more, or again.
+    pub(super) fn cut_off(&mut self, now: Instant, device: u32, is_cut_off: bool) {
+        self.step(now, device, |all| all.cut_off.set(device, is_cut_off));
+    }
+
     /// The levels now.
     pub(super) const fn gauges(&self) -> Gauges {
         Gauges {
@@ -114,7 +121,7 @@ impl Availability {
     }
 
     fn is_up(&self, device: u32) -> bool {
-        self.expected.get(device) && self.connected.get(device)
+        self.expected.get(device) && self.connected.get(device) && !self.cut_off.get(device)
     }
 }
 
