@@ -177,8 +177,9 @@ fn cause_key(cause: Cause) -> String {
 fn cause_text(cause: Cause) -> String {
     let text = match cause {
         Cause::Refused => "connection refused",
-        Cause::Reset => "reset by the peer",
-        Cause::ClosedByPeer => "closed by the peer",
+        // By the peer, or by an outage of the run's own: a device cannot tell.
+        Cause::Reset => "reset (RST)",
+        Cause::ClosedByPeer => "closed (FIN)",
         Cause::ConnectTimeout => "no CONNACK in time",
         Cause::ConnAck(code) => return format!("CONNACK {}: {}", code as u8, connack_text(code)),
         Cause::SubscribeRefused => "SUBSCRIBE refused",

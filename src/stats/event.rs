@@ -32,9 +32,9 @@ pub enum Unsent {
 pub enum Cause {
     /// TCP connect refused.
     Refused,
-    /// The peer reset the connection (RST).
+    /// The connection was reset (RST), by the peer or by an outage of the run.
     Reset,
-    /// The peer closed the connection (FIN).
+    /// The connection was closed (FIN), by the peer or by an outage of the run.
     ClosedByPeer,
     /// No CONNACK within the connect timeout.
     ConnectTimeout,
