@@ -32,10 +32,7 @@ fn profile(payload: Payload) -> Profile {
             connect_timeout: minute,
             keep_alive_s: 120,
             ping_timeout: minute,
-            backoff: Backoff {
-                shape: BackoffShape::Fixed(minute),
-                give_up_after: None,
-            },
+            backoff: Backoff::of(BackoffShape::Fixed(minute)),
             client_id: Template(vec![Segment::Device]),
             inflight: 10,
         },

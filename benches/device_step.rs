@@ -64,10 +64,7 @@ fn plan(streams: usize) -> Plan {
                 connect_timeout: Duration::from_secs(10),
                 keep_alive_s: 120,
                 ping_timeout: Duration::from_secs(10),
-                backoff: Backoff {
-                    shape: BackoffShape::Fixed(Duration::from_secs(1)),
-                    give_up_after: None,
-                },
+                backoff: Backoff::of(BackoffShape::Fixed(Duration::from_secs(1))),
                 client_id: template(),
                 inflight: 10,
             },

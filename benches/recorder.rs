@@ -159,10 +159,7 @@ fn plan() -> Plan {
             connect_timeout: MINUTE,
             keep_alive_s: 120,
             ping_timeout: MINUTE,
-            backoff: Backoff {
-                shape: BackoffShape::Fixed(MINUTE),
-                give_up_after: None,
-            },
+            backoff: Backoff::of(BackoffShape::Fixed(MINUTE)),
             client_id: Template(vec![Segment::Device]),
             inflight: 10,
         },

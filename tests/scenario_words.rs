@@ -31,14 +31,7 @@ fn defaults() {
         base: secs(1),
         cap: secs(30),
     };
-    let give_up_after = None;
-    assert_eq!(
-        client.backoff,
-        Backoff {
-            shape,
-            give_up_after
-        }
-    );
+    assert_eq!(client.backoff, Backoff::of(shape));
     assert_eq!(plan.cohorts[0].link, None);
     assert!(plan.cohorts[0].session.clean);
     let stream = &plan.streams[0];
@@ -160,12 +153,21 @@ fn backoffs() {
         assert_eq!(
             backoff,
             Backoff {
-                shape,
-                give_up_after
+                give_up_after,
+                ..Backoff::of(shape)
             },
             "{text}"
         );
     }
+    let client = "{ backoff: { fixed: 5s }, first_wait: 0s, reset_after: 30s }";
+    assert_eq!(
+        plan(&one(client, "")).cohorts[0].client.backoff,
+        Backoff {
+            first: Some(Duration::ZERO),
+            reset_after: secs(30),
+            ..Backoff::of(BackoffShape::Fixed(secs(5)))
+        }
+    );
     for text in [
         "fixed",
         "{ fixed: 0s }",

@@ -34,13 +34,10 @@ const KEEP_ALIVE: KeepAlive = KeepAlive {
 
 /// Quick to come back, since each gap leaves acknowledgements unverified, and jittered, since all
 /// observers of a node lose it together.
-const BACKOFF: Backoff = Backoff {
-    shape: BackoffShape::FullJitter {
-        base: Duration::from_millis(200),
-        cap: Duration::from_secs(2),
-    },
-    give_up_after: None,
-};
+const BACKOFF: Backoff = Backoff::of(BackoffShape::FullJitter {
+    base: Duration::from_millis(200),
+    cap: Duration::from_secs(2),
+});
 
 /// What happens to an observer.
 #[derive(Clone, Debug)]

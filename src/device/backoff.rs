@@ -86,15 +86,8 @@ mod tests {
     const CAP: Duration = Duration::from_secs(30);
     const SAMPLES: u32 = 20_000;
 
-    fn policy(shape: BackoffShape) -> Backoff {
-        Backoff {
-            shape,
-            give_up_after: None,
-        }
-    }
-
     fn wait(shape: BackoffShape, device: u32, failures: u32, previous: Duration) -> Duration {
-        delay(&policy(shape), 42, device, 0, failures, previous).expect("never gives up")
+        delay(&Backoff::of(shape), 42, device, 0, failures, previous).expect("never gives up")
     }
 
     /// Smallest, mean and largest wait in seconds over many devices.
@@ -153,7 +146,10 @@ mod tests {
     fn ten_ranges(shape: BackoffShape) -> Vec<(f64, f64)> {
         let mut ranges = vec![(f64::INFINITY, 0.0f64); 10];
         for device in 0..SAMPLES {
-            for (range, wait) in ranges.iter_mut().zip(first_ten(&policy(shape), device)) {
+            for (range, wait) in ranges
+                .iter_mut()
+                .zip(first_ten(&Backoff::of(shape), device))
+            {
                 *range = (range.0.min(wait), range.1.max(wait));
             }
         }
@@ -329,8 +325,8 @@ mod tests {
     #[test]
     fn a_policy_gives_up_after_its_number_of_failures() {
         let policy = Backoff {
-            shape: BackoffShape::Fixed(BASE),
             give_up_after: Some(5),
+            ..Backoff::of(BackoffShape::Fixed(BASE))
         };
         let after = |failures| delay(&policy, 1, 0, 0, failures, Duration::ZERO);
         assert_eq!(after(4), Some(BASE));
@@ -340,7 +336,7 @@ mod tests {
 
     #[test]
     fn draws_depend_on_device_and_index_and_nothing_else() {
-        let policy = policy(BackoffShape::FullJitter {
+        let policy = Backoff::of(BackoffShape::FullJitter {
             base: BASE,
             cap: CAP,
         });

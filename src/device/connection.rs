@@ -21,6 +21,7 @@ impl Device {
     }
 
     pub(super) fn attempt_failed(&mut self, now: Instant, cause: Cause, out: &mut Vec<Output>) {
+        self.timers.disarm(Timer::Answer);
         let intended = self.attempt_intended;
         out.push(Output::Event(Event::AttemptFailed { intended, cause }));
         self.failed = self.failed.saturating_add(1);
@@ -28,21 +29,34 @@ impl Device {
     }
 
     pub(super) fn connection_lost(&mut self, now: Instant, cause: Cause, out: &mut Vec<Output>) {
+        self.timers.disarm(Timer::Answer);
+        self.timers.disarm(Timer::Burst);
         out.push(Output::Event(Event::Disconnected { cause }));
         self.session.disconnected();
         if self.profile.cohort().session.clean {
             self.lose_session(out);
         }
-        if self.state != State::Online {
+        if self.state == State::Online {
+            let policy = self.profile.client().backoff;
+            if now.since(self.online_since) >= policy.reset_after {
+                (self.waits, self.last_wait) = (0, Duration::ZERO);
+            }
+            if let (0, Some(first)) = (self.waits, policy.first) {
+                return self.wait(now, first);
+            }
+        } else {
             // It never got through its steps: for the policy, one more failure in a row.
             self.failed = self.failed.saturating_add(1);
         }
         self.back_off(now, out);
     }
 
+    fn wait(&mut self, now: Instant, wait: Duration) {
+        self.state = State::BackingOff;
+        self.timers.arm(Timer::Backoff, now.after(wait));
+    }
+
     fn back_off(&mut self, now: Instant, out: &mut Vec<Output>) {
-        self.timers.disarm(Timer::Answer);
-        self.timers.disarm(Timer::Burst);
         let policy = self.profile.client().backoff;
         self.waits = self.waits.saturating_add(1);
         // Giving up counts failed attempts, and a lost connection is none, though it does begin
@@ -63,8 +77,7 @@ impl Device {
             (Some(wait), give_up) if give_up.is_none_or(|after| self.failed < after) => {
                 self.draws = self.draws.wrapping_add(1);
                 self.last_wait = wait;
-                self.state = State::BackingOff;
-                self.timers.arm(Timer::Backoff, now.after(wait));
+                self.wait(now, wait);
             }
             (Some(_) | None, _) => {
                 self.state = State::GaveUp;
@@ -173,7 +186,7 @@ impl Device {
             let Some(what) = self.profile.cohort().on_connect.get(usize::from(step)) else {
                 self.state = State::Online;
                 self.online_since = now;
-                (self.waits, self.failed, self.last_wait) = (0, 0, Duration::ZERO);
+                self.failed = 0;
                 self.flush(now, out);
                 return;
             };

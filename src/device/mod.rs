@@ -167,14 +167,14 @@ pub struct Device {
     online_since: Instant,
     /// No arrival intended at or after it is planned: the end of the last phase, or earlier.
     horizon: Instant,
-    /// The backoff before this one, zero after a success.
+    /// The backoff before this one, zero if it begins anew.
     last_wait: Duration,
     id: DeviceIdx,
-    /// Waits since it was last online: the exponent of the backoff, plus one.
+    /// Waits since the backoff began anew: the exponent of the next one.
     waits: u32,
     /// Failed attempts since it was last online.
     failed: u32,
-    /// All waits of the run: the index of the next draw.
+    /// All drawn waits of the run: the index of the next draw.
     draws: u32,
     boot: u16,
     /// A publish waits because too many identifiers are held, and that was reported.

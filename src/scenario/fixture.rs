@@ -62,13 +62,10 @@ fn cohort(devices: u32) -> Cohort {
             connect_timeout: Duration::from_secs(10),
             keep_alive_s: 120,
             ping_timeout: Duration::from_secs(10),
-            backoff: Backoff {
-                shape: BackoffShape::FullJitter {
-                    base: Duration::from_secs(1),
-                    cap: Duration::from_secs(30),
-                },
-                give_up_after: None,
-            },
+            backoff: Backoff::of(BackoffShape::FullJitter {
+                base: Duration::from_secs(1),
+                cap: Duration::from_secs(30),
+            }),
             client_id: device_template("", ""),
             inflight: 10,
         },

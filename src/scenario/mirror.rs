@@ -189,6 +189,11 @@ pub(super) struct Client {
     pub(super) ping_timeout: Option<At<Time>>,
     /// The wait before a new attempt; full jitter from 1s to 30s if absent.
     pub(super) backoff: Option<At<Backoff>>,
+    /// The wait between the loss of a connection and the first attempt; if absent, the first of the
+    /// backoff.
+    pub(super) first_wait: Option<At<Time>>,
+    /// How long a device must have been online for its backoff to begin anew; 0s if absent.
+    pub(super) reset_after: Option<At<Time>>,
     /// Failed attempts in a row after which a device stops trying; never if absent.
     pub(super) give_up_after: Option<At<u32>>,
     /// MQTT client identifier; `{device}-{run}` if absent.

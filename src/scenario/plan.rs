@@ -299,8 +299,25 @@ pub struct Client {
 pub struct Backoff {
     /// How the wait grows and is drawn.
     pub shape: BackoffShape,
+    /// The wait between the loss of a connection and the first attempt; the shape's own waits begin
+    /// after that attempt. `None` = the shape's first.
+    pub first: Option<Duration>,
+    /// The shape begins anew once the device was online for this long without a break.
+    pub reset_after: Duration,
     /// Give up after this many failed attempts in a row; `None` = never.
     pub give_up_after: Option<u32>,
+}
+
+impl Backoff {
+    /// The policy of this shape that begins anew with each connection and never gives up.
+    pub const fn of(shape: BackoffShape) -> Self {
+        Self {
+            shape,
+            first: None,
+            reset_after: Duration::ZERO,
+            give_up_after: None,
+        }
+    }
 }
 
 /// How a backoff grows and is drawn. With v = min(cap, base * 2^k): see

@@ -176,10 +176,7 @@ fn an_accept_rate_spreads_the_herd_as_its_queue_says() {
     };
     let mut plan = with_fault(plan(1_000, ms(60_000)), ms(5_000), ms(6_000), restart);
     plan.target = embedded(2, Some(200.0));
-    plan.cohorts[0].client.backoff = Backoff {
-        shape: BackoffShape::Fixed(ms(500)),
-        give_up_after: None,
-    };
+    plan.cohorts[0].client.backoff = Backoff::of(BackoffShape::Fixed(ms(500)));
     plan.cohorts[0].client.connect_timeout = ms(30_000);
     let outcome = outcome(plan);
     let recovery = outcome.totals.recoveries[0];
@@ -353,10 +350,7 @@ fn a_node_that_forgets_its_sessions_makes_acks_unverified_never_lost() {
         sessions: Sessions::Forget,
     };
     let mut plan = with_fault(plan(200, ms(200)), ms(10_000), ms(11_000), restart);
-    plan.cohorts[0].client.backoff = Backoff {
-        shape: BackoffShape::Fixed(ms(100)),
-        give_up_after: None,
-    };
+    plan.cohorts[0].client.backoff = Backoff::of(BackoffShape::Fixed(ms(100)));
     let delivery = outcome(plan).totals.delivery;
     assert!(delivery.unverified > 0, "{delivery:?}");
     assert_eq!(delivery.lost, 0, "{delivery:?}");

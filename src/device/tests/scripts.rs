@@ -225,11 +225,11 @@ fn a_connection_that_never_gets_through_its_steps_counts_as_failed() {
     let mut plan = plan();
     plan.cohorts[0].on_connect = vec![subscribe("/cmd")];
     plan.cohorts[0].client.backoff = Backoff {
-        shape: BackoffShape::NoJitter {
+        give_up_after: Some(3),
+        ..Backoff::of(BackoffShape::NoJitter {
             base: Duration::from_secs(2),
             cap: Duration::from_secs(60),
-        },
-        give_up_after: Some(3),
+        })
     };
     plan.streams[0].schedule = Schedule::Poisson {
         mean_gap: Duration::from_secs(100_000),
@@ -253,6 +253,77 @@ fn a_connection_that_never_gets_through_its_steps_counts_as_failed() {
     6.4s Opened: CONNECT
     6.4s CONNACK 0: connected 6.3s false, SUBSCRIBE 2 d/meters-0/cmd
     6.5s SUBACK 2: close, disconnected SubscribeRefused, gaveup
+    ");
+}
+
+/// A plan whose device waits 2 s, 4 s, … after failures, with telemetry far away.
+fn doubling() -> Plan {
+    let mut plan = plan();
+    plan.cohorts[0].client.backoff = Backoff::of(BackoffShape::NoJitter {
+        base: Duration::from_secs(2),
+        cap: Duration::from_secs(60),
+    });
+    plan.streams[0].schedule = Schedule::Poisson {
+        mean_gap: Duration::from_secs(100_000),
+    };
+    plan
+}
+
+#[test]
+fn a_first_wait_holds_after_a_lost_connection_and_the_backoff_begins_after_it() {
+    let mut plan = doubling();
+    plan.cohorts[0].client.backoff.first = Some(Duration::from_secs(1));
+    let script = Script::new(plan)
+        .at(0.0, Input::PowerOn)
+        .at(0.1, Input::Closed(Cause::Refused))
+        .online(2.2, false)
+        .at(5.0, Input::Closed(Cause::Reset))
+        .at(6.1, Input::Closed(Cause::Refused))
+        .at(8.2, Input::Closed(Cause::Refused))
+        .idle(20);
+    insta::assert_snapshot!(script.text, @"
+    0s PowerOn: poweredon, open, attempt of 0s
+    0.1s Closed(Refused): attempt of 0s failed Refused
+    2.1s Timeout: open, attempt of 2.1s
+    2.2s Opened: CONNECT
+    2.2s CONNACK 0: expected, connected 2.1s false
+    5s Closed(Reset): disconnected Reset
+    6s Timeout: open, attempt of 6s
+    6.1s Closed(Refused): attempt of 6s failed Refused
+    8.1s Timeout: open, attempt of 8.1s
+    8.2s Closed(Refused): attempt of 8.1s failed Refused
+    12.2s Timeout: open, attempt of 12.2s
+    ");
+}
+
+#[test]
+fn a_backoff_begins_anew_only_after_a_connection_that_lasted() {
+    let mut plan = doubling();
+    plan.cohorts[0].client.backoff.reset_after = Duration::from_secs(30);
+    plan.cohorts[0].client.backoff.first = Some(Duration::ZERO);
+    let script = Script::new(plan)
+        .at(0.0, Input::PowerOn)
+        .at(0.0, Input::Closed(Cause::Refused))
+        .online(2.1, false)
+        .at(32.0, Input::Closed(Cause::Reset))
+        .online(36.1, false)
+        .at(66.1, Input::Closed(Cause::Reset))
+        .at(66.2, Input::Closed(Cause::Refused))
+        .idle(69);
+    insta::assert_snapshot!(script.text, @"
+    0s PowerOn: poweredon, open, attempt of 0s
+    0s Closed(Refused): attempt of 0s failed Refused
+    2s Timeout: open, attempt of 2s
+    2.1s Opened: CONNECT
+    2.1s CONNACK 0: expected, connected 2s false
+    32s Closed(Reset): disconnected Reset
+    36s Timeout: open, attempt of 36s
+    36.1s Opened: CONNECT
+    36.1s CONNACK 0: connected 36s false
+    66.1s Closed(Reset): disconnected Reset
+    66.1s Timeout: open, attempt of 66.1s
+    66.2s Closed(Refused): attempt of 66.1s failed Refused
+    68.2s Timeout: open, attempt of 68.2s
     ");
 }
 

@@ -39,6 +39,11 @@ impl Checker<'_> {
             ping_timeout: self.ping_timeout(client.ping_timeout.as_ref(), keep_alive_s),
             backoff: Backoff {
                 shape: self.backoff(client.backoff.as_ref()),
+                first: client.first_wait.as_ref().map(|time| time.value.0),
+                reset_after: client
+                    .reset_after
+                    .as_ref()
+                    .map_or(Duration::ZERO, |time| time.value.0),
                 give_up_after: self.give_up_after(client.give_up_after.as_ref()),
             },
             client_id: template,

@@ -270,8 +270,8 @@ fn simulated(policy: &Policy, seed: u64) -> Figures {
     cohort.streams = 0..0;
     cohort.client.keep_alive_s = 0;
     cohort.client.backoff = Backoff {
-        shape: policy.shape,
         give_up_after: policy.give_up_after,
+        ..Backoff::of(policy.shape)
     };
     let begin = plan.phases[STEADY].start;
     plan.phases[STEADY].length = OUTAGE + s(130);

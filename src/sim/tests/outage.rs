@@ -34,8 +34,8 @@ fn share(share: f64) -> Selector {
 
 fn backoff(plan: &mut Plan, wait: Duration, give_up_after: Option<u32>) {
     plan.cohorts[0].client.backoff = Backoff {
-        shape: BackoffShape::Fixed(wait),
         give_up_after,
+        ..Backoff::of(BackoffShape::Fixed(wait))
     };
 }
 
