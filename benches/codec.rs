@@ -29,8 +29,10 @@ fn profile(payload: Payload) -> Profile {
         devices: 10_000,
         attributes: Vec::new(),
         client: Client {
+            preset: None,
             connect_timeout: minute,
             keep_alive_s: 120,
+            ping_interval_s: None,
             ping_timeout: minute,
             backoff: Backoff::of(BackoffShape::Fixed(minute)),
             client_id: Template(vec![Segment::Device]),

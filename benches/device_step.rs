@@ -61,8 +61,10 @@ fn plan(streams: usize) -> Plan {
             devices: 10_000,
             attributes: Vec::new(),
             client: Client {
+                preset: None,
                 connect_timeout: Duration::from_secs(10),
                 keep_alive_s: 120,
+                ping_interval_s: None,
                 ping_timeout: Duration::from_secs(10),
                 backoff: Backoff::of(BackoffShape::Fixed(Duration::from_secs(1))),
                 client_id: template(),

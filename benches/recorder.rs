@@ -156,8 +156,10 @@ fn plan() -> Plan {
         devices: DEVICES,
         attributes: Vec::new(),
         client: Client {
+            preset: None,
             connect_timeout: MINUTE,
             keep_alive_s: 120,
+            ping_interval_s: None,
             ping_timeout: MINUTE,
             backoff: Backoff::of(BackoffShape::Fixed(MINUTE)),
             client_id: Template(vec![Segment::Device]),

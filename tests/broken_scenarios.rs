@@ -149,10 +149,7 @@ const TABLE: &[(&str, Mistakes)] = &[
         "power-on-too-long",
         &[(8, 24, "make the phase at least `for: 10s`, remove `for`")],
     ),
-    (
-        "preset",
-        &[(5, 15, "write the client's behaviour out: connect_timeou")],
-    ),
+    ("preset", &[(5, 23, "did you mean `esp-mqtt`")]),
     (
         "public-broker",
         &[(11, 21, "it is not there to be loaded: use a broker of yo")],

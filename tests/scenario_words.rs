@@ -6,9 +6,10 @@ mod scenario_text;
 use fleetstorm::mqtt::packet::QoS;
 use fleetstorm::scenario::file::Overrides;
 use fleetstorm::scenario::plan::{
-    Backoff, BackoffShape, Delay, Direction, Field, GoneClients, Link, Payload, PhaseShape,
+    Backoff, BackoffShape, Client, Delay, Direction, Field, GoneClients, Link, Payload, PhaseShape,
     Schedule, Step, Target, WhenLate,
 };
+use fleetstorm::scenario::sdks::SDKS;
 use fleetstorm::scenario::slo::{Bound, Indicator, Limit, Statistic, Window};
 use scenario_text::{faulty, one, plan, secs, with};
 use std::time::Duration;
@@ -145,6 +146,17 @@ fn backoffs() {
                 jitter: secs(5),
             },
         ),
+        (
+            "{ paho_c: { base: 2s, cap: 9s } }",
+            BackoffShape::PahoC { base, cap },
+        ),
+        (
+            "paho_c",
+            BackoffShape::PahoC {
+                base: secs(1),
+                cap: secs(60),
+            },
+        ),
     ];
     for (text, shape) in table {
         let client = format!("{{ backoff: {text}, give_up_after: 3 }}");
@@ -170,6 +182,8 @@ fn backoffs() {
     );
     for text in [
         "fixed",
+        "{ paho_c: { base: 1500ms } }",
+        "{ paho_c: { cap: 900ms } }",
         "{ fixed: 0s }",
         "{ full_jitter: { base: 9s, cap: 2s } }",
         "{ aws_crt: { base: 121s, cap: 120s } }",
@@ -577,4 +591,88 @@ fn a_second_phase_powers_on_the_rest() {
     let twice = format!("{text}  - {{ name: again, power_on: {{ rate: 10/s }} }}\n");
     let errors = with(&twice, &Overrides::default()).expect_err("nobody is left");
     assert!(errors.contains("already have power"), "{errors}");
+}
+
+fn client(words: &str) -> Client {
+    plan(&one(words, "")).cohorts[0].client.clone()
+}
+
+#[test]
+fn an_sdk_preset_is_a_whole_client() {
+    let plain = client("{}");
+    assert_eq!(plain.preset, None);
+    for sdk in &SDKS {
+        let words = format!("{{ preset: {} }}", sdk.name);
+        assert_eq!(client(&words), sdk.client(plain.client_id.clone()));
+    }
+}
+
+#[test]
+fn what_stands_beside_an_sdk_preset_replaces_its_settings() {
+    let words = "{ preset: aws-embedded-c, connect_timeout: 7s, ping_timeout: 3s, inflight: 9, \
+                 backoff: { fixed: 2s }, first_wait: 4s, reset_after: 8s, give_up_after: 11, \
+                 keep_alive: 30s, ping_interval: 20s, client_id: \"x-{device}\" }";
+    let preset = Some("aws-embedded-c");
+    let changed = client(words);
+    let expected = Client {
+        preset,
+        connect_timeout: secs(7),
+        keep_alive_s: 30,
+        ping_interval_s: Some(20),
+        ping_timeout: secs(3),
+        backoff: Backoff {
+            shape: BackoffShape::Fixed(secs(2)),
+            first: Some(secs(4)),
+            reset_after: secs(8),
+            give_up_after: Some(11),
+        },
+        client_id: changed.client_id.clone(),
+        inflight: 9,
+    };
+    assert_eq!(changed, expected);
+    assert_ne!(changed.client_id, client("{}").client_id);
+    // One word alone leaves the others as they are.
+    let base = client("{ preset: aws-embedded-c }");
+    let keeps = Client {
+        inflight: 9,
+        ..base
+    };
+    assert_eq!(client("{ preset: aws-embedded-c, inflight: 9 }"), keeps);
+}
+
+#[test]
+fn a_presets_pings_follow_the_keep_alive_of_the_scenario() {
+    // (words, keep-alive, PINGREQ after, PINGRESP within), in seconds.
+    let table = [
+        ("preset: esp-mqtt", 120, Some(60), 60),
+        ("preset: esp-mqtt, keep_alive: 10s", 10, Some(5), 5),
+        ("preset: esp-mqtt, keep_alive: 0s", 0, None, 1),
+        ("preset: mqttjs, keep_alive: 10s", 10, None, 5),
+        ("preset: azure-iot-sdk-c", 240, Some(230), 80),
+        ("keep_alive: 30s, ping_interval: 1s", 30, Some(1), 10),
+        ("ping_interval: 60s", 60, Some(60), 10),
+    ];
+    for (words, keep_alive_s, interval, timeout) in table {
+        let client = client(&format!("{{ {words} }}"));
+        assert_eq!(
+            (
+                client.keep_alive_s,
+                client.ping_interval_s,
+                client.ping_timeout
+            ),
+            (keep_alive_s, interval, secs(timeout)),
+            "{words}"
+        );
+    }
+    for words in [
+        "ping_interval: 61s",
+        "ping_interval: 0s",
+        "ping_interval: 1500ms",
+        "keep_alive: 0s, ping_interval: 1s",
+        "preset: Esp-MQTT",
+    ] {
+        let file = one(&format!("{{ {words} }}"), "");
+        let errors = with(&file, &Overrides::default());
+        assert!(errors.is_err(), "{words}");
+    }
 }

@@ -54,6 +54,12 @@ pub fn delay(
             let (v, extra) = (grown(base, cap, k), jitter.mul_f64(u));
             if cap - v > extra { v + extra } else { v }
         }
+        BackoffShape::PahoC { base, cap } => {
+            let v = grown(base, cap, k).as_secs();
+            let (low, high) = (v * 10 / 12, v * 12 / 10);
+            let drawn = uniform(Duration::from_secs(low), Duration::from_secs(high + 1), u);
+            Duration::from_secs(drawn.as_secs().min(high))
+        }
     };
     Some(wait)
 }
@@ -178,6 +184,10 @@ mod tests {
             base: Duration::from_millis(500),
             cap: secs(5),
         };
+        let paho_c = BackoffShape::PahoC {
+            base: secs(1),
+            cap: secs(60),
+        };
         let table = [
             (
                 aws_crt,
@@ -198,6 +208,11 @@ mod tests {
                 embedded_c,
                 [0.0; 10],
                 [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0],
+            ),
+            (
+                paho_c,
+                [0.0, 1.0, 3.0, 6.0, 13.0, 26.0, 50.0, 50.0, 50.0, 50.0],
+                [1.0, 2.0, 4.0, 9.0, 19.0, 38.0, 72.0, 72.0, 72.0, 72.0],
             ),
         ];
         for (shape, smallest, largest) in table {
@@ -250,6 +265,23 @@ mod tests {
         let share = longer as f64 / f64::from(SAMPLES);
         // A standard error is 0.33 %.
         assert!((share - 1.0 / 3.0).abs() < 0.014, "{share}");
+    }
+
+    #[test]
+    fn paho_c_draws_whole_seconds_that_are_equally_likely() {
+        let shape = BackoffShape::PahoC {
+            base: BASE,
+            cap: Duration::from_secs(60),
+        };
+        let mut counts = [0u32; 4];
+        for device in 0..SAMPLES {
+            let wait = wait(shape, device, 4, Duration::ZERO);
+            assert_eq!(wait.subsec_nanos(), 0);
+            let slot = usize::try_from(wait.as_secs() - 6).expect("from 6 s");
+            counts[slot] += 1;
+        }
+        // Four standard deviations of a binomial draw with probability 1/4.
+        assert!(counts.iter().all(|n| n.abs_diff(5_000) < 245), "{counts:?}");
     }
 
     #[test]

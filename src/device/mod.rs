@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod connect;
 mod connection;
+pub mod herd;
 pub mod outage;
 pub mod pacer;
 pub mod path;
@@ -61,7 +62,7 @@ impl Profile {
     fn keep_alive(&self) -> KeepAlive {
         let client = self.client();
         KeepAlive {
-            interval_s: client.keep_alive_s,
+            interval_s: client.ping_interval_s.unwrap_or(client.keep_alive_s),
             ping_timeout: client.ping_timeout,
         }
     }

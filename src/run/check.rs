@@ -7,6 +7,7 @@ use crate::scenario::plan::{
     BrokerUrl, Cohort, Fault, FaultKind, GoneClients, PhaseShape, Plan, Schedule, Stream, Target,
     Topology,
 };
+use crate::scenario::sdks;
 use crate::scenario::slo::{Bound, Limit, Objective, Statistic, Window};
 use crate::scenario::words::{Words, gone_clients};
 use std::fmt::Write as _;
@@ -154,6 +155,13 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
         cohort.name,
         grouped(u64::from(cohort.devices))
     )?;
+    if let Some(preset) = cohort.client.preset.and_then(sdks::preset) {
+        let client = WORDS.client(&cohort.client);
+        writeln!(out, "    {:<10} {client}", "client")?;
+        if !preset.assumed.is_empty() {
+            writeln!(out, "    {:<10} assumed in it: {}", "", preset.assumed)?;
+        }
+    }
     if let Some(link) = &cohort.link {
         writeln!(out, "    {:<10} {}", "link", WORDS.link(link))?;
     }

@@ -59,8 +59,10 @@ fn cohort(devices: u32) -> Cohort {
         devices,
         attributes: Vec::new(),
         client: Client {
+            preset: None,
             connect_timeout: Duration::from_secs(10),
             keep_alive_s: 120,
+            ping_interval_s: None,
             ping_timeout: Duration::from_secs(10),
             backoff: Backoff::of(BackoffShape::FullJitter {
                 base: Duration::from_secs(1),

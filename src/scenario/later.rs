@@ -14,11 +14,6 @@ pub(super) fn sentence(word: &str, expected: &[&str]) -> Option<&'static str> {
 
 /// (word, a word that is valid in the same place, what to do instead).
 const WORDS: &[(&str, &str, &str)] = &[
-    (
-        "preset",
-        "keep_alive",
-        "write the client's behaviour out: connect_timeout, keep_alive, ping_timeout, backoff",
-    ),
     ("degrade", "backend", NETWORK),
     ("network", "backend", NETWORK),
     ("device", "backend", DEVICE),

@@ -2,8 +2,10 @@
 //! by `check`, and the source of the JSON Schema, whose descriptions are the doc comments here.
 
 mod link;
+mod sdk;
 
 pub(super) use link::{Link, LinkSettings};
+pub(super) use sdk::SdkName;
 
 use super::located::{At, Pairs};
 use super::quantity::{Nodes, Number, Qos, Rate, Share, Time};
@@ -180,10 +182,15 @@ pub(super) struct Cohort {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Client {
+    /// SDK whose settings hold where none are given here.
+    pub(super) preset: Option<At<SdkName>>,
     /// From opening the socket to CONNACK; 10s if absent.
     pub(super) connect_timeout: Option<At<Time>>,
     /// Whole seconds, 0s = off; 60s if absent.
     pub(super) keep_alive: Option<At<Time>>,
+    /// From the last packet written to a PINGREQ, in whole seconds and at most `keep_alive`, which it
+    /// is if absent.
+    pub(super) ping_interval: Option<At<Time>>,
     /// From PINGREQ to PINGRESP, at most `keep_alive`; 10s or `keep_alive` if absent, whichever is
     /// shorter.
     pub(super) ping_timeout: Option<At<Time>>,
@@ -224,6 +231,8 @@ pub(super) enum Backoff {
     AzureIotSdkC(AzureIotSdkC),
     /// As in azure-sdk-for-c: v, plus uniform from 0 to jitter if that stays below cap.
     AzureSdkForC(AzureSdkForC),
+    /// As in Paho C: v plus or minus a fifth, in whole seconds.
+    PahoC(PahoC),
 }
 
 /// Growth of a backoff.
@@ -266,6 +275,16 @@ pub(super) struct AzureSdkForC {
     pub(super) cap: Option<At<Time>>,
     /// What may be added; 5s if absent.
     pub(super) jitter: Option<At<Time>>,
+}
+
+/// Growth of Paho C's backoff.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PahoC {
+    /// First wait before the jitter, in whole seconds; 1s if absent.
+    pub(super) base: Option<At<Time>>,
+    /// Longest wait before the jitter, in whole seconds; 60s if absent.
+    pub(super) cap: Option<At<Time>>,
 }
 
 /// MQTT session of a device.

@@ -14,13 +14,14 @@ pub mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod later;
-mod links;
+pub mod links;
 mod located;
 mod mirror;
 pub mod plan;
 mod quantity;
 mod redact;
 pub mod schema;
+pub mod sdks;
 mod selector;
 pub mod slo;
 pub mod template;

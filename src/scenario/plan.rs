@@ -280,10 +280,15 @@ pub struct Attribute {
 /// Connection behaviour of a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {
+    /// The SDK preset it is, or from which it begins.
+    pub preset: Option<&'static str>,
     /// From OPEN to CONNACK.
     pub connect_timeout: Duration,
     /// Whole seconds, 0 = off.
     pub keep_alive_s: u16,
+    /// From the last packet written to a PINGREQ, in whole seconds, 1 to `keep_alive_s`; `None` =
+    /// `keep_alive_s`.
+    pub ping_interval_s: Option<u16>,
     /// From PINGREQ to PINGRESP; no longer than the keep-alive, if that is on.
     pub ping_timeout: Duration,
     /// Reconnect policy.
@@ -352,6 +357,11 @@ pub enum BackoffShape {
         cap: Duration,
         jitter: Duration,
     },
+    /// A whole number of seconds from v / 1.2 to v * 1.2, all equally likely, both cut to whole
+    /// seconds, so that the cap may be exceeded; base and cap are whole seconds.
+    /// eclipse/paho.mqtt.c `src/MQTTAsyncUtils.c`, `MQTTAsync_randomJitter` and
+    /// `MQTTAsync_startConnectRetry`.
+    PahoC { base: Duration, cap: Duration },
 }
 
 /// The access link of each device of a cohort, at the device's end; its law is `device::path`.

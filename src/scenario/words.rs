@@ -2,8 +2,8 @@
 //! before a run, `report` after it. Times and shares are told as they are set, never rounded.
 
 use super::plan::{
-    Delay, Direction, Embedded, GoneClients, Link, NetworkFault, Plan, Selector, Service,
-    ServiceTime,
+    Backoff, BackoffShape, Client, Delay, Direction, Embedded, GoneClients, Link, NetworkFault,
+    Plan, Selector, Service, ServiceTime,
 };
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -101,6 +101,88 @@ impl Words {
             )]
             let kbps = bps.get() as f64 / 1e3;
             write!(text, ", {kbps} kbps").expect("a String accepts every write");
+        }
+        text
+    }
+
+    /// What a client does, from its SDK preset on if it has one.
+    pub fn client(self, client: &Client) -> String {
+        let time = |time: Duration| (self.time)(time);
+        let secs = |s: u16| time(Duration::from_secs(s.into()));
+        let mut text = client
+            .preset
+            .map_or_else(String::new, |name| format!("{name}: "));
+        write!(text, "CONNACK within {}", time(client.connect_timeout))
+            .expect("a String accepts every write");
+        match client.keep_alive_s {
+            0 => text.push_str("; no keep-alive"),
+            keep_alive_s => write!(
+                text,
+                "; keep-alive {}, PINGREQ after {}, PINGRESP within {}",
+                secs(keep_alive_s),
+                secs(client.ping_interval_s.unwrap_or(keep_alive_s)),
+                time(client.ping_timeout)
+            )
+            .expect("a String accepts every write"),
+        }
+        format!(
+            "{text}; {} in flight; {}",
+            (self.count)(client.inflight.into()),
+            self.backoff(&client.backoff)
+        )
+    }
+
+    /// The waits of a reconnect policy.
+    pub fn backoff(self, policy: &Backoff) -> String {
+        let time = |time: Duration| (self.time)(time);
+        let doubling = |base, cap| format!("{}, doubled up to {}", time(base), time(cap));
+        let law = match policy.shape {
+            BackoffShape::Fixed(wait) if wait.is_zero() => "tries again at once".to_owned(),
+            BackoffShape::Fixed(wait) => format!("waits {}", time(wait)),
+            BackoffShape::NoJitter { base, cap } => format!("waits {}", doubling(base, cap)),
+            BackoffShape::FullJitter { base, cap } => {
+                format!("waits 0 to {}", doubling(base, cap))
+            }
+            BackoffShape::EqualJitter { base, cap } => {
+                format!("waits half to all of {}", doubling(base, cap))
+            }
+            BackoffShape::DecorrelatedJitter { base, cap } => format!(
+                "waits {} to three times the wait before, at most {}",
+                time(base),
+                time(cap)
+            ),
+            BackoffShape::AwsCrt { base, cap } => format!(
+                "waits 0 to {}, doubled without end, then cut to {}",
+                time(base),
+                time(cap)
+            ),
+            BackoffShape::AzureIotSdkC { base, cap } => format!(
+                "tries at once, then waits {} and up to 5 % more, in whole seconds",
+                doubling(base, cap)
+            ),
+            BackoffShape::AzureSdkForC { base, cap, jitter } => format!(
+                "waits {} and 0 to {} more where that stays below it",
+                doubling(base, cap),
+                time(jitter)
+            ),
+            BackoffShape::PahoC { base, cap } => format!(
+                "waits {}, a fifth more or less, in whole seconds",
+                doubling(base, cap)
+            ),
+        };
+        let mut text = match policy.first {
+            Some(first) if first.is_zero() => format!("tries at once after a drop, then {law}"),
+            Some(first) => format!("waits {} after a drop, then {law}", time(first)),
+            None => law,
+        };
+        if !policy.reset_after.is_zero() {
+            write!(text, "; anew once online for {}", time(policy.reset_after))
+                .expect("a String accepts every write");
+        }
+        if let Some(attempts) = policy.give_up_after {
+            let attempts = self.counted(u64::from(attempts), "failed attempt");
+            write!(text, "; gives up after {attempts} in a row")
+                .expect("a String accepts every write");
         }
         text
     }

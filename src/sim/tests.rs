@@ -6,6 +6,7 @@ mod links;
 mod metastable;
 mod oracle;
 mod outage;
+mod presets;
 
 use super::clients::Watch;
 use super::queue::{Event, Up};

@@ -504,6 +504,28 @@ fn silence_is_broken_by_a_ping_and_a_dead_peer_is_noticed() {
 }
 
 #[test]
+fn a_ping_interval_of_its_own_comes_before_the_keep_alive() {
+    let mut plan = doubling();
+    plan.cohorts[0].client.keep_alive_s = 10;
+    plan.cohorts[0].client.ping_interval_s = Some(4);
+    plan.cohorts[0].client.ping_timeout = Duration::from_secs(6);
+    let script = Script::new(plan)
+        .at(0.0, Input::PowerOn)
+        .online(0.0, false)
+        .at(4.1, Input::Received(Packet::PingResp))
+        .idle(15);
+    insta::assert_snapshot!(script.text, @"
+    0s PowerOn: poweredon, open, attempt of 0s
+    0s Opened: CONNECT
+    0s CONNACK 0: expected, connected 0s false
+    4s Timeout: PINGREQ
+    4.1s PINGRESP: nothing
+    8s Timeout: PINGREQ
+    14s Timeout: close, disconnected KeepAliveTimeout
+    ");
+}
+
+#[test]
 fn stopping_arrivals_plans_what_was_due_and_no_more() {
     let script = Script::new(plan())
         .at(0.0, Input::PowerOn)

@@ -6,6 +6,7 @@ use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::{Backoff, BackoffShape, Client};
 use crate::scenario::quantity::Time;
+use crate::scenario::sdks::{self, Sdk};
 use std::time::Duration;
 
 /// Largest inflight window.
@@ -32,28 +33,77 @@ impl Checker<'_> {
                 "put `{device}` into it: a broker closes a session when another with the same identifier connects",
             );
         }
-        let keep_alive_s = self.keep_alive(client.keep_alive.as_ref());
+        let base = self.sdk(client.preset.as_ref());
+        let keep_alive_s = self.keep_alive(client.keep_alive.as_ref(), base.keep_alive_s);
+        let (ping_interval_s, ping_timeout) = base.ping.times(keep_alive_s);
         Client {
-            connect_timeout: self.positive(client.connect_timeout.as_ref(), secs(10)),
+            preset: Some(base.name).filter(|name| !name.is_empty()),
+            connect_timeout: self.positive(client.connect_timeout.as_ref(), base.connect_timeout),
             keep_alive_s,
-            ping_timeout: self.ping_timeout(client.ping_timeout.as_ref(), keep_alive_s),
-            backoff: Backoff {
-                shape: self.backoff(client.backoff.as_ref()),
-                first: client.first_wait.as_ref().map(|time| time.value.0),
-                reset_after: client
-                    .reset_after
-                    .as_ref()
-                    .map_or(Duration::ZERO, |time| time.value.0),
-                give_up_after: self.give_up_after(client.give_up_after.as_ref()),
+            ping_interval_s: match &client.ping_interval {
+                Some(time) => self.ping_interval(time, keep_alive_s),
+                None => ping_interval_s,
             },
+            ping_timeout: self.ping_timeout(
+                client.ping_timeout.as_ref(),
+                ping_timeout,
+                keep_alive_s,
+            ),
+            backoff: self.policy(client, base.backoff),
             client_id: template,
-            inflight: self.inflight(client.inflight.as_ref()),
+            inflight: self.inflight(client.inflight.as_ref(), base.inflight),
         }
     }
 
-    fn keep_alive(&mut self, time: Option<&At<Time>>) -> u16 {
+    fn sdk(&mut self, name: Option<&At<mirror::SdkName>>) -> &'static Sdk {
+        let Some(name) = name else {
+            return &sdks::PLAIN;
+        };
+        sdks::preset(&name.value.0).unwrap_or_else(|| {
+            let names: Vec<&str> = sdks::names().collect();
+            let word = At {
+                span: name.span,
+                value: name.value.0.clone(),
+            };
+            self.unknown("SDK preset", &word, &names);
+            &sdks::PLAIN
+        })
+    }
+
+    /// Each word that is written replaces that of `base`.
+    fn policy(&mut self, client: &mirror::Client, base: Backoff) -> Backoff {
+        let time = |at: &At<Time>| at.value.0;
+        Backoff {
+            shape: self.backoff(client.backoff.as_ref(), base.shape),
+            first: client.first_wait.as_ref().map(time).or(base.first),
+            reset_after: client.reset_after.as_ref().map_or(base.reset_after, time),
+            give_up_after: self
+                .give_up_after(client.give_up_after.as_ref())
+                .or(base.give_up_after),
+        }
+    }
+
+    fn ping_interval(&mut self, time: &At<Time>, keep_alive_s: u16) -> Option<u16> {
+        let value = time.value.0;
+        let whole = u16::try_from(value.as_secs()).ok();
+        let whole = whole.filter(|s| value.subsec_nanos() == 0 && (1..=keep_alive_s).contains(s));
+        if whole.is_none() {
+            let help = match keep_alive_s {
+                0 => "remove it: with `keep_alive: 0s` no PINGREQ is written".to_owned(),
+                most => format!("write a duration from 1s to {most}s"),
+            };
+            self.error(
+                time.span,
+                "ping_interval is in whole seconds, and at most the keep_alive",
+                help,
+            );
+        }
+        whole
+    }
+
+    fn keep_alive(&mut self, time: Option<&At<Time>>, default_s: u16) -> u16 {
         let Some(time) = time else {
-            return 60;
+            return default_s;
         };
         let value = time.value.0;
         match u16::try_from(value.as_secs()) {
@@ -64,19 +114,24 @@ impl Checker<'_> {
                     "keep_alive is in whole seconds, at most 65535s",
                     "write for example 60s, or 0s to turn it off",
                 );
-                60
+                default_s
             }
         }
     }
 
     /// While a device waits for a PINGRESP it may write nothing else, so the wait is silence: not to
     /// be longer than the keep-alive (MQTT-3.1.2-23).
-    fn ping_timeout(&mut self, time: Option<&At<Time>>, keep_alive_s: u16) -> Duration {
+    fn ping_timeout(
+        &mut self,
+        time: Option<&At<Time>>,
+        default: Duration,
+        keep_alive_s: u16,
+    ) -> Duration {
         let longest = match keep_alive_s {
             0 => Duration::MAX,
             on => secs(u64::from(on)),
         };
-        let timeout = self.positive(time, secs(10).min(longest));
+        let timeout = self.positive(time, default.min(longest));
         if let Some(time) = time
             && timeout > longest
         {
@@ -101,9 +156,9 @@ impl Checker<'_> {
         Some(attempts.value)
     }
 
-    fn inflight(&mut self, inflight: Option<&At<u32>>) -> u16 {
+    fn inflight(&mut self, inflight: Option<&At<u32>>, default: u16) -> u16 {
         let Some(inflight) = inflight else {
-            return 16;
+            return default;
         };
         if !(1..=MAX_INFLIGHT).contains(&inflight.value) {
             self.error(
@@ -115,12 +170,13 @@ impl Checker<'_> {
         u16::try_from(inflight.value.min(MAX_INFLIGHT)).expect("at most MAX_INFLIGHT")
     }
 
-    fn backoff(&mut self, backoff: Option<&At<mirror::Backoff>>) -> BackoffShape {
+    fn backoff(
+        &mut self,
+        backoff: Option<&At<mirror::Backoff>>,
+        default: BackoffShape,
+    ) -> BackoffShape {
         let Some(backoff) = backoff else {
-            return BackoffShape::FullJitter {
-                base: secs(1),
-                cap: secs(30),
-            };
+            return default;
         };
         match &backoff.value {
             mirror::Backoff::Fixed(time) => BackoffShape::Fixed(self.positive(Some(time), secs(1))),
@@ -145,9 +201,7 @@ impl Checker<'_> {
                 BackoffShape::AwsCrt { base, cap }
             }
             mirror::Backoff::AzureIotSdkC(sdk) => {
-                for time in [&sdk.base, &sdk.cap].into_iter().flatten() {
-                    self.whole_seconds(time);
-                }
+                self.whole_seconds("azure-iot-sdk-c", [&sdk.base, &sdk.cap]);
                 let (base, cap) = self.growth(sdk.base.as_ref(), sdk.cap.as_ref(), secs(30));
                 BackoffShape::AzureIotSdkC { base, cap }
             }
@@ -155,6 +209,11 @@ impl Checker<'_> {
                 let (base, cap) = self.growth(sdk.base.as_ref(), sdk.cap.as_ref(), secs(100));
                 let jitter = sdk.jitter.as_ref().map_or(secs(5), |time| time.value.0);
                 BackoffShape::AzureSdkForC { base, cap, jitter }
+            }
+            mirror::Backoff::PahoC(sdk) => {
+                self.whole_seconds("Paho C", [&sdk.base, &sdk.cap]);
+                let (base, cap) = self.growth(sdk.base.as_ref(), sdk.cap.as_ref(), secs(60));
+                BackoffShape::PahoC { base, cap }
             }
         }
     }
@@ -182,13 +241,15 @@ impl Checker<'_> {
         (base, length)
     }
 
-    fn whole_seconds(&mut self, time: &At<Time>) {
-        if time.value.0.subsec_nanos() > 0 {
-            self.error(
-                time.span,
-                "azure-iot-sdk-c knows whole seconds only",
-                "write for example 1s or 30s",
-            );
+    fn whole_seconds(&mut self, sdk: &str, times: [&Option<At<Time>>; 2]) {
+        for time in times.into_iter().flatten() {
+            if time.value.0.subsec_nanos() > 0 {
+                self.error(
+                    time.span,
+                    format!("{sdk} knows whole seconds only"),
+                    "write for example 1s or 30s",
+                );
+            }
         }
     }
 }

@@ -173,3 +173,63 @@ fn no_rate_is_rounded_to_nothing() {
         assert_eq!(WORDS.per_s(rate), text);
     }
 }
+
+#[test]
+fn a_backoff_is_told_as_it_is() {
+    let secs = Duration::from_secs;
+    let (base, cap) = (secs(1), secs(30));
+    let table = [
+        (BackoffShape::Fixed(secs(3)), "waits 3s"),
+        (BackoffShape::Fixed(secs(0)), "tries again at once"),
+        (
+            BackoffShape::NoJitter { base, cap },
+            "waits 1s, doubled up to 30s",
+        ),
+        (
+            BackoffShape::FullJitter { base, cap },
+            "waits 0 to 1s, doubled up to 30s",
+        ),
+        (
+            BackoffShape::EqualJitter { base, cap },
+            "waits half to all of 1s, doubled up to 30s",
+        ),
+        (
+            BackoffShape::DecorrelatedJitter { base, cap },
+            "waits 1s to three times the wait before, at most 30s",
+        ),
+        (
+            BackoffShape::AwsCrt { base, cap },
+            "waits 0 to 1s, doubled without end, then cut to 30s",
+        ),
+        (
+            BackoffShape::AzureIotSdkC { base, cap },
+            "tries at once, then waits 1s, doubled up to 30s and up to 5 % more, in whole seconds",
+        ),
+        (
+            BackoffShape::AzureSdkForC {
+                base,
+                cap,
+                jitter: secs(5),
+            },
+            "waits 1s, doubled up to 30s and 0 to 5s more where that stays below it",
+        ),
+        (
+            BackoffShape::PahoC { base, cap },
+            "waits 1s, doubled up to 30s, a fifth more or less, in whole seconds",
+        ),
+    ];
+    for (shape, text) in table {
+        assert_eq!(WORDS.backoff(&Backoff::of(shape)), text);
+    }
+    let policy = Backoff {
+        first: Some(Duration::ZERO),
+        reset_after: secs(30),
+        give_up_after: Some(6),
+        ..Backoff::of(BackoffShape::Fixed(secs(3)))
+    };
+    assert_eq!(
+        WORDS.backoff(&policy),
+        "tries at once after a drop, then waits 3s; anew once online for 30s; gives up after <6> \
+         failed attempts in a row"
+    );
+}

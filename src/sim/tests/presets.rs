@@ -1,0 +1,73 @@
+//! The devices of every SDK preset after an outage: what is simulated, packet by packet, is what
+//! `device::herd` tells without stepping a device.
+
+use super::*;
+use crate::device::herd::{self, OUTAGE, WITHIN};
+use crate::scenario::plan::{NetworkFault, Selector};
+use crate::scenario::sdks::{SDKS, Sdk};
+
+const DEVICES: u32 = 24;
+/// A round trip each for the handshake and the CONNECT.
+const CONNECT: Duration = LINK_DELAY.saturating_mul(4);
+/// The longest wait of any preset, and a little.
+const AFTERWARDS: Duration = Duration::from_secs(140);
+
+/// A fleet of one SDK that has been online for a minute when it is reset, without telemetry.
+fn plan(sdk: &Sdk, seed: u64) -> Plan {
+    let mut plan = fixture::plan(DEVICES);
+    plan.seed = seed;
+    plan.streams = Vec::new();
+    plan.observe = Observe {
+        devices: 0,
+        ledger: false,
+        ..plan.observe
+    };
+    let cohort = &mut plan.cohorts[0];
+    cohort.streams = 0..0;
+    cohort.client = sdk.client(cohort.client.client_id.clone());
+    let begin = plan.phases[STEADY].start + Duration::from_secs(60);
+    plan.phases[STEADY].length = Duration::from_secs(60) + OUTAGE + AFTERWARDS;
+    plan.faults = vec![Fault {
+        phase: STEADY,
+        start: begin,
+        clear: begin + OUTAGE,
+        kind: FaultKind::Network {
+            who: Selector::default(),
+            fault: NetworkFault::Reset { within: WITHIN },
+        },
+    }];
+    plan
+}
+
+/// No preset hangs either: `rumqttc-naive` has no wait at all.
+#[test]
+fn every_preset_comes_back_when_its_herd_says() {
+    for sdk in &SDKS {
+        let seed = 11;
+        let outcome = outcome(plan(sdk, seed));
+        let recovery = outcome.totals.recoveries[0];
+        assert_eq!(recovery.affected, u64::from(DEVICES), "{}", sdk.name);
+        let mut attempts = 0;
+        let mut came = 0;
+        for device in 0..DEVICES {
+            let (tried, expected) = herd::comes_back(&sdk.backoff, seed, device);
+            attempts += tried;
+            let after = outcome.came_back.iter().find(|(id, _)| *id == device);
+            let after = after.map(|(_, after)| *after - CONNECT);
+            came += usize::from(after.is_some());
+            let off = after
+                .unwrap_or_default()
+                .abs_diff(expected.unwrap_or_default());
+            // The instant of the reset is drawn in whole nanoseconds there.
+            assert!(
+                after.is_some() == expected.is_some() && off <= Duration::from_nanos(2),
+                "{}, device {device}: {after:?}, not {expected:?}",
+                sdk.name
+            );
+        }
+        assert_eq!(came, outcome.came_back.len(), "{}", sdk.name);
+        let counted = outcome.totals.attempts.iter();
+        let counted: u64 = counted.map(|a| a.accepted + a.failed).sum();
+        assert_eq!(counted, attempts + u64::from(DEVICES), "{}", sdk.name);
+    }
+}
