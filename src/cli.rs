@@ -8,6 +8,7 @@ use crate::run::child;
 use crate::run::error::RunError;
 use crate::run::host::Limits;
 use crate::run::live_run;
+use crate::run::presets;
 use crate::run::progress::Ui;
 use crate::run::simulate;
 use crate::scenario::file::{self, Overrides, ScenarioErrors, Secrets};
@@ -45,6 +46,8 @@ enum Command {
     },
     /// Serve the reference backend until Ctrl-C, then print its counts
     Backend(BackendArgs),
+    /// List the SDK and link presets, and the herd that each SDK makes after an outage
+    Presets,
     /// Print the JSON Schema of scenario files
     Schema,
     /// A child process of `run`
@@ -207,6 +210,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Backend(args) => backend(&args),
         Command::Schema => {
             print(&schema::json());
+            ExitCode::Pass
+        }
+        Command::Presets => {
+            print(&presets::text());
             ExitCode::Pass
         }
         Command::Child => match child::run() {

@@ -12,6 +12,7 @@ pub mod error;
 pub mod host;
 pub mod live_run;
 pub mod preflight;
+pub mod presets;
 pub mod progress;
 mod record;
 pub mod replay;

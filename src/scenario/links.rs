@@ -24,6 +24,11 @@ pub(super) fn preset(name: &str) -> Option<Link> {
     presets.find(|link| link.preset == Some(name)).copied()
 }
 
+/// All presets, roughly from the slowest kind to the fastest.
+pub fn presets() -> &'static [Link] {
+    &PRESETS
+}
+
 /// All names, roughly from the slowest kind to the fastest.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().filter_map(|link| link.preset)
