@@ -4,14 +4,15 @@ use super::host::Limits;
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::grouped;
 use crate::scenario::plan::{
-    BrokerUrl, Cohort, Fault, FaultKind, GoneClients, PhaseShape, Plan, Schedule, Stream, Target,
-    Topology,
+    BackoffShape, BrokerUrl, Cohort, Fault, FaultKind, GoneClients, PhaseShape, Plan, Schedule,
+    Stream, Target, Topology,
 };
 use crate::scenario::sdks;
 use crate::scenario::slo::{Bound, Limit, Objective, Statistic, Window};
 use crate::scenario::words::{Words, gone_clients};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Figures as a terminal shows them before a run and while it goes on.
 pub(super) const WORDS: Words = Words {
@@ -299,6 +300,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
         }
     }
     warnings.extend(overload(plan));
+    warnings.extend(plan.cohorts.iter().filter_map(without_wait));
     for objective in &plan.objectives {
         let Statistic::Percentile(p) = objective.statistic else {
             continue;
@@ -321,6 +323,17 @@ fn warnings(plan: &Plan) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Devices that a refusal does not slow down.
+fn without_wait(cohort: &Cohort) -> Option<String> {
+    let never_waits = cohort.client.backoff.shape == BackoffShape::Fixed(Duration::ZERO);
+    (never_waits && cohort.link.is_none()).then(|| {
+        format!(
+            "{} tries again without any wait, and nothing delays its packets: while the target answers with a refusal each device makes hundreds of attempts a second; a `link` would slow them down",
+            cohort.name
+        )
+    })
 }
 
 /// More work in the long run than the workers can do.

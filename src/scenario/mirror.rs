@@ -182,7 +182,7 @@ pub(super) struct Cohort {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Client {
-    /// SDK whose settings hold where none are given here.
+    /// SDK whose settings hold where none are given here, in place of the defaults named here.
     pub(super) preset: Option<At<SdkName>>,
     /// From opening the socket to CONNACK; 10s if absent.
     pub(super) connect_timeout: Option<At<Time>>,

@@ -79,6 +79,22 @@ fn what_an_sdk_preset_stands_for_is_told() {
 }
 
 #[test]
+fn devices_that_never_wait_are_a_warning_unless_their_packets_take_time() {
+    let mut plan = fixture::plan(10);
+    assert_eq!(without_wait(&plan.cohorts[0]), None);
+    let naive = sdks::preset("rumqttc-naive").expect("it is a preset");
+    plan.cohorts[0].client.backoff = naive.backoff;
+    let said = without_wait(&plan.cohorts[0]).expect("a hot loop");
+    assert!(
+        said.starts_with("meters tries again without any wait"),
+        "{said}"
+    );
+    assert!(warnings(&plan).contains(&said));
+    plan.cohorts[0].link = crate::scenario::links::presets().first().copied();
+    assert_eq!(without_wait(&plan.cohorts[0]), None);
+}
+
+#[test]
 fn the_targets_law_is_named() {
     let text = fleet("", "");
     has_line(

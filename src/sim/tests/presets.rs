@@ -71,3 +71,26 @@ fn every_preset_comes_back_when_its_herd_says() {
         assert_eq!(counted, attempts + u64::from(DEVICES), "{}", sdk.name);
     }
 }
+
+/// A refusal that the target itself gives costs a device no time but its round trips.
+#[test]
+fn without_any_wait_a_refusing_target_is_asked_once_per_round_trip() {
+    let naive = SDKS.iter().find(|sdk| sdk.name == "rumqttc-naive");
+    let mut plan = plan(naive.expect("it is a preset"), 11);
+    plan.faults = vec![Fault {
+        phase: 0,
+        start: Duration::ZERO,
+        clear: Duration::from_secs(2),
+        kind: FaultKind::Backend {
+            node: None,
+            fault: BackendFault::Refuse,
+        },
+    }];
+    plan.phases[STEADY].length = Duration::from_secs(10);
+    let attempts = outcome(plan).totals.attempts;
+    let accepted: u64 = attempts.iter().map(|a| a.accepted).sum();
+    let failed: u64 = attempts.iter().map(|a| a.failed).sum();
+    assert_eq!(accepted, u64::from(DEVICES));
+    // Five devices get power in time, 5 / 12 s apart: 5.83 s in all.
+    assert!((14_000..15_200).contains(&failed), "{failed}");
+}
