@@ -6,6 +6,7 @@ use super::units;
 use super::value::Prediction;
 use super::words;
 use crate::scenario::plan::{BrokerUrl, Cohort, Embedded, Target};
+use crate::scenario::sdks;
 use crate::scenario::words::gone_clients;
 
 /// What the run predicts by; `None` of a live run.
@@ -74,6 +75,7 @@ fn model(run: &RunData) -> Vec<(String, String)> {
         Target::Brokers(_) => {}
     }
     facts.extend(run.plan.cohorts.iter().map(link));
+    facts.extend(run.plan.cohorts.iter().filter_map(client));
     facts.retain(|(name, _)| !run.header.model.contains_key(name));
     let recorded = run.header.model.iter();
     facts.extend(recorded.map(|(name, value)| (name.clone(), value.clone())));
@@ -104,6 +106,16 @@ fn link(cohort: &Cohort) -> (String, String) {
     let link = cohort.link.as_ref();
     let text = link.map_or_else(|| "none".to_owned(), |link| units::WORDS.link(link));
     (format!("link of {}", cohort.name), text)
+}
+
+/// What an SDK preset stands for, and what of it is assumed.
+fn client(cohort: &Cohort) -> Option<(String, String)> {
+    let preset = cohort.client.preset.and_then(sdks::preset)?;
+    let mut text = units::WORDS.client(&cohort.client);
+    if !preset.assumed.is_empty() {
+        text = format!("{text}; assumed in it: {}", preset.assumed);
+    }
+    Some((format!("client of {}", cohort.name), text))
 }
 
 /// Nodes of the model; of a model that stood in for brokers only its own record tells.

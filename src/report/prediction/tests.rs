@@ -91,6 +91,11 @@ fn all_that_the_plan_says_of_the_model_is_named() {
         loss: 0.005,
         bandwidth_bps: None,
     };
+    let esp_mqtt = sdks::preset("esp-mqtt").expect("it is a preset");
+    let paho_c = sdks::preset("paho-c").expect("it is a preset");
+    for (cohort, sdk) in run.plan.cohorts.iter_mut().zip([esp_mqtt, paho_c]) {
+        cohort.client = sdk.client(cohort.client.client_id.clone());
+    }
     run.plan.cohorts[1].link = Some(Link {
         preset: Some("lte-m"),
         up: way(60),
@@ -116,6 +121,17 @@ fn all_that_the_plan_says_of_the_model_is_named() {
                 "link of trackers",
                 "lte-m: up 60 ms median, sigma 0.5, at most 300 s, 0.5 % lost; down 90 ms median, \
                  sigma 0.5, at most 300 s, 0.5 % lost",
+            ),
+            (
+                "client of meters",
+                "esp-mqtt: CONNACK within 10 s; keep-alive 120 s, PINGREQ after 60 s, PINGRESP within \
+                 60 s; 256 in flight; waits 10 s",
+            ),
+            (
+                "client of trackers",
+                "paho-c: CONNACK within 30 s; keep-alive 60 s, PINGREQ after 60 s, PINGRESP within \
+                 60 s; 256 in flight; waits 1 s, doubled up to 60 s, a fifth more or less, in whole \
+                 seconds; assumed in it: ping_timeout",
             ),
             PASSAGE,
         ],
