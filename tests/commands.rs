@@ -262,3 +262,16 @@ fn what_cannot_begin_says_why() {
         far.said
     );
 }
+
+#[test]
+fn the_presets_are_listed() {
+    let listed = Command::new(env!("CARGO_BIN_EXE_fleetstorm"))
+        .arg("presets")
+        .output()
+        .expect("it starts");
+    assert_eq!(listed.status.code(), Some(0));
+    let text = String::from_utf8(listed.stdout).expect("UTF-8");
+    for line in ["  esp-mqtt          ESP-IDF", "  lte-m: each way"] {
+        assert!(text.contains(line), "{text}");
+    }
+}

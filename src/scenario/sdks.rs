@@ -169,13 +169,13 @@ const GOLIOTH_ZEPHYR: Sdk = Sdk {
 };
 
 /// aws/aws-iot-device-sdk-embedded-C `demos/mqtt/mqtt_demo_mutual_auth`,
-/// `connectToServerWithBackoffRetries` (base 500 ms, cap 5 s, 5 retries, CONNACK within 1 s,
-/// keep-alive 60 s) and FreeRTOS/backoffAlgorithm: an attempt at once, then up to five more, each
-/// after a wait, then it gives up. The PINGRESP timeout is coreMQTT's default.
+/// `connectToServerWithBackoffRetries` (base 500 ms, cap 5 s, 5 retries, keep-alive 60 s) and
+/// FreeRTOS/backoffAlgorithm: an attempt at once, then up to five more, each after a wait, then it
+/// gives up. CONNACK within 1 s and PINGRESP within 5 s (coreMQTT's default) are from memory.
 const AWS_EMBEDDED_C: Sdk = Sdk {
     name: "aws-embedded-c",
     about: "AWS IoT Embedded C demos: six attempts within seconds, then never again",
-    assumed: "ping_timeout, inflight",
+    assumed: "connect_timeout, ping_timeout, inflight",
     connect_timeout: secs(1),
     keep_alive_s: 60,
     ping: Ping::Within(secs(5)),
@@ -210,11 +210,12 @@ const AZURE_SDK_FOR_C: Sdk = Sdk {
 
 /// Azure/azure-iot-sdk-c `iothub_client/src/iothub_client_retry_control.c` and
 /// `iothubtransport_mqtt_common.c` (`DEFAULT_MQTT_KEEPALIVE` 4 min, `DEFAULT_CONNACK_TIMEOUT` 30 s);
-/// Azure/azure-umqtt-c `src/mqtt_client.c` (`KEEP_ALIVE_BUFFER_SEC` 10).
+/// Azure/azure-umqtt-c `src/mqtt_client.c` (`KEEP_ALIVE_BUFFER_SEC` 10,
+/// `DEFAULT_MAX_PING_RESPONSE_TIME` 80; how these two are applied is from memory).
 const AZURE_IOT_SDK_C: Sdk = Sdk {
     name: "azure-iot-sdk-c",
     about: "Azure IoT C SDK: at once, then doubling with 5 % of jitter, cut to whole seconds",
-    assumed: "ping_timeout",
+    assumed: "ping_interval, ping_timeout",
     connect_timeout: secs(30),
     keep_alive_s: 240,
     ping: Ping::Early {

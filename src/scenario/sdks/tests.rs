@@ -65,3 +65,20 @@ fn pings_follow_the_keep_alive() {
         assert_eq!(times, (interval, timeout), "{law:?}, {keep_alive_s} s");
     }
 }
+
+#[test]
+fn what_is_assumed_is_named_by_its_words() {
+    let words = [
+        "connect_timeout",
+        "keep_alive",
+        "ping_interval",
+        "ping_timeout",
+        "inflight",
+        "bounds of backoff",
+    ];
+    for sdk in SDKS.iter().filter(|sdk| !sdk.assumed.is_empty()) {
+        for word in sdk.assumed.split(", ") {
+            assert!(words.contains(&word), "{}: {word}", sdk.name);
+        }
+    }
+}
