@@ -69,7 +69,7 @@ pub fn herd(policy: &Backoff, seed: u64) -> Herd {
 /// target; `None` if it gave up. Its attempt 0 was the one before the outage. Even without any wait
 /// it ends, since each failed attempt costs time.
 pub fn comes_back(policy: &Backoff, seed: u64, device: DeviceIdx) -> (u64, Option<Duration>) {
-    let reset = rng::unit(seed, u64::from(device), Purpose::OutageReset, 0);
+    let reset = rng::unit(seed, u64::from(device), Purpose::OutageCut, 0);
     let mut now = WITHIN.mul_f64(reset);
     let mut attempts = 0;
     for wait in Waits::new(*policy, seed, device) {

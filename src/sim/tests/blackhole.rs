@@ -26,10 +26,7 @@ fn quiet(devices: u32) -> Plan {
     let client = &mut plan.cohorts[0].client;
     (client.keep_alive_s, client.ping_timeout) = (10, ms(5_000));
     client.connect_timeout = ms(2_000);
-    client.backoff = Backoff {
-        shape: BackoffShape::Fixed(ms(1_000)),
-        give_up_after: None,
-    };
+    client.backoff = Backoff::of(BackoffShape::Fixed(ms(1_000)));
     plan
 }
 
