@@ -96,13 +96,13 @@ fn run(cases: u32, most: usize, steps: u64) {
 
 #[test]
 fn both_clients_live_the_same_life() {
-    run(400, 200, 30_000);
+    run(600, 200, 25_000);
 }
 
 #[test]
 #[ignore = "a million steps want release speed"]
 fn both_clients_live_the_same_life_for_a_million_steps() {
-    run(12_000, 250, 1_000_000);
+    run(20_000, 250, 1_000_000);
 }
 
 /// Everything that a client does, once or twice, in about 900 bytes upwards.

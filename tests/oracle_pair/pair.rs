@@ -14,7 +14,7 @@ const PINGRESP: u8 = 0xd0;
 const PUBLISH: u8 = 0x3;
 const PUBREL: u8 = 0x62;
 
-/// What happens next. What cannot happen now does not.
+/// What happens next. What cannot happen now does not, and is not counted.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Publish(QoS, bool),
@@ -143,52 +143,59 @@ impl Pair {
         }
     }
 
+    /// Lets it happen and compares, unless it cannot happen now.
     pub(crate) fn step(&mut self, step: &Step) {
+        if !self.can_happen(step) {
+            return;
+        }
         self.tally.steps += 1;
         match step {
-            Step::Connect(forget) if !self.up => self.connect(*forget),
+            Step::Connect(forget) => self.connect(*forget),
             Step::PowerCut => self.power_cut(),
             Step::Wait(ms) => self.wait(*ms),
             Step::TimeOut => self.ours.time_out(self.now),
-            // The rest needs a connection.
-            Step::Publish(qos, retain) if self.up => self.publish(*qos, *retain),
-            Step::Subscribe(filters) if self.up => self.subscribe(*filters),
-            Step::Unsubscribe if self.up => self.unsubscribe(),
-            Step::Read(percent) if self.up => {
+            Step::Publish(qos, retain) => self.publish(*qos, *retain),
+            Step::Subscribe(filters) => self.subscribe(*filters),
+            Step::Unsubscribe => self.unsubscribe(),
+            Step::Read(percent) => {
                 self.read(self.in_transit.len() * usize::from(*percent) / 100);
             }
-            Step::Send(which, split) if self.up => {
-                if let Some(packet) = self.take_due(*which) {
-                    self.send(&packet, *split);
-                }
+            Step::Send(which, split) => {
+                let packet = self.take_due(*which);
+                self.send(&packet, *split);
             }
-            Step::Lose(which) if self.up => drop(self.take_due(*which)),
-            Step::Twice(which) if self.up => {
-                if let Some(packet) = self.take_due(*which) {
-                    // Its identifier may belong to another message by then.
-                    self.lied |= exchange_of(&packet).is_some();
-                    self.model.due.push(packet.clone());
-                    self.send(&packet, None);
-                }
+            Step::Lose(which) => drop(self.take_due(*which)),
+            Step::Twice(which) => {
+                let packet = self.take_due(*which);
+                // Its identifier may belong to another message by then.
+                self.lied |= exchange_of(&packet).is_some();
+                self.model.due.push(packet.clone());
+                self.send(&packet, None);
             }
-            Step::Lie(kind, back) if self.up => self.lie(*kind, *back),
-            Step::Message(qos) if self.up => self.model.publish(*qos),
-            Step::Repeat(which) if self.up => self.model.repeat(*which),
-            Step::Cut(up, down) if self.up => self.cut(*up, *down),
-            Step::Connect(_)
-            | Step::Publish(..)
+            Step::Lie(kind, back) => self.lie(*kind, *back),
+            Step::Message(qos) => self.model.publish(*qos),
+            Step::Repeat(which) => self.model.repeat(*which),
+            Step::Cut(up, down) => self.cut(*up, *down),
+        }
+        self.same_state();
+    }
+
+    fn can_happen(&self, step: &Step) -> bool {
+        match step {
+            Step::Connect(_) => !self.up,
+            Step::PowerCut | Step::Wait(_) | Step::TimeOut => true,
+            Step::Read(_) => self.up && !self.in_transit.is_empty(),
+            Step::Send(..) | Step::Lose(_) | Step::Twice(_) => {
+                self.up && !self.model.due.is_empty()
+            }
+            Step::Publish(..)
             | Step::Subscribe(_)
             | Step::Unsubscribe
-            | Step::Read(_)
-            | Step::Send(..)
-            | Step::Lose(_)
-            | Step::Twice(_)
             | Step::Lie(..)
             | Step::Message(_)
             | Step::Repeat(_)
-            | Step::Cut(..) => {}
+            | Step::Cut(..) => self.up,
         }
-        self.same_state();
     }
 
     /// Lets everything come to its end: nothing is cut or lost any more.
@@ -361,17 +368,17 @@ impl Pair {
 
     /// Takes a packet that is due, in any order, but for this: of the PUBLISHes and PUBRELs under
     /// one identifier no server sends a later one first.
-    fn take_due(&mut self, which: usize) -> Option<Vec<u8>> {
+    fn take_due(&mut self, which: usize) -> Vec<u8> {
         let due = &mut self.model.due;
-        let which = which.checked_rem(due.len())?;
+        let which = which % due.len();
         let exchange = exchange_of(&due[which]);
         let first = due
             .iter()
             .position(|packet| exchange_of(packet) == exchange);
-        Some(due.remove(match exchange {
+        due.remove(match exchange {
             Some(_) => first.expect("it is one itself"),
             None => which,
-        }))
+        })
     }
 
     fn lie(&mut self, kind: u8, back: u16) {
