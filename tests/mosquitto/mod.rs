@@ -111,6 +111,9 @@ impl Mosquitto {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
         self.child.wait().expect("it was started here");
+        self.log.wait("end of the log", |lines| {
+            lines.last().is_some_and(|l| l == ENDED)
+        });
         let child = run(&self.program, self.folder.path(), &self.log);
         self.child = child.expect("its port is still its own");
     }
