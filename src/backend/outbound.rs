@@ -32,6 +32,8 @@ pub(super) struct Parcel {
 pub(super) struct Outbound {
     /// Identifier of the latest delivery.
     latest: PacketId,
+    /// So many identifiers behind it are known to be held by no delivery.
+    free_ids: PacketId,
     /// PUBRECs so far, modulo 2^32.
     pubrecs: u32,
     /// In the order of sending.
@@ -227,18 +229,39 @@ impl Outbound {
             + heap(self.queue.capacity() * size_of::<Parcel>())
     }
 
-    /// The next identifier that no delivery holds. They lie in cyclic order in `inflight`, so those
-    /// in the way are at its front.
+    /// The next identifier that no delivery holds. Only what is sent takes one, so a gap that was
+    /// found stays free until it is used up: deliveries are looked through once per gap, which in a
+    /// client that acknowledges all it gets is once per 65 000 messages.
     fn next_id(&mut self) -> PacketId {
-        let mut id = self.latest;
-        let mut held = self.inflight.iter().map(InFlight::packet_id);
-        loop {
-            id = id.checked_add(1).unwrap_or(1);
-            if held.next() != Some(id) {
-                self.latest = id;
-                return id;
+        while self.free_ids == 0 {
+            let latest = self.latest;
+            let held = self.inflight.iter().map(InFlight::packet_id);
+            let nearest = held.map(|id| steps(latest, id)).min();
+            self.free_ids = nearest.map_or(PacketId::MAX, |steps| steps - 1);
+            if self.free_ids == 0 {
+                self.latest = following(latest);
             }
         }
+        self.free_ids -= 1;
+        self.latest = following(self.latest);
+        self.latest
+    }
+}
+
+/// The identifier behind this one; 0 is none (2.3.1-1).
+const fn following(id: PacketId) -> PacketId {
+    match id {
+        PacketId::MAX => 1,
+        _ => id + 1,
+    }
+}
+
+/// How often [`following`] leads from one identifier to the other; from one to itself once around.
+/// `from` may be the 0 before the first.
+const fn steps(from: PacketId, to: PacketId) -> PacketId {
+    match to > from {
+        true => to - from,
+        false => PacketId::MAX - from + to,
     }
 }
 
@@ -285,25 +308,59 @@ mod tests {
         }
     }
 
+    fn holding(latest: PacketId, ids: &[PacketId]) -> Outbound {
+        let released = |&packet_id| InFlight::Released {
+            packet_id,
+            pubrec: 0,
+        };
+        Outbound {
+            latest,
+            inflight: ids.iter().map(released).collect(),
+            ..Outbound::default()
+        }
+    }
+
     /// 2.3.1-4.
     #[test]
     fn identifiers_skip_those_in_flight_and_zero() {
-        let mut outbound = Outbound {
-            latest: 65_533,
-            ..Outbound::default()
-        };
-        for packet_id in [65_534, 65_535, 1, 3] {
-            let pubrec = 0;
-            outbound
-                .inflight
-                .push_back(InFlight::Released { packet_id, pubrec });
+        let table: [(PacketId, &[PacketId], &[PacketId]); 6] = [
+            (0, &[], &[1, 2]),
+            (65_533, &[65_534, 65_535, 1, 3], &[2, 4]),
+            (65_533, &[], &[65_534, 65_535, 1]),
+            (65_535, &[], &[1]),
+            // A client that leaves some unacknowledged while all others go around.
+            (4, &[5, 7, 4], &[6, 8]),
+            (4, &[7, 5, 4], &[6, 8]),
+        ];
+        for (latest, held, expected) in table {
+            let mut outbound = holding(latest, held);
+            let got: Vec<_> = expected.iter().map(|_| outbound.next_id()).collect();
+            assert_eq!(got, expected, "behind {latest}, holding {held:?}");
         }
-        assert_eq!(outbound.next_id(), 2);
-        outbound.latest = 65_533;
-        outbound.inflight.clear();
-        assert_eq!(outbound.next_id(), 65_534);
-        outbound.latest = 65_535;
-        assert_eq!(outbound.next_id(), 1);
+    }
+
+    /// 2.3.1-4, over a wrap, whichever the client never acknowledges.
+    #[test]
+    fn no_identifier_is_used_twice_at_a_time() {
+        let mut outbound = Outbound::default();
+        let mut held = std::collections::BTreeSet::new();
+        let mut out = Vec::new();
+        for n in 0..200_000_u32 {
+            out.clear();
+            outbound.send(ConnId(1), parcel(QoS::AtLeastOnce), &mut out);
+            assert!(
+                held.insert(outbound.latest()),
+                "{} twice",
+                outbound.latest()
+            );
+            assert_ne!(outbound.latest(), 0);
+            if n % 1_500 != 0 {
+                let id = outbound.latest();
+                assert_eq!(outbound.acked(DeliveryAck::Ack, id), Acked::Done);
+                held.remove(&id);
+            }
+        }
+        assert_eq!(outbound.inflight.len(), 134);
     }
 
     /// 4.3.2, 4.3.3: what each acknowledgement does in each state of a delivery.
