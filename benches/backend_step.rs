@@ -1,5 +1,5 @@
-//! Cost of one message through the reference backend: a QoS 1 PUBLISH of a device that reaches an
-//! observer's exact subscription, with the PUBACKs of both sides.
+//! Cost of one message through the reference backend: a PUBLISH of a device that reaches an
+//! observer's exact subscription, with the acknowledgements of both sides, at QoS 1 and 2.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use fleetstorm::backend::{Backend, ConnId, Input, Output};
@@ -26,8 +26,8 @@ fn connect(backend: &mut Backend, conn: u64, client_id: String, out: &mut Vec<Ou
     backend.handle_input(NOW, Input::Received(ConnId(conn), packet), out);
 }
 
-/// All devices connected, and their topics subscribed to by observers.
-fn node() -> Backend {
+/// All devices connected, and their topics subscribed to by observers at this QoS.
+fn node(granted: QoS) -> Backend {
     let shape = Embedded {
         nodes: 1,
         accept_rate_per_s: None,
@@ -49,7 +49,7 @@ fn node() -> Backend {
             &mut out,
         );
         let filters = (first..first + TOPICS_PER_OBSERVER)
-            .map(|device| (topic(device), QoS::AtLeastOnce))
+            .map(|device| (topic(device), granted))
             .collect();
         let packet_id = 1;
         let subscribe = Packet::Subscribe { packet_id, filters };
@@ -62,17 +62,21 @@ fn topic(device: u64) -> String {
     format!("d/meters-{device}/power")
 }
 
-/// One message, and the observer's PUBACK for it.
-fn message(backend: &mut Backend, device: u64, topic: &str, payload: &[u8], out: &mut Vec<Output>) {
-    out.clear();
-    let publish = Packet::Publish(Publish {
+fn publish<'a>(qos: QoS, topic: &'a str, payload: &'a [u8]) -> Packet<'a> {
+    Packet::Publish(Publish {
         dup: false,
-        qos: QoS::AtLeastOnce,
+        qos,
         retain: false,
         packet_id: 1,
         topic,
         payload,
-    });
+    })
+}
+
+/// One message, and the observer's PUBACK for it.
+fn qos1(backend: &mut Backend, device: u64, topic: &str, payload: &[u8], out: &mut Vec<Output>) {
+    out.clear();
+    let publish = publish(QoS::AtLeastOnce, topic, payload);
     backend.handle_input(NOW, Input::Received(ConnId(device), publish), out);
     if let Some(Output::Deliver(observer, delivery)) = out.first() {
         let (observer, ack) = (*observer, Packet::PubAck(delivery.packet_id));
@@ -80,20 +84,38 @@ fn message(backend: &mut Backend, device: u64, topic: &str, payload: &[u8], out:
     }
 }
 
+/// One message; the device's PUBREL, and the observer's PUBREC and PUBCOMP.
+fn qos2(backend: &mut Backend, device: u64, topic: &str, payload: &[u8], out: &mut Vec<Output>) {
+    out.clear();
+    let publish = publish(QoS::ExactlyOnce, topic, payload);
+    backend.handle_input(NOW, Input::Received(ConnId(device), publish), out);
+    if let Some(Output::Deliver(observer, delivery)) = out.first() {
+        let (observer, id) = (*observer, delivery.packet_id);
+        let device = ConnId(device);
+        for (conn, answer) in [
+            (device, Packet::PubRel(1)),
+            (observer, Packet::PubRec(id)),
+            (observer, Packet::PubComp(id)),
+        ] {
+            backend.handle_input(NOW, Input::Received(conn, answer), out);
+        }
+    }
+}
+
 fn backend_step(c: &mut Criterion) {
-    let mut backend = node();
     let topics: Vec<String> = (0..DEVICES).map(topic).collect();
     let payload = [b'x'; 64];
     let mut out = Vec::new();
-    let mut device = 0;
     let mut group = c.benchmark_group("backend");
     group.throughput(Throughput::Elements(1));
+    let mut backend = node(QoS::AtLeastOnce);
+    let mut device = 0;
     group.bench_function("publish_qos1_to_one_observer", |b| {
         b.iter(|| {
             // A stride that visits all devices, so that caches are as cold as a fleet's.
             device = (device + 7_919) % DEVICES;
             let index = usize::try_from(device).expect("below 10 000");
-            message(&mut backend, device, &topics[index], &payload, &mut out);
+            qos1(&mut backend, device, &topics[index], &payload, &mut out);
             assert_eq!(black_box(&out).len(), 2);
         });
     });
@@ -113,6 +135,17 @@ fn backend_step(c: &mut Criterion) {
             },
             BatchSize::SmallInput,
         );
+    });
+    drop(backend);
+    let mut backend = node(QoS::ExactlyOnce);
+    group.bench_function("publish_qos2_to_one_observer", |b| {
+        b.iter(|| {
+            device = (device + 7_919) % DEVICES;
+            let index = usize::try_from(device).expect("below 10 000");
+            qos2(&mut backend, device, &topics[index], &payload, &mut out);
+            // The delivery; PUBREC and PUBCOMP to the device; PUBREL to the observer.
+            assert_eq!(black_box(&out).len(), 4);
+        });
     });
     group.finish();
 }
