@@ -156,10 +156,10 @@ struct BackendArgs {
     /// CONNECTs that may wait for admission; beyond it they get CONNACK 3
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     accept_queue: u32,
-    /// Hold each PUBACK back by this many milliseconds
+    /// Hold each acknowledgement of a PUBLISH (PUBACK, PUBREC) back by this many milliseconds
     #[arg(long, value_name = "MS")]
     ack_delay_ms: Option<u64>,
-    /// Drop this share of PUBACKs, 0 to 1
+    /// Drop this share of acknowledgements of PUBLISHes, 0 to 1
     #[arg(long, value_name = "SHARE")]
     drop_ack: Option<f64>,
     /// Seed of its draws

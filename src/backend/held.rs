@@ -125,7 +125,7 @@ impl HeldPublish {
 pub(super) enum Job {
     /// A CONNECT, from admission to CONNACK.
     Connect(Box<Connect>),
-    /// A PUBLISH: routing and PUBACK.
+    /// A PUBLISH: routing, and PUBACK or PUBREC.
     Publish(HeldPublish),
 }
 

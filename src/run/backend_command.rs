@@ -23,9 +23,9 @@ pub struct Options {
     pub accept_rate_per_s: Option<f64>,
     /// CONNECTs that may wait for admission.
     pub accept_queue: u32,
-    /// Hold each PUBACK back by this long.
+    /// Hold the acknowledgement of each PUBLISH (PUBACK, or PUBREC at QoS 2) back by this long.
     pub ack_delay: Option<Duration>,
-    /// Drop this share (0 to 1) of PUBACKs.
+    /// Drop this share (0 to 1) of them.
     pub drop_ack_share: Option<f64>,
     /// Seed of its draws.
     pub seed: u64,

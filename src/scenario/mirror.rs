@@ -68,8 +68,8 @@ pub(super) struct Embedded {
     pub(super) gone_clients: Option<At<GoneClients>>,
 }
 
-/// The work queue of each node. CONNACK, PUBACK and routing come when a worker has done the work;
-/// what follows on the same connection waits for it.
+/// The work queue of each node. CONNACK, routing, and PUBACK or PUBREC come when a worker has done
+/// the work; what follows on the same connection waits for it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Service {
@@ -82,6 +82,8 @@ pub(super) struct Service {
     pub(super) publish: Option<At<ServiceTime>>,
     /// Jobs that may wait for a worker, per node; beyond it a CONNECT is refused at once (CONNACK 3,
     /// "server unavailable") and a PUBLISH closes its connection; 100000 if absent.
+    /// Choose no less than a client's `inflight`: what is in flight is written again in one burst after
+    /// a reconnect, and a client whose burst does not fit is closed each time and never gets through.
     #[schemars(range(max = 1_000_000))]
     pub(super) queue: Option<At<u32>>,
 }
@@ -592,9 +594,9 @@ pub(super) enum BackendFault {
     Refuse(OnNode),
     /// Nothing is read or answered until it clears.
     Stall(OnNode),
-    /// Each PUBACK is held back.
+    /// The acknowledgement of each PUBLISH (PUBACK, or PUBREC at QoS 2) is held back.
     AckDelay(AckDelay),
-    /// Publishes are routed but not acknowledged.
+    /// Publishes are routed but not acknowledged: no PUBACK, and no PUBREC at QoS 2.
     DropAck(DropAck),
     /// The listener accepts nothing.
     PauseAccepting(OnNode),
@@ -618,7 +620,7 @@ pub(super) struct Restart {
 pub(super) enum Sessions {
     /// All, as from disk.
     Keep,
-    /// Nothing.
+    /// None. Retained messages are no part of a session and stay.
     Forget,
 }
 
@@ -630,7 +632,7 @@ pub(super) struct OnNode {
     pub(super) node: Option<At<u16>>,
 }
 
-/// PUBACKs held back.
+/// Acknowledgements of PUBLISHes held back: PUBACK, or PUBREC at QoS 2.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AckDelay {
@@ -640,7 +642,7 @@ pub(super) struct AckDelay {
     pub(super) delay: At<Time>,
 }
 
-/// PUBACKs dropped: `share` or `count`.
+/// Acknowledgements of PUBLISHes dropped (PUBACK, or PUBREC at QoS 2): `share` or `count`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DropAck {

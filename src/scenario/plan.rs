@@ -149,7 +149,9 @@ pub struct Service {
     pub connect: Option<ServiceTime>,
     /// Work of one PUBLISH; `None` = nothing.
     pub publish: Option<ServiceTime>,
-    /// Jobs that may wait for a worker, per node, at most 1 000 000.
+    /// Jobs that may wait for a worker, per node, at most 1 000 000. Beyond it a CONNECT is refused
+    /// and a PUBLISH closes its connection, so a client whose window does not fit, and is written again
+    /// in one burst after each reconnect, never gets through.
     pub queue: u32,
 }
 
@@ -660,9 +662,9 @@ pub enum BackendFault {
     Refuse,
     /// The node reads and answers nothing until it clears, then works off what came.
     Stall,
-    /// Each PUBACK is held back by this long.
+    /// The acknowledgement of each PUBLISH (PUBACK, or PUBREC at QoS 2) is held back by this long.
     AckDelay(Duration),
-    /// Publishes are routed but not acknowledged.
+    /// Publishes are routed but not acknowledged: no PUBACK, and no PUBREC at QoS 2.
     DropAck(DropAck),
     /// The listener accepts nothing.
     PauseAccepting,
@@ -682,7 +684,7 @@ impl BackendFault {
     }
 }
 
-/// Which PUBACKs are dropped.
+/// Whose acknowledgements (PUBACK, or PUBREC at QoS 2) are dropped.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub enum DropAck {
     /// This share (0 to 1) of publishes, by seeded draw.
@@ -694,8 +696,8 @@ pub enum DropAck {
 /// What a restarted node remembers.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Sessions {
-    /// Persistent sessions, as from disk.
+    /// Persistent sessions and retained messages, as from disk.
     Keep,
-    /// Nothing.
+    /// No session. Retained messages are no part of one and stay.
     Forget,
 }
