@@ -53,8 +53,8 @@ pub enum Ping {
 
 impl Ping {
     /// The time from the last packet written to a PINGREQ in seconds (`None` = the keep-alive), and
-    /// from there to giving the connection up. With a keep-alive of 0 nothing is written, and the
-    /// second is of no use.
+    /// from there to giving the connection up, which is no longer than the keep-alive: the wait is
+    /// silence (MQTT-3.1.2-23). With a keep-alive of 0 nothing is written, and the second is of no use.
     pub fn times(self, keep_alive_s: u16) -> (Option<u16>, Duration) {
         let secs = |s: u16| Duration::from_secs(s.max(1).into());
         let (interval, timeout) = match self {
@@ -69,7 +69,10 @@ impl Ping {
                 (Some(keep_alive_s.saturating_sub(by_s).max(1)), within)
             }
         };
-        (interval.filter(|_| keep_alive_s > 0), timeout)
+        match keep_alive_s {
+            0 => (None, timeout),
+            on => (interval, timeout.min(secs(on))),
+        }
     }
 }
 
@@ -153,7 +156,8 @@ const ESP_MQTT: Sdk = Sdk {
 
 /// golioth/golioth-firmware-sdk `src/coap_client_zephyr.c`, `golioth_coap_client_thread`: 5 s after a
 /// failed connect, 1 s after a session. It speaks CoAP over DTLS; what is taken over is its rhythm:
-/// keep-alive 9 s, dead 30 s after the last packet received.
+/// keep-alive 9 s, dead 30 s after the last packet received (of which MQTT allows the 9 s after the
+/// PINGREQ only, so a device is quicker to notice).
 const GOLIOTH_ZEPHYR: Sdk = Sdk {
     name: "golioth-zephyr",
     about: "Golioth for Zephyr (CoAP, its rhythm only): 1 s after a drop, then a fixed wait",

@@ -131,7 +131,7 @@ impl Checker<'_> {
             0 => Duration::MAX,
             on => secs(u64::from(on)),
         };
-        let timeout = self.positive(time, default.min(longest));
+        let timeout = self.positive(time, default);
         if let Some(time) = time
             && timeout > longest
         {
