@@ -4,7 +4,7 @@
 use super::timers::Timer;
 use super::{Device, Output, Profile, State, Tag, Telemetry, backoff, connect};
 use crate::mqtt::packet::{ConnectCode, Packet, QoS};
-use crate::mqtt::session::{Entry, Incoming, Pulse, Resend, Session};
+use crate::mqtt::session::{Entry, Incoming, Pulse, Session};
 use crate::scenario::plan::{Backoff, DeviceIdx, Step};
 use crate::stats::event::{Cause, Event, Limit, Operation};
 use crate::time::{Duration, Instant};
@@ -135,28 +135,31 @@ impl Device {
             session_present,
         }));
         if session_present {
-            self.retransmit(now, out);
+            self.state = State::Resuming;
+            self.release_again(now, out);
+            self.repeat(now, self.profile.repeated_max(), out);
         } else {
             self.lose_session(out);
+            self.begin_steps(now, out);
         }
-        self.state = State::Subscribing(0);
-        self.run_steps(now, out);
         // The wait for the CONNACK may have been longer than the keep-alive.
         self.pulse(now, out);
     }
 
-    fn retransmit(&mut self, now: Instant, out: &mut Vec<Output>) {
+    /// Writes the PUBRELs of a resumed session again.
+    fn release_again(&mut self, now: Instant, out: &mut Vec<Output>) {
         for op in self.session.released().filter_map(|e| e.tag.operation()) {
             out.push(Output::Event(Event::ReleasedAgain(op)));
         }
-        for again in self.session.resume(now) {
-            let entry = match again {
-                Resend::Publish(entry) => entry,
-                Resend::Release(packet_id) => {
-                    out.push(Output::Send(Packet::PubRel(packet_id)));
-                    continue;
-                }
-            };
+        for packet_id in self.session.resume(now) {
+            out.push(Output::Send(Packet::PubRel(packet_id)));
+        }
+    }
+
+    /// Writes the next `count` publishes of a resumed session again. The others follow as these are
+    /// answered, or after the time that a device waits for an answer; nothing new is written before.
+    fn repeat(&mut self, now: Instant, count: usize, out: &mut Vec<Output>) {
+        for entry in self.session.repeat(now, count) {
             match (entry.tag, entry.tag.operation()) {
                 (Tag::Telemetry { .. }, Some(op)) => {
                     out.push(Output::Telemetry(Telemetry {
@@ -177,6 +180,18 @@ impl Device {
                 (Tag::Telemetry { .. }, None) => unreachable!("telemetry is an operation"),
             }
         }
+        if !self.session.is_resuming() {
+            self.timers.disarm(Timer::Burst);
+            self.begin_steps(now, out);
+        } else if count > 0 {
+            let overdue = now.after(self.profile.client().connect_timeout);
+            self.timers.arm(Timer::Burst, overdue);
+        }
+    }
+
+    fn begin_steps(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.state = State::Subscribing(0);
+        self.run_steps(now, out);
     }
 
     /// Works off `on_connect` until a step has to wait: a SUBSCRIBE or UNSUBSCRIBE for its answer, a
@@ -258,6 +273,11 @@ impl Device {
             Incoming::Pong => self.pulse(now, out),
             Incoming::Violation => self.abandon(now, Cause::ProtocolError, out),
         }
+        if self.state == State::Resuming {
+            let max = self.profile.repeated_max();
+            let room = max.saturating_sub(self.session.repeated());
+            self.repeat(now, room, out);
+        }
     }
 
     /// The SUBACK of a step came; `granted` has one entry per filter.
@@ -337,7 +357,17 @@ impl Device {
             self.plan_due(now, self.horizon, out);
         }
         if self.timers.take(Timer::Burst, now).is_some() {
-            self.flush(now, out);
+            match self.state {
+                State::Resuming => self.repeat(now, self.profile.repeated_max(), out),
+                State::Off
+                | State::Connecting
+                | State::Handshaking
+                | State::Subscribing(_)
+                | State::Online
+                | State::BackingOff
+                | State::GaveUp
+                | State::Stopped => self.flush(now, out),
+            }
         }
         if self.timers.take(Timer::Answer, now).is_some() {
             self.answer_overdue(now, out);
@@ -375,7 +405,12 @@ impl Device {
                 };
                 self.abandon(now, cause, out);
             }
-            State::Off | State::Online | State::BackingOff | State::GaveUp | State::Stopped => {
+            State::Off
+            | State::Resuming
+            | State::Online
+            | State::BackingOff
+            | State::GaveUp
+            | State::Stopped => {
                 unreachable!("armed only while an answer is awaited")
             }
         }

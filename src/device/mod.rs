@@ -20,7 +20,7 @@ mod timers;
 use crate::mqtt::codec;
 use crate::mqtt::packet::{Packet, PacketId, QoS};
 use crate::mqtt::session::{KeepAlive, Session};
-use crate::scenario::plan::{Client, Cohort, DeviceIdx, Plan};
+use crate::scenario::plan::{Client, Cohort, DeviceIdx, Plan, Step};
 use crate::stats::event::{Cause, Event, Operation};
 use crate::time::{Duration, Instant};
 use std::sync::Arc;
@@ -31,6 +31,10 @@ use timers::{Timer, Timers};
 /// last acknowledgement. It belongs to no stream, so no `ack_timeout` of the scenario speaks of it; 30 s is that
 /// word's default.
 const STEP_ACK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Payload bytes of a resumed session that are written again without an answer, unless one publish
+/// has more; half of what may wait at the device's end of its connection.
+const REPEATED_BYTES: usize = 128 * 1024;
 
 /// What a device of one cohort needs to know besides its own state; shared by all of them.
 #[derive(Debug)]
@@ -65,6 +69,17 @@ impl Profile {
             interval_s: client.ping_interval_s.unwrap_or(client.keep_alive_s),
             ping_timeout: client.ping_timeout,
         }
+    }
+
+    /// How many publishes of a resumed session are written again before one of them is answered: a
+    /// burst, or as many as the connection's output buffer surely takes. If it overflowed, so it would
+    /// on each connection to come.
+    fn repeated_max(&self) -> usize {
+        let streams = &self.plan.streams[self.cohort().streams.clone()];
+        let telemetry = streams.iter().map(|stream| stream.payload.bytes_max());
+        let steps = self.cohort().on_connect.iter().map(Step::payload_bytes);
+        let longest = telemetry.chain(steps).max().unwrap_or(0);
+        (REPEATED_BYTES / longest.max(1)).clamp(1, streams::BURST_MAX)
     }
 
     fn ack_timeout(&self, tag: &Tag) -> Duration {
@@ -197,6 +212,8 @@ enum State {
     Connecting,
     /// CONNECT written, waits for CONNACK.
     Handshaking,
+    /// The server kept the session: what it holds is written again, and nothing else yet.
+    Resuming,
     /// Works off `on_connect`; the step it is at.
     Subscribing(u16),
     /// All steps done; telemetry flows.
@@ -288,24 +305,27 @@ impl Device {
     /// `now` must not run backwards. Inputs of a transport that was closed must not come.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
         use State::{
-            BackingOff, Connecting, GaveUp, Handshaking, Off, Online, Stopped, Subscribing,
+            BackingOff, Connecting, GaveUp, Handshaking, Off, Online, Resuming, Stopped,
+            Subscribing,
         };
         match (self.state, input) {
             (Off, Input::PowerOn) => self.power_on(now, out),
             (
-                Connecting | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp,
+                Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp,
                 Input::PowerOff,
             ) => self.power_off(now, out),
             (
-                Off | Connecting | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp,
+                Off | Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff
+                | GaveUp,
                 Input::Shutdown,
             ) => self.shut_down(now, out),
             (
-                Connecting | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp,
+                Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp,
                 Input::Timeout,
             ) => self.handle_timeout(now, out),
             (
-                Off | Connecting | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp,
+                Off | Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff
+                | GaveUp,
                 Input::StopArrivals,
             ) => {
                 self.plan_due(now, self.horizon.min(now), out);
@@ -317,24 +337,28 @@ impl Device {
                 out.push(Output::Send(connect::connect(&self.profile, self.id)));
             }
             (Handshaking, Input::Received(packet)) => self.shake_hands(now, &packet, out),
-            (Subscribing(_) | Online, Input::Received(packet)) => self.receive(now, &packet, out),
+            (Resuming | Subscribing(_) | Online, Input::Received(packet)) => {
+                self.receive(now, &packet, out)
+            }
             (Connecting | Handshaking, Input::Closed(cause)) => {
                 self.attempt_failed(now, cause, out);
             }
-            (Subscribing(_) | Online, Input::Closed(cause)) => {
+            (Resuming | Subscribing(_) | Online, Input::Closed(cause)) => {
                 self.connection_lost(now, cause, out);
             }
             // It has power already, or none to lose; a timeout that came due before it was
             // switched off; nothing reaches a stopped device.
             (
-                Connecting | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp | Stopped,
+                Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp
+                | Stopped,
                 Input::PowerOn,
             )
             | (Off | Stopped, Input::PowerOff | Input::Timeout)
             | (Stopped, Input::StopArrivals | Input::Shutdown) => {}
             // Of a transport that this device has closed or not opened: the driver drops these.
             (
-                Off | Handshaking | Subscribing(_) | Online | BackingOff | GaveUp | Stopped,
+                Off | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp
+                | Stopped,
                 Input::Opened,
             )
             | (Off | Connecting | BackingOff | GaveUp | Stopped, Input::Received(_))
@@ -369,7 +393,10 @@ impl Device {
 
     /// Whether it has an established session.
     pub const fn is_connected(&self) -> bool {
-        matches!(self.state, State::Subscribing(_) | State::Online)
+        matches!(
+            self.state,
+            State::Resuming | State::Subscribing(_) | State::Online
+        )
     }
 
     /// Whether nothing waits or is in flight (the drain is over for it).
@@ -468,7 +495,7 @@ impl Device {
     fn hang_up(&mut self, out: &mut Vec<Output>) {
         match self.state {
             State::Connecting | State::Handshaking => out.push(Output::Close),
-            State::Subscribing(_) | State::Online => {
+            State::Resuming | State::Subscribing(_) | State::Online => {
                 self.session.disconnected();
                 out.push(Output::Close);
                 let cause = Cause::DeviceStopped;

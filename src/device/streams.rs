@@ -11,7 +11,7 @@ use crate::time::{Duration, Instant};
 
 /// Operations of a backlog that are written in one step; the rest follows after [`BURST_GAP`], so
 /// that an outage's backlog does not overflow the connection's output buffer.
-const BURST_MAX: usize = 64;
+pub(super) const BURST_MAX: usize = 64;
 
 /// Pause between two bursts of a backlog.
 const BURST_GAP: Duration = Duration::from_millis(1);
@@ -122,18 +122,18 @@ impl Device {
         if self.state != State::Online {
             return;
         }
-        for _ in 0..BURST_MAX {
-            let Some(index) = self.next_sendable() else {
-                self.timers.disarm(Timer::Burst);
-                if self.session.is_held_up() && self.has_waiting() {
-                    self.note_held_up(out);
-                }
+        let mut written = 0;
+        while let Some(index) = self.next_sendable() {
+            if written == BURST_MAX {
+                self.timers.arm(Timer::Burst, now.after(BURST_GAP));
                 return;
-            };
+            }
             self.write_oldest(index, now, out);
+            written += 1;
         }
-        if self.next_sendable().is_some() {
-            self.timers.arm(Timer::Burst, now.after(BURST_GAP));
+        self.timers.disarm(Timer::Burst);
+        if self.session.is_held_up() && self.has_waiting() {
+            self.note_held_up(out);
         }
     }
 

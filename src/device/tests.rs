@@ -4,7 +4,9 @@
 use super::*;
 use crate::mqtt::packet::{ConnectCode, Publish};
 use crate::scenario::fixture;
-use crate::scenario::plan::{Backoff, BackoffShape, PhaseShape, Schedule, Step, Stream, WhenLate};
+use crate::scenario::plan::{
+    Backoff, BackoffShape, Payload, PhaseShape, Schedule, Step, Stream, WhenLate,
+};
 use crate::stats::event::{Limit, Unsent};
 
 mod invariants;

@@ -19,7 +19,7 @@ pub(super) enum Timer {
     Ack,
     /// The keep-alive.
     Pulse,
-    /// The rest of a backlog is to be written.
+    /// The rest of a backlog, or of a resumed session, is to be written.
     Burst,
 }
 

@@ -55,10 +55,12 @@ pub struct Entry<T> {
     pub packet_id: PacketId,
     /// The first write had to wait for a connection.
     pub late: bool,
-    /// It, or its PUBREL, was written again after a resumed session.
+    /// Its session was resumed, so it, or its PUBREL, is written again unless it is answered first.
     pub retransmitted: bool,
     /// Its operation has timed out; it only keeps the identifier from being used again.
     held: bool,
+    /// It must be written again on this connection, and was not yet.
+    again: bool,
     stage: Stage,
 }
 
@@ -71,15 +73,6 @@ enum Stage {
     QoS2,
     /// QoS 2, PUBREL was written, the PUBLISH must not be written again: PUBCOMP.
     Released,
-}
-
-/// What must be written again after a session was resumed.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Resend<'a, T> {
-    /// The PUBREL with this identifier.
-    Release(PacketId),
-    /// The PUBLISH of this entry, with DUP set.
-    Publish(&'a Entry<T>),
 }
 
 /// How a client keeps its connection alive.
@@ -152,7 +145,18 @@ impl<T: Copy> Session<T> {
 
     /// Whether [`Session::publish`] has a place.
     pub fn is_open(&self, window: u16) -> bool {
-        self.in_flight < window && !self.is_held_up()
+        self.in_flight < window && !self.is_held_up() && !self.is_resuming()
+    }
+
+    /// Whether [`Session::repeat`] has more to give.
+    pub fn is_resuming(&self) -> bool {
+        // All from the first such entry to the last one are.
+        self.entries.last().is_some_and(|entry| entry.again)
+    }
+
+    /// While [`Session::is_resuming`]: the publishes that were written again and not answered yet.
+    pub fn repeated(&self) -> usize {
+        self.first_again() - self.released().count()
     }
 
     /// A packet was written at `now`; [`Session::publish`] and the like do this themselves.
@@ -161,8 +165,9 @@ impl<T: Copy> Session<T> {
     }
 
     /// Takes a place in the window for a publish at `qos` 1 or 2 that is written at `now`, and gives
-    /// its identifier; `None` if `window` publishes are in flight or identifiers are
-    /// [held up](Session::is_held_up).
+    /// its identifier; `None` if `window` publishes are in flight, identifiers are
+    /// [held up](Session::is_held_up), or older publishes have to be
+    /// [repeated](Session::repeat) first (MQTT-4.6.0-1).
     ///
     /// # Panics
     /// At QoS 0, which has no identifier.
@@ -190,6 +195,7 @@ impl<T: Copy> Session<T> {
             late,
             retransmitted: false,
             held: false,
+            again: false,
             stage,
         });
         self.in_flight += 1;
@@ -275,30 +281,53 @@ impl<T: Copy> Session<T> {
 
     /// The connection is gone: what waited for an answer on it alone is forgotten. The exchanges of
     /// QoS 1 and 2 stay until [`Session::resume`] or [`Session::discard`].
-    pub const fn disconnected(&mut self) {
+    pub fn disconnected(&mut self) {
         self.request_id = 0;
         self.ping_sent = Instant::NEVER;
+        for entry in &mut self.entries {
+            entry.again = false;
+        }
     }
 
-    /// The server kept the session: gives what is now, at `now`, to be written again, in this order
-    /// (MQTT-4.4.0-1, MQTT-4.6.0-1, -4). Timed-out publishes are among it: the server's state, too,
-    /// holds their identifiers. So are the identifiers that [`Session::power_cut`] left.
-    pub fn resume(&mut self, now: Instant) -> impl Iterator<Item = Resend<'_, T>> {
+    /// The server kept the session: gives the identifiers whose PUBRELs are to be written again now,
+    /// at `now`, in this order (MQTT-4.4.0-1, MQTT-4.6.0-4), those that [`Session::power_cut`] left
+    /// among them. All at once, so that the PUBRELs for PUBRECs yet to come follow them. After them
+    /// [`Session::repeat`] gives the publishes.
+    pub fn resume(&mut self, now: Instant) -> impl Iterator<Item = PacketId> {
         for entry in &mut self.entries {
             entry.retransmitted = true;
+            entry.again = entry.stage != Stage::Released;
         }
         let abandoned = self
             .exactly_once
             .as_ref()
             .map_or(&[][..], |q| q.abandoned());
-        if !self.entries.is_empty() || !abandoned.is_empty() {
+        let released = self.entries.iter().filter(|entry| !entry.again);
+        let release = abandoned
+            .iter()
+            .copied()
+            .chain(released.map(|entry| entry.packet_id));
+        if release.clone().next().is_some() {
             self.last_sent = now;
         }
-        let abandoned = abandoned.iter().map(|id| Resend::Release(*id));
-        abandoned.chain(self.entries.iter().map(|entry| match entry.stage {
-            Stage::Released => Resend::Release(entry.packet_id),
-            Stage::QoS1 | Stage::QoS2 => Resend::Publish(entry),
-        }))
+        release
+    }
+
+    /// After [`Session::resume`]: gives the next `count` publishes that are to be written again, with
+    /// DUP set, at `now` and in this order (MQTT-4.4.0-1, MQTT-4.6.0-1). Timed-out ones are among
+    /// them: the server's state, too, holds their identifiers. What is answered before its turn is
+    /// not written again.
+    pub fn repeat(&mut self, now: Instant, count: usize) -> impl Iterator<Item = &Entry<T>> {
+        let first = self.first_again();
+        let end = first.saturating_add(count).min(self.entries.len());
+        if first < end {
+            self.last_sent = now;
+        }
+        let repeated = &mut self.entries[first..end];
+        for entry in &mut *repeated {
+            entry.again = false;
+        }
+        repeated.iter()
     }
 
     /// The session is gone: forgets all exchanges, after handing the publishes in flight to `ended`.
@@ -426,6 +455,7 @@ impl<T: Copy> Session<T> {
                 let not_released = &mut self.entries[first..=index];
                 not_released.rotate_right(1);
                 not_released[0].stage = Stage::Released;
+                not_released[0].again = false;
                 Incoming::Recorded(packet_id)
             }
             Some((_, Stage::Released)) => Incoming::Recorded(packet_id),
@@ -472,6 +502,11 @@ impl<T: Copy> Session<T> {
                 }
             }
         }
+    }
+
+    /// Index of the first entry that must be written again; their number if none must.
+    fn first_again(&self) -> usize {
+        self.entries.partition_point(|entry| !entry.again)
     }
 
     fn find(&self, packet_id: PacketId) -> Option<(usize, Stage)> {

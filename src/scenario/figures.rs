@@ -1,8 +1,8 @@
 //! Figures that follow from a plan: what to expect of a run before it starts.
 
 use super::plan::{
-    BackendFault, Cohort, DeviceIdx, Fault, FaultKind, NetworkFault, Plan, Schedule, Service,
-    ServiceTime, Step, Stream,
+    BackendFault, Cohort, DeviceIdx, Fault, FaultKind, Field, NetworkFault, Payload, Plan,
+    Schedule, Service, ServiceTime, Step, Stream,
 };
 use super::slo::{Bound, Limit};
 use super::template::{Segment, Template};
@@ -150,6 +150,48 @@ fn has_id(template: &Template) -> bool {
     template.0.contains(&Segment::Id)
 }
 
+impl Payload {
+    /// About how many bytes the longest body has: exact for [`Payload::Bytes`], at most some tens too
+    /// few for the stamp and long numbers of a JSON object.
+    pub fn bytes_max(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => *bytes as usize,
+            Self::Json(fields) => fields.iter().map(field_bytes).sum(),
+        }
+    }
+}
+
+fn field_bytes((name, field): &(String, Field)) -> usize {
+    let value = match field {
+        Field::Walk { .. } | Field::Uniform { .. } | Field::Counter => 24,
+        Field::Constant(json) => json.len(),
+    };
+    // Quotes, colon and comma.
+    name.len() + value + 4
+}
+
+impl Step {
+    /// How many bytes of text its application message has, placeholders not counted; 0 if it
+    /// publishes none.
+    pub fn payload_bytes(&self) -> usize {
+        let text = |segment: &Segment| match segment {
+            Segment::Literal(text) => text.len(),
+            Segment::Secret(text) => text.0.len(),
+            Segment::Device
+            | Segment::Cohort
+            | Segment::Index
+            | Segment::Node
+            | Segment::Run
+            | Segment::Id
+            | Segment::Token => 0,
+        };
+        match self {
+            Self::Publish { payload, .. } => payload.0.iter().map(text).sum(),
+            Self::Subscribe { .. } | Self::SubscribeMany(_) | Self::Unsubscribe(_) => 0,
+        }
+    }
+}
+
 impl Service {
     /// Jobs of this kind per second that the workers of all nodes together can do if they do nothing
     /// else.
@@ -265,6 +307,17 @@ mod tests {
         let retained: Vec<_> = plan.retained_topics(0).collect();
         let expected = ["telemetry", "step", "will"].map(named);
         assert_eq!(retained, expected.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_longest_bodies_are_known() {
+        let constant = Field::Constant("x".repeat(1000));
+        let fields = vec![("n".into(), Field::Counter), ("c".into(), constant)];
+        assert_eq!(Payload::Json(fields).bytes_max(), 1 + 24 + 4 + 1 + 1000 + 4);
+        assert_eq!(Payload::Bytes(64).bytes_max(), 64);
+        let text = || Template(vec![Segment::Literal("x".repeat(9)), Segment::Device]);
+        assert_eq!(publish(text(), text()).payload_bytes(), 9);
+        assert_eq!(Step::Unsubscribe(vec![text()]).payload_bytes(), 0);
     }
 
     fn will(topic: Template, payload: Template) -> WillPlan {

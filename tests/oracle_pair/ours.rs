@@ -3,7 +3,7 @@
 use super::{Delivered, KEEP_ALIVE_S, Open, Outgoing, PING_TIMEOUT_MS, Reaction};
 use fleetstorm::mqtt::codec;
 use fleetstorm::mqtt::packet::{Connect, Packet, PacketId, Publish, QoS};
-use fleetstorm::mqtt::session::{Incoming, KeepAlive, Pulse, Resend, Session};
+use fleetstorm::mqtt::session::{Incoming, KeepAlive, Pulse, Session};
 use fleetstorm::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,11 +68,12 @@ impl Ours {
             self.discard();
             return reaction;
         }
-        for resend in self.session.resume(now) {
-            reaction.written.push(match resend {
-                Resend::Release(id) => bytes(&Packet::PubRel(id)),
-                Resend::Publish(entry) => publish(entry.tag, entry.packet_id, true),
-            });
+        for id in self.session.resume(now) {
+            reaction.written.push(bytes(&Packet::PubRel(id)));
+        }
+        for entry in self.session.repeat(now, usize::MAX) {
+            let again = publish(entry.tag, entry.packet_id, true);
+            reaction.written.push(again);
         }
         reaction
     }

@@ -4,6 +4,7 @@ use super::*;
 use std::fmt::Write as _;
 
 mod exactly_once;
+mod resumption;
 
 const S: u64 = 1_000_000_000;
 

@@ -54,14 +54,13 @@ fn message(qos: QoS, packet_id: PacketId) -> Packet<'static> {
 /// What is to be written again, in words: `rel 7` or `pub 7`.
 fn resumed(session: &mut Session<u32>) -> Vec<String> {
     session.disconnected();
-    let words = session.resume(at(50)).map(|again| match again {
-        Resend::Release(id) => format!("rel {id}"),
-        Resend::Publish(entry) => {
-            assert!(entry.retransmitted);
-            format!("pub {}", entry.packet_id)
-        }
-    });
-    words.collect()
+    let release = session.resume(at(50)).map(|id| format!("rel {id}"));
+    let mut words: Vec<_> = release.collect();
+    words.extend(session.repeat(at(50), usize::MAX).map(|entry| {
+        assert!(entry.retransmitted);
+        format!("pub {}", entry.packet_id)
+    }));
+    words
 }
 
 #[test]

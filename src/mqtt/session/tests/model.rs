@@ -18,7 +18,10 @@ enum Step {
     Message(PacketId),
     PubRel(PacketId),
     TimeOut,
-    Resume,
+    /// And so many publishes are written again at once.
+    Resume(usize),
+    /// So many more.
+    Repeat(usize),
     Discard,
     PowerCut,
 }
@@ -37,7 +40,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => id().prop_map(Step::Message),
         4 => id().prop_map(Step::PubRel),
         2 => Just(Step::TimeOut),
-        2 => Just(Step::Resume),
+        2 => prop_oneof![Just(usize::MAX), 0..3usize].prop_map(Step::Resume),
+        3 => (0..3usize).prop_map(Step::Repeat),
         1 => Just(Step::Discard),
         1 => Just(Step::PowerCut),
     ]
@@ -63,6 +67,9 @@ struct Model {
     publishes: BTreeMap<PacketId, Known>,
     /// In the order in which they are to be released.
     abandoned: Vec<PacketId>,
+    /// Still to be written again, and written again without an answer.
+    to_repeat: Vec<PacketId>,
+    repeated: usize,
     received: BTreeSet<PacketId>,
     /// And whether it is a SUBSCRIBE.
     request: Option<(PacketId, bool)>,
@@ -114,7 +121,8 @@ impl Model {
         };
         let tag = self.next_tag;
         let id = session.publish(at(self.now_s), tag, qos, false, WINDOW);
-        prop_assert_eq!(id.is_none(), self.in_flight() == usize::from(WINDOW));
+        let is_open = self.in_flight() < usize::from(WINDOW) && self.to_repeat.is_empty();
+        prop_assert_eq!(id.is_some(), is_open);
         if let Some(id) = id {
             prop_assert!(self.is_free(id));
             let held = false;
@@ -144,10 +152,12 @@ impl Model {
         match (known, incoming) {
             (Some(known), Incoming::Acked(entry)) => {
                 assert!(is_right(known) && !known.held && entry.tag == known.tag);
+                self.answered(id, known.stage);
                 self.publishes.remove(&id);
             }
             (Some(known), Incoming::LateAck(entry)) => {
                 assert!(is_right(known) && known.held && entry.tag == known.tag);
+                self.answered(id, known.stage);
                 self.publishes.remove(&id);
             }
             (Some(known), other) => {
@@ -167,8 +177,22 @@ impl Model {
         }
     }
 
+    /// The first answer to a publish came.
+    fn answered(&mut self, id: PacketId, stage: Stage) {
+        match self.to_repeat.iter().position(|other| *other == id) {
+            Some(place) => drop(self.to_repeat.remove(place)),
+            None if matches!(stage, Stage::Released(_)) => {}
+            None => self.repeated = self.repeated.saturating_sub(1),
+        }
+    }
+
     fn recorded(&mut self, id: PacketId, incoming: &Incoming<'_, u32>) {
         self.records += 1;
+        if let Some(known) = self.publishes.get(&id).copied()
+            && known.stage == Stage::Written
+        {
+            self.answered(id, known.stage);
+        }
         let stage = self.publishes.get_mut(&id).map(|known| &mut known.stage);
         match stage {
             Some(Stage::QoS1) => return assert_eq!(*incoming, Incoming::Violation),
@@ -189,23 +213,36 @@ impl Model {
         assert_eq!(incoming.answer(), Some(Packet::PubRel(id)));
     }
 
-    fn resume(&mut self, session: &mut Session<u32>) -> TestCaseResult {
+    fn disconnect(&mut self, session: &mut Session<u32>) {
         session.disconnected();
         self.request = None;
-        let again: Vec<_> = session
-            .resume(at(self.now_s))
-            .map(|again| match again {
-                Resend::Release(id) => (true, id),
-                Resend::Publish(entry) => (false, entry.packet_id),
-            })
-            .collect();
-        prop_assert_eq!(again, self.again());
+        self.to_repeat.clear();
+        self.repeated = 0;
+    }
+
+    fn resume(&mut self, session: &mut Session<u32>, count: usize) -> TestCaseResult {
+        self.disconnect(session);
+        let released: Vec<_> = session.resume(at(self.now_s)).collect();
+        let again = self.again().into_iter();
+        let (release, repeat): (Vec<_>, Vec<_>) = again.partition(|(is_release, _)| *is_release);
+        let ids = |ids: Vec<(bool, PacketId)>| ids.into_iter().map(|(_, id)| id).collect();
+        let release: Vec<_> = ids(release);
+        prop_assert_eq!(released, release);
+        self.to_repeat = ids(repeat);
+        self.repeat(session, count)
+    }
+
+    fn repeat(&mut self, session: &mut Session<u32>, count: usize) -> TestCaseResult {
+        let expected = count.min(self.to_repeat.len());
+        let expected: Vec<_> = self.to_repeat.drain(..expected).collect();
+        self.repeated += expected.len();
+        let repeated = session.repeat(at(self.now_s), count).map(|e| e.packet_id);
+        prop_assert_eq!(repeated.collect::<Vec<_>>(), expected);
         Ok(())
     }
 
     fn power_cut(&mut self, session: &mut Session<u32>) -> TestCaseResult {
-        session.disconnected();
-        self.request = None;
+        self.disconnect(session);
         let again = self.again();
         let mut ended = 0;
         session.power_cut(|_| ended += 1);
@@ -271,22 +308,26 @@ impl Model {
                 prop_assert_eq!(ended, self.in_flight());
                 self.publishes.values_mut().for_each(|k| k.held = true);
             }
-            Step::Resume => self.resume(session)?,
+            Step::Resume(count) => self.resume(session, *count)?,
+            Step::Repeat(count) => self.repeat(session, *count)?,
             Step::Discard => {
                 let mut ended = 0;
-                session.disconnected();
+                self.disconnect(session);
                 session.discard(|_| ended += 1);
                 prop_assert_eq!(ended, self.in_flight());
                 self.publishes.clear();
                 self.abandoned.clear();
                 self.received.clear();
-                self.request = None;
             }
             Step::PowerCut => self.power_cut(session)?,
         }
         prop_assert_eq!(usize::from(session.in_flight()), self.in_flight());
         prop_assert_eq!(session.pending().count(), self.in_flight());
         prop_assert_eq!(session.is_asking(), self.request.is_some());
+        prop_assert_eq!(session.is_resuming(), !self.to_repeat.is_empty());
+        if session.is_resuming() {
+            prop_assert_eq!(session.repeated(), self.repeated);
+        }
         Ok(())
     }
 }
