@@ -4,7 +4,8 @@
 //!
 //! Where the specification leaves a time open the checker asks for more, because the devices under
 //! test promise more: an answer is due within the step that took the packet, and what a resumed
-//! session re-sends is due before anything new.
+//! session re-sends is due before anything new; up to `UNANSWERED_MAX` publishes at once, the others
+//! as those are answered.
 
 use super::wire::{self, Connect, FromClient, Message, ToClient, Violation, violation};
 use std::collections::{BTreeSet, VecDeque};
@@ -12,6 +13,9 @@ use std::collections::{BTreeSet, VecDeque};
 /// More exchanges than this at a time are no inflight window any more: the largest window of a
 /// scenario (256) and as many identifiers that timed-out publishes hold.
 const OPEN_MAX: usize = 512;
+
+/// Publishes that a resumed session sends again before one of them is answered, if it has so many.
+const UNANSWERED_MAX: usize = 64;
 
 /// One client, over all its connections.
 #[derive(Debug, Default)]
@@ -76,6 +80,8 @@ struct Link {
     /// What the resumed session has to send again.
     releases_again: VecDeque<u16>,
     publishes_again: VecDeque<u16>,
+    /// What it has sent again and got no answer to.
+    unanswered: BTreeSet<u16>,
     abandoned: BTreeSet<u16>,
     /// Identifiers of SUBSCRIBE and UNSUBSCRIBE without an answer.
     requests: BTreeSet<u16>,
@@ -105,6 +111,7 @@ impl Checker {
             pub_comps: VecDeque::new(),
             releases_again: VecDeque::new(),
             publishes_again: VecDeque::new(),
+            unanswered: BTreeSet::new(),
             abandoned: BTreeSet::new(),
             requests: BTreeSet::new(),
         });
@@ -154,11 +161,17 @@ impl Checker {
                     }
                 }
             },
-            ToClient::PubAck(id) => self.open.retain(|open| {
-                open.message.id != *id || open.message.qos != 1 || open.stage != Stage::Published
-            }),
+            ToClient::PubAck(id) => {
+                link.answered(*id);
+                self.open.retain(|open| {
+                    open.message.id != *id
+                        || open.message.qos != 1
+                        || open.stage != Stage::Published
+                });
+            }
             ToClient::PubRec(id) => {
                 link.pub_rels.push_back(*id);
+                link.answered(*id);
                 let published = self.open.iter_mut().find(|open| {
                     open.message.id == *id
                         && open.message.qos == 2
@@ -196,12 +209,15 @@ impl Checker {
             (&link.pub_rels, "MQTT-4.3.3-1", "PUBREL"),
             (&link.pub_comps, "MQTT-4.3.3-2", "PUBCOMP"),
             (&link.releases_again, "MQTT-4.4.0-1", "PUBREL again"),
-            (&link.publishes_again, "MQTT-4.4.0-1", "PUBLISH again"),
         ];
         for (ids, statement, what) in due {
             if !ids.is_empty() {
                 return Err(violation(statement, format!("no {what} of {ids:?}")));
             }
+        }
+        if !link.publishes_again.is_empty() && link.unanswered.len() < UNANSWERED_MAX {
+            let what = format!("no PUBLISH again of {:?}", link.publishes_again);
+            return Err(violation("MQTT-4.4.0-1", what));
         }
         if !link.abandoned.is_empty() {
             let what = format!("no PUBREL of {:?} after a power cut", link.abandoned);
@@ -384,6 +400,7 @@ impl Checker {
         match link.publishes_again.front() {
             Some(next) if *next == id => {
                 link.publishes_again.pop_front();
+                link.unanswered.insert(id);
                 self.seen.publishes_again += 1;
                 Ok(())
             }
@@ -436,6 +453,12 @@ impl Checker {
 }
 
 impl Link {
+    /// The PUBLISH of `id` is answered, and must not be sent again any more.
+    fn answered(&mut self, id: u16) {
+        self.unanswered.remove(&id);
+        self.publishes_again.retain(|again| *again != id);
+    }
+
     /// The interval between packets stays within the keep-alive. It binds the client alone, also
     /// while a PINGRESP is awaited. Up to the CONNACK our clients wait in silence, as all do.
     fn not_silent(&self, now_ns: u64) -> Result<(), Violation> {
