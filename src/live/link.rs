@@ -40,6 +40,10 @@ pub(super) struct Link {
     inbox: Vec<u8>,
     /// What the socket did not take; allocated only while there is some.
     outbox: Vec<u8>,
+    /// Bytes that may be kept beside the limit: what a burst left, until nothing is kept.
+    burst: usize,
+    /// The latest burst began within the limit.
+    may_burst: bool,
     waker: Option<Waker>,
 }
 
@@ -66,6 +70,8 @@ impl Link {
             broken: None,
             inbox: Vec::new(),
             outbox: Vec::new(),
+            burst: 0,
+            may_burst: false,
             waker: None,
         }
     }
@@ -161,18 +167,20 @@ impl Link {
     /// Writes `bytes`; what the socket does not take is kept and written by [`Link::poll_flush`].
     ///
     /// # Errors
-    /// If `limit` bytes are kept already: so at most `limit` and the bytes of one call are kept.
+    /// If `limit` bytes are kept already, beside those of a burst: so at most `limit`, the burst and
+    /// the bytes of one call are kept.
     pub(super) fn write(&mut self, bytes: &[u8], limit: usize) -> Result<(), Overflow> {
         if self.broken.is_some() || bytes.is_empty() {
             return Ok(());
         }
         if self.is_held || !self.outbox.is_empty() {
-            if self.outbox.len() > limit {
+            if self.outbox.len() > limit.saturating_add(self.burst) {
                 return Err(Overflow);
             }
             self.outbox.extend_from_slice(bytes);
             return Ok(());
         }
+        self.burst = 0;
         let taken = self.try_write(bytes);
         if taken < bytes.len() && self.broken.is_none() {
             self.outbox.extend_from_slice(&bytes[taken..]);
@@ -184,21 +192,36 @@ impl Link {
     /// Keeps what `encode` appends until [`Link::flush`], which takes many messages in one write;
     /// whether nothing was kept before. On error nothing is kept.
     ///
+    /// A burst is any number of calls of which all but the first say that it `goes_on`. One that
+    /// begins while no more than `limit` bytes are kept is kept whole, and does not count against the
+    /// limit until all is written: its length is bounded by whoever makes it.
+    ///
     /// # Errors
     /// As [`Link::write`], or as `encode` says.
     pub(super) fn keep(
         &mut self,
         limit: usize,
+        goes_on: bool,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
     ) -> Result<bool, NotKept> {
         if self.broken.is_some() {
             return Ok(false);
         }
-        if self.outbox.len() > limit {
+        let was_empty = self.outbox.is_empty();
+        if was_empty {
+            self.burst = 0;
+        }
+        if !goes_on {
+            self.may_burst = self.outbox.len() <= limit;
+        }
+        let is_burst = goes_on && self.may_burst;
+        if !is_burst && self.outbox.len() > limit.saturating_add(self.burst) {
             return Err(NotKept::Overflow);
         }
-        let was_empty = self.outbox.is_empty();
         encode(&mut self.outbox).map_err(|_| NotKept::Unencodable)?;
+        if is_burst && self.outbox.len() > limit {
+            self.burst = self.outbox.len();
+        }
         Ok(was_empty)
     }
 

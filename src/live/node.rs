@@ -142,12 +142,8 @@ impl Node {
                     if to == Some(conn) {
                         self.write(conn, now, &mut bytes);
                     }
-                    // What waited before this step is limited, not a burst of retained messages.
-                    let limit = match delivered_to.replace(conn) {
-                        Some(before) if before == conn => usize::MAX,
-                        Some(_) | None => OUTPUT_MAX,
-                    };
-                    self.deliver(conn, now, &delivery, limit);
+                    let goes_on = delivered_to.replace(conn) == Some(conn);
+                    self.deliver(conn, now, &delivery, goes_on);
                 }
                 Output::Close { conn, reset } => {
                     self.turn_to(&mut to, conn, now, &mut bytes);
@@ -196,9 +192,11 @@ impl Node {
         }
     }
 
-    fn deliver(&mut self, conn: ConnId, now: Instant, delivery: &Delivery, limit: usize) {
+    /// `goes_on` as for [`Link::keep`]: what waited before this step is limited, and what comes after
+    /// it, but not a burst of retained messages.
+    fn deliver(&mut self, conn: ConnId, now: Instant, delivery: &Delivery, goes_on: bool) {
         let Some(link) = self.link(conn) else { return };
-        let kept = link.keep(limit, |bytes| {
+        let kept = link.keep(OUTPUT_MAX, goes_on, |bytes| {
             codec::encode_publish(&as_packet(delivery), bytes)
         });
         match kept {

@@ -283,9 +283,11 @@ fn a_burst_of_retained_messages_does_not_end_the_connection() {
         let filters = vec![("d/+/state".to_owned(), QoS::AtMostOnce)];
         let packet_id = 1;
         let subscribe = Packet::Subscribe { packet_id, filters };
-        let mut subscriber = sender(target.address, &[connect("sub"), subscribe]).await;
+        // What is answered while the burst is on its way does not end the connection either.
+        let ping = Packet::PingReq;
+        let mut subscriber = sender(target.address, &[connect("sub"), subscribe, ping]).await;
         let message = |topic: &String| codec::publish_len(QoS::AtMostOnce, topic.len(), 64 << 10);
-        let len = 4 + 5 + topics.iter().map(message).sum::<usize>();
+        let len = 4 + 5 + 2 + topics.iter().map(message).sum::<usize>();
         let mut bytes = vec![0; len];
         subscriber.read_exact(&mut bytes).await.expect("all of it");
         assert_eq!(target.counts().await["retained_matched"], 48);

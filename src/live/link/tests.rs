@@ -111,6 +111,32 @@ async fn what_the_socket_does_not_take_is_kept_up_to_the_limit_and_sent_in_order
     assert!(got.chunks(chunk.len()).all(|part| part == chunk));
 }
 
+#[tokio::test(flavor = "current_thread")]
+async fn a_burst_is_kept_whole_and_the_next_one_waits_for_its_end() {
+    let (mut link, _peer) = connected(None).await;
+    let keep = |link: &mut Link, goes_on| {
+        let kept = link.keep(LIMIT, goes_on, |bytes| {
+            bytes.resize(bytes.len() + LIMIT, b'x');
+            Ok(())
+        });
+        kept.map_err(|error| assert!(matches!(error, NotKept::Overflow)))
+    };
+    assert_eq!(keep(&mut link, false), Ok(true));
+    for _ in 0..5 {
+        assert_eq!(keep(&mut link, true), Ok(false));
+    }
+    // What is answered meanwhile has its limit beside the burst.
+    link.write(&[b'y'; LIMIT], LIMIT).expect("there is room");
+    assert_eq!(keep(&mut link, false), Ok(false));
+    assert_eq!(keep(&mut link, true), Err(()), "no burst within the limit");
+    assert_eq!(link.write(b"y", LIMIT), Err(Overflow));
+
+    link.outbox.clear();
+    assert_eq!(keep(&mut link, false), Ok(true));
+    assert_eq!(keep(&mut link, false), Ok(false));
+    assert_eq!(keep(&mut link, false), Err(()), "the old burst is over");
+}
+
 #[test]
 fn packets_are_found_however_the_bytes_are_cut() {
     let mut bytes = Vec::new();
