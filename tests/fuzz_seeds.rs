@@ -48,7 +48,7 @@ fn edited(seed: &[u8], nth: u64) -> Vec<u8> {
     bytes
 }
 
-fn replay(target: &str, check: fn(&[u8])) {
+fn replay(target: &str, check: impl Fn(&[u8])) {
     for seed in seeds(target) {
         check(&seed);
         for nth in 0..EDITS {
@@ -67,7 +67,16 @@ fn the_device_holds_on_the_seeds() {
     replay("device", harness::device::check);
 }
 
+/// With and without work that costs time, and served or skipped when its client has gone.
 #[test]
 fn the_backend_holds_on_the_seeds() {
-    replay("backend", harness::backend::check);
+    for choice in [0, 4, 12] {
+        replay("backend", |seed| {
+            let mut seed = seed.to_vec();
+            if let Some(first) = seed.first_mut() {
+                *first = *first & 3 | choice;
+            }
+            harness::backend::check(&seed);
+        });
+    }
 }

@@ -5,7 +5,9 @@
 use super::script::{Inbox, Script, must_encode};
 use fleetstorm::backend::{Backend, ConnId, Delivery, Input, Output};
 use fleetstorm::mqtt::packet::{Connect, Packet, PacketId, Publish, QoS};
-use fleetstorm::scenario::plan::{BackendFault, DropAck, Embedded, GoneClients, Sessions};
+use fleetstorm::scenario::plan::{
+    BackendFault, DropAck, Embedded, GoneClients, Service, ServiceTime, Sessions,
+};
 use fleetstorm::time::{Duration, Instant};
 use std::collections::BTreeSet;
 
@@ -15,16 +17,25 @@ const PLACES: usize = 4;
 /// QoS 1 and 2 deliveries under way to one client.
 const WINDOW: usize = 256;
 
-/// The first byte chooses the rate of admission, the rest is a script.
+/// The first byte chooses the rate of admission and whether work costs time, the rest is a script.
 pub(crate) fn check(data: &[u8]) {
     let mut script = Script(data);
-    let rate = script.byte_or_zero() & 3;
+    let choice = script.byte_or_zero();
+    let rate = choice & 3;
     let mut world = World::new(&Embedded {
         nodes: 1,
         accept_rate_per_s: (rate != 0).then(|| f64::from(rate) * 4.0),
         accept_queue: 2,
-        service: None,
-        gone_clients: GoneClients::Skip,
+        service: (choice & 4 != 0).then(|| Service {
+            workers: 2,
+            connect: Some(ServiceTime::Fixed(Duration::from_millis(20))),
+            publish: Some(ServiceTime::Exponential(Duration::from_millis(200))),
+            queue: 8,
+        }),
+        gone_clients: match choice & 8 {
+            0 => GoneClients::Skip,
+            _ => GoneClients::Serve,
+        },
     });
     while let Some(what) = script.byte() {
         world.play(what, &mut script);
