@@ -295,3 +295,29 @@ fn identifiers_cost_memory_only_where_there_are_any() {
     node.close(ms(3), 2);
     assert_eq!(node.backend.sessions.bytes(), before);
 }
+
+/// What the words on the work queue's bound say: a window that does not fit never gets through, one
+/// that fits does.
+#[test]
+fn a_client_that_repeats_more_than_the_queue_holds_is_closed_each_time() {
+    for (queue, closes, acked) in [(2, 3, 0), (4, 0, 4)] {
+        let law = plan::Service {
+            queue,
+            ..law(None, fixed(10))
+        };
+        let mut node = node(law, GoneClients::Skip);
+        for conn in 1..=3 {
+            let at = ms(1_000 * conn);
+            node.connect(at, conn, connect("dev", false, 0));
+            let burst = (1..=4).map(|id| node.publish2(at, conn, "t", id)).last();
+            let is_closed = burst.is_some_and(|said| said == [format!("{conn} close")]);
+            assert_eq!(is_closed, closes > 0, "queue of {queue}, connection {conn}");
+            node.until(ms(1_000 * conn + 900));
+            if !is_closed {
+                break;
+            }
+        }
+        let counts = ["service_queue_full_closes", "pubrecs_sent"];
+        assert_eq!(node.counted(counts), [closes, acked], "queue of {queue}");
+    }
+}
