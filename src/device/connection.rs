@@ -271,7 +271,23 @@ impl Device {
             Incoming::Recorded(_) | Incoming::Duplicate(_) | Incoming::Released(_) => {}
             // The wait for it may have been longer than the keep-alive.
             Incoming::Pong => self.pulse(now, out),
-            Incoming::Violation => self.abandon(now, Cause::ProtocolError, out),
+            Incoming::Violation => {
+                let cause = match packet {
+                    Packet::PubAck(_) | Packet::PubRec(_) | Packet::PubComp(_) => Cause::WrongAck,
+                    Packet::Connect(_)
+                    | Packet::ConnAck { .. }
+                    | Packet::Publish(_)
+                    | Packet::PubRel(_)
+                    | Packet::Subscribe { .. }
+                    | Packet::SubAck { .. }
+                    | Packet::Unsubscribe { .. }
+                    | Packet::UnsubAck(_)
+                    | Packet::PingReq
+                    | Packet::PingResp
+                    | Packet::Disconnect => Cause::ProtocolError,
+                };
+                self.abandon(now, cause, out);
+            }
         }
         if self.state == State::Resuming {
             let max = self.profile.repeated_max();

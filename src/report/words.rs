@@ -163,6 +163,7 @@ fn cause_key(cause: Cause) -> String {
         Cause::UnsubscribeTimeout => "unsubscribe_timeout",
         Cause::KeepAliveTimeout => "keep_alive_timeout",
         Cause::ProtocolError => "protocol_error",
+        Cause::WrongAck => "wrong_ack",
         Cause::Unresolved => "unresolved",
         Cause::Unreachable => "unreachable",
         Cause::GeneratorFds => "generator_fds",
@@ -187,6 +188,9 @@ fn cause_text(cause: Cause) -> String {
         Cause::UnsubscribeTimeout => "no UNSUBACK in time",
         Cause::KeepAliveTimeout => "PINGREQ not answered",
         Cause::ProtocolError => "the peer broke MQTT 3.1.1",
+        Cause::WrongAck => {
+            "a publish was acknowledged as one of another QoS (does the target serve QoS 2?)"
+        }
         Cause::Unresolved => "name not resolved",
         Cause::Unreachable => "network unreachable",
         Cause::GeneratorFds => "the generator ran out of file descriptors",

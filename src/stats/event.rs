@@ -50,6 +50,9 @@ pub enum Cause {
     KeepAliveTimeout,
     /// The peer sent something MQTT 3.1.1 does not allow here.
     ProtocolError,
+    /// The target acknowledged a publish as one of another QoS, or out of turn (4.3.2, 4.3.3). Some
+    /// brokers answer a QoS 2 PUBLISH with PUBACK because they serve QoS 1 at most.
+    WrongAck,
     /// The target's name was not resolved.
     Unresolved,
     /// The network was unreachable or another socket error of the path.

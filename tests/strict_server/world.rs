@@ -511,7 +511,8 @@ impl World {
             Event::LimitReached(Limit::GrantedQos) => books.lower_grants += 1,
             Event::LimitReached(other) => panic!("{other:?} is no limit of a device"),
             Event::Disconnected { cause } | Event::AttemptFailed { cause, .. } => {
-                assert_ne!(*cause, Cause::ProtocolError, "the server is legal");
+                let blames = matches!(cause, Cause::ProtocolError | Cause::WrongAck);
+                assert!(!blames, "the server is legal: {cause:?}");
                 let refused = matches!(
                     cause,
                     Cause::SubscribeRefused | Cause::SubscribeTimeout | Cause::UnsubscribeTimeout

@@ -170,10 +170,10 @@ fn each_packet_in_each_state() {
     unsubscribing, Publish 1: PUBACK 9, received
     unsubscribing, Publish 2: PUBREC 9, received
     online, ConnAck: close, disconnected ProtocolError
-    online, PubAck: close, disconnected ProtocolError
+    online, PubAck: close, disconnected WrongAck
     online, PubRec: PUBREL 3
     online, PubRel: PUBCOMP 3
-    online, PubComp: close, disconnected ProtocolError
+    online, PubComp: close, disconnected WrongAck
     online, SubAck: close, disconnected ProtocolError
     online, UnsubAck: close, disconnected ProtocolError
     online, PingResp: close, disconnected ProtocolError
@@ -194,10 +194,10 @@ fn each_packet_in_each_state() {
     backing off, Publish 1: nothing
     backing off, Publish 2: nothing
     resumed, ConnAck: close, disconnected ProtocolError
-    resumed, PubAck: close, disconnected ProtocolError
+    resumed, PubAck: close, disconnected WrongAck
     resumed, PubRec: PUBREL 3
     resumed, PubRel: PUBCOMP 3
-    resumed, PubComp: close, disconnected ProtocolError
+    resumed, PubComp: close, disconnected WrongAck
     resumed, SubAck: close, disconnected ProtocolError
     resumed, UnsubAck: close, disconnected ProtocolError
     resumed, PingResp: close, disconnected ProtocolError

@@ -125,7 +125,7 @@ fn a_qos_2_publish_ends_at_its_pubcomp() {
     0.5s PUBREC 9: PUBREL 9, unexpectedack
     0.6s PUBCOMP 9: nothing
     10s Timeout: planned a1, PUBLISH 2 a1, sent a1
-    11s PUBACK 2: close, disconnected ProtocolError
+    11s PUBACK 2: close, disconnected WrongAck
     ");
 }
 
