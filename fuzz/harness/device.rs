@@ -81,6 +81,17 @@ enum Transport {
     Open,
 }
 
+/// What a publish waits for.
+#[derive(Copy, Clone, Debug, PartialEq)]
+enum Open {
+    /// PUBACK.
+    AtLeastOnce,
+    /// PUBREC.
+    ExactlyOnce,
+    /// PUBCOMP: its PUBREC came, or the power was cut: a PUBREL is all that is still written.
+    Released,
+}
+
 /// The device and what it is promised and promises.
 struct World {
     device: Device,
@@ -91,8 +102,8 @@ struct World {
     inbox: Inbox,
     /// What an honest server still has to answer, oldest first.
     unanswered: Vec<Packet<'static>>,
-    /// Publishes without PUBACK or PUBCOMP, and whether at QoS 2.
-    open: BTreeMap<PacketId, bool>,
+    /// Publishes without PUBACK or PUBCOMP.
+    open: BTreeMap<PacketId, Open>,
     planned: u64,
     sent: u64,
     unsent: u64,
@@ -204,8 +215,13 @@ impl World {
     fn step(&mut self, input: Input<'_>) {
         if self.connected {
             match &input {
-                Input::Received(Packet::PubAck(id)) => self.finished(*id, false),
-                Input::Received(Packet::PubComp(id)) => self.finished(*id, true),
+                Input::Received(Packet::PubAck(id)) => self.finished(*id, Open::AtLeastOnce),
+                Input::Received(Packet::PubRec(id)) => {
+                    if let Some(open @ Open::ExactlyOnce) = self.open.get_mut(id) {
+                        *open = Open::Released;
+                    }
+                }
+                Input::Received(Packet::PubComp(id)) => self.finished(*id, Open::Released),
                 Input::Received(_)
                 | Input::PowerOn
                 | Input::PowerOff
@@ -230,9 +246,9 @@ impl World {
         assert!(self.device.heap_bytes() < 64 * 1024);
     }
 
-    /// The server's last word on an identifier.
-    fn finished(&mut self, id: PacketId, exactly_once: bool) {
-        if self.open.get(&id) == Some(&exactly_once) {
+    /// The server's last word on an identifier, if it was waited for.
+    fn finished(&mut self, id: PacketId, awaited: Open) {
+        if self.open.get(&id) == Some(&awaited) {
             self.open.remove(&id);
         }
     }
@@ -285,21 +301,18 @@ impl World {
         assert!(self.transport == Transport::Open && self.connected);
         must_encode(&Packet::Publish(*publish));
         let id = publish.packet_id;
-        let exactly_once = publish.qos == QoS::ExactlyOnce;
-        if publish.qos == QoS::AtMostOnce {
-            return;
-        }
+        let (awaited, answer) = match publish.qos {
+            QoS::AtMostOnce => return,
+            QoS::AtLeastOnce => (Open::AtLeastOnce, Packet::PubAck(id)),
+            QoS::ExactlyOnce => (Open::ExactlyOnce, Packet::PubRec(id)),
+        };
         if publish.dup {
-            assert_eq!(self.open.get(&id), Some(&exactly_once), "written again");
+            assert_eq!(self.open.get(&id), Some(&awaited), "written again");
         } else {
-            let old = self.open.insert(id, exactly_once);
+            let old = self.open.insert(id, awaited);
             assert_eq!(old, None, "identifier {id} is in use twice");
         }
-        self.unanswered.push(if exactly_once {
-            Packet::PubRec(id)
-        } else {
-            Packet::PubAck(id)
-        });
+        self.unanswered.push(answer);
     }
 
     /// What an honest server answers to `packet`.
@@ -341,7 +354,10 @@ impl World {
             }
         } else if matches!(event, Event::PoweredOff) {
             // At QoS 1 the device may forget with its power what it has written.
-            self.open.retain(|_, exactly_once| *exactly_once);
+            self.open.retain(|_, open| *open != Open::AtLeastOnce);
+            for open in self.open.values_mut() {
+                *open = Open::Released;
+            }
         } else if let Event::Sent { qos, .. } = event {
             self.sent += 1;
             self.ended += u64::from(*qos == QoS::AtMostOnce);
