@@ -430,7 +430,7 @@ pub struct WillPlan {
     pub topic: Template,
     /// Payload.
     pub payload: Template,
-    /// QoS 0 or 1.
+    /// Quality of service.
     pub qos: QoS,
     /// Retain flag.
     pub retain: bool,
