@@ -5,8 +5,8 @@ mod scenario_text;
 
 use fleetstorm::scenario::file::Overrides;
 use fleetstorm::scenario::plan::{
-    BackendFault, BrokerUrl, DropAck, Embedded, FaultKind, GoneClients, NetworkFault, Selector,
-    Service, ServiceTime, Sessions, Target, Topology,
+    BackendFault, BrokerUrl, DropAck, Embedded, FaultKind, GoneClients, Lose, NetworkFault,
+    Selector, Service, ServiceTime, Sessions, Target, Topology,
 };
 use scenario_text::{faulty, one, plan, secs, with};
 use std::time::Duration;
@@ -72,6 +72,20 @@ fn faults_and_their_windows() {
             62,
             BackendFault::DropAck(DropAck::Count(5)),
         ),
+        (
+            "{ backend: { lose: { share: 1% } } }",
+            None,
+            2,
+            62,
+            BackendFault::Lose(Lose::Share(0.01)),
+        ),
+        (
+            "{ backend: { lose: { count: 7, node: 1 } } }",
+            Some(1),
+            2,
+            62,
+            BackendFault::Lose(Lose::Count(7)),
+        ),
     ];
     for (text, node, start, clear, kind) in table {
         let fault = plan(&faulty(text)).faults[0].clone();
@@ -99,6 +113,9 @@ fn faults_and_their_windows() {
         "{ backend: { stall: { node: 2 } } }",
         "{ at: 5s }",
         "{ backend: { lose: {} } }",
+        "{ backend: lose }",
+        "{ backend: { lose: { share: 1%, count: 1 } } }",
+        "{ backend: { lose: { count: 1, node: 2 } } }",
     ];
     for text in wrong {
         assert!(

@@ -70,6 +70,15 @@ slos:
   - { name: back, indicator: reconnect.time, share: 90%, at_most: 15s, after: outage }
 "#;
 
+/// A planted loss is a breach of the objective, and the report says where it came from.
+#[test]
+fn a_planted_loss_fails_the_run() {
+    let text = plain(LOST).replace("restart: { node: 0, sessions: keep }", "lose: { count: 7 }");
+    let (_, run) = simulate(&text, &[]);
+    assert_eq!(run.code, Some(99), "{}", run.said);
+    assert_eq!(run.report["delivery"]["lost"], 7);
+}
+
 const LOST: &str = "  - { name: nothing is lost, indicator: delivery.lost, at_most: 0 }";
 
 /// Two brokers that are nowhere, and credentials that nobody has.

@@ -6,7 +6,7 @@ use super::script::{Inbox, Script, must_encode};
 use fleetstorm::backend::{Backend, ConnId, Delivery, Input, Output};
 use fleetstorm::mqtt::packet::{Connect, Packet, PacketId, Publish, QoS};
 use fleetstorm::scenario::plan::{
-    BackendFault, DropAck, Embedded, GoneClients, Service, ServiceTime, Sessions,
+    BackendFault, DropAck, Embedded, GoneClients, Lose, Service, ServiceTime, Sessions,
 };
 use fleetstorm::time::{Duration, Instant};
 use std::collections::BTreeSet;
@@ -253,7 +253,7 @@ impl World {
 }
 
 fn fault(how: u8) -> BackendFault {
-    match how % 8 {
+    match how % 9 {
         0 => BackendFault::Restart {
             sessions: Sessions::Keep,
         },
@@ -265,6 +265,7 @@ fn fault(how: u8) -> BackendFault {
         4 => BackendFault::AckDelay(Duration::from_millis(100 * u64::from(how))),
         5 => BackendFault::DropAck(DropAck::Share(0.5)),
         6 => BackendFault::DropAck(DropAck::Count(u32::from(how))),
-        _ => BackendFault::PauseAccepting,
+        7 => BackendFault::PauseAccepting,
+        _ => BackendFault::Lose(Lose::Count(u32::from(how))),
     }
 }

@@ -76,6 +76,8 @@ counts! {
         publishes_to_sys,
         /// Of the received, and of wills: no subscriber.
         publishes_unrouted,
+        /// Of the received: acknowledged, but neither routed nor retained, because of a `lose` fault.
+        publishes_lost,
         /// Messages retained, first ones and replacements.
         retained_stored,
         /// Retained messages deleted by an empty one.

@@ -4,7 +4,7 @@
 use super::ConnId;
 use crate::mqtt::packet::PacketId;
 use crate::rng::{self, Purpose};
-use crate::scenario::plan::{BackendFault, DropAck};
+use crate::scenario::plan::{BackendFault, DropAck, Lose};
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) struct Faults {
     active: Vec<Active>,
     seed: u64,
     node: u16,
-    /// Publishes that a `drop_ack` by share has decided on.
+    /// Publishes that a `drop_ack` or `lose` by share has decided on.
     draws: u64,
 }
 
@@ -28,8 +28,8 @@ struct Active {
     /// Index into the plan's faults.
     index: usize,
     kind: BackendFault,
-    /// What a `drop_ack` by count has left.
-    acks_left: u32,
+    /// What a `drop_ack` or `lose` by count has left.
+    left: u32,
 }
 
 impl Faults {
@@ -44,20 +44,18 @@ impl Faults {
 
     /// A fault begins.
     pub(super) fn start(&mut self, index: usize, kind: BackendFault) {
-        let acks_left = match kind {
-            BackendFault::DropAck(DropAck::Count(count)) => count,
+        let left = match kind {
+            BackendFault::DropAck(DropAck::Count(count))
+            | BackendFault::Lose(Lose::Count(count)) => count,
             BackendFault::DropAck(DropAck::Share(_))
+            | BackendFault::Lose(Lose::Share(_))
             | BackendFault::Restart { .. }
             | BackendFault::Refuse
             | BackendFault::Stall
             | BackendFault::AckDelay(_)
             | BackendFault::PauseAccepting => 0,
         };
-        self.active.push(Active {
-            index,
-            kind,
-            acks_left,
-        });
+        self.active.push(Active { index, kind, left });
     }
 
     /// A fault clears; what it was, if it was active.
@@ -97,6 +95,7 @@ impl Faults {
                 | BackendFault::Refuse
                 | BackendFault::Stall
                 | BackendFault::DropAck(_)
+                | BackendFault::Lose(_)
                 | BackendFault::PauseAccepting => None,
             })
             .max()
@@ -105,23 +104,51 @@ impl Faults {
     /// Whether the acknowledgement of one more publish is dropped. Of several faults the first that drops it
     /// counts it.
     pub(super) fn drops_ack(&mut self) -> bool {
+        self.takes(|kind| match kind {
+            BackendFault::DropAck(DropAck::Share(share)) => Some(Some(share)),
+            BackendFault::DropAck(DropAck::Count(_)) => Some(None),
+            BackendFault::Lose(_)
+            | BackendFault::Restart { .. }
+            | BackendFault::Refuse
+            | BackendFault::Stall
+            | BackendFault::AckDelay(_)
+            | BackendFault::PauseAccepting => None,
+        })
+    }
+
+    /// Whether one more publish, at QoS 1 or 2 and no retransmission, is lost. Of several faults the
+    /// first that loses it counts it.
+    pub(super) fn loses(&mut self) -> bool {
+        self.takes(|kind| match kind {
+            BackendFault::Lose(Lose::Share(share)) => Some(Some(share)),
+            BackendFault::Lose(Lose::Count(_)) => Some(None),
+            BackendFault::DropAck(_)
+            | BackendFault::Restart { .. }
+            | BackendFault::Refuse
+            | BackendFault::Stall
+            | BackendFault::AckDelay(_)
+            | BackendFault::PauseAccepting => None,
+        })
+    }
+
+    /// Whether a fault meant by `share_of` takes one more publish: by its share if it has one, else
+    /// while its count lasts.
+    fn takes(&mut self, share_of: impl Fn(BackendFault) -> Option<Option<f64>>) -> bool {
         for fault in &mut self.active {
-            let BackendFault::DropAck(which) = fault.kind else {
-                continue;
-            };
-            let drops = match which {
-                DropAck::Count(_) if fault.acks_left > 0 => {
-                    fault.acks_left -= 1;
+            let taken = match share_of(fault.kind) {
+                None => false,
+                Some(None) if fault.left > 0 => {
+                    fault.left -= 1;
                     true
                 }
-                DropAck::Count(_) => false,
-                DropAck::Share(share) => {
+                Some(None) => false,
+                Some(Some(share)) => {
                     self.draws += 1;
                     let node = u64::from(self.node);
                     rng::unit(self.seed, node, Purpose::BackendFault, self.draws) < share
                 }
             };
-            if drops {
+            if taken {
                 return true;
             }
         }
@@ -214,6 +241,20 @@ mod tests {
         assert!(faults.clear(1).is_some());
         assert!(!faults.drops_ack());
         assert_eq!(faults.clear(1), None);
+    }
+
+    #[test]
+    fn losing_and_dropping_are_counted_apart() {
+        let mut faults = Faults::new(42, 0);
+        faults.start(0, BackendFault::DropAck(DropAck::Count(2)));
+        faults.start(1, BackendFault::Lose(Lose::Count(3)));
+        assert_eq!((0..10).filter(|_| faults.loses()).count(), 3);
+        assert_eq!((0..10).filter(|_| faults.drops_ack()).count(), 2);
+        faults.start(2, BackendFault::Lose(Lose::Share(0.01)));
+        let lost = (0..100_000).filter(|_| faults.loses()).count();
+        assert!((900..1_100).contains(&lost), "{lost}");
+        faults.clear(2);
+        assert!(!faults.loses());
     }
 
     #[test]

@@ -297,7 +297,8 @@ impl Backend {
             BackendFault::PauseAccepting
             | BackendFault::Refuse
             | BackendFault::AckDelay(_)
-            | BackendFault::DropAck(_) => {}
+            | BackendFault::DropAck(_)
+            | BackendFault::Lose(_) => {}
         }
     }
 
@@ -315,7 +316,8 @@ impl Backend {
             | BackendFault::Stall
             | BackendFault::Restart { .. }
             | BackendFault::Refuse
-            | BackendFault::DropAck(_) => {}
+            | BackendFault::DropAck(_)
+            | BackendFault::Lose(_) => {}
         }
     }
 

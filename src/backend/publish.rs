@@ -30,18 +30,21 @@ impl Backend {
         match publish.qos {
             QoS::AtMostOnce => self.route_publish(publish, Some(index), out),
             QoS::AtLeastOnce => {
-                self.route_publish(publish, Some(index), out);
-                self.acknowledge(now, index, PublishAck::PubAck, publish.packet_id, out);
+                let lost = self.route_unless_lost(publish, index, out);
+                self.acknowledge(now, index, PublishAck::PubAck, publish.packet_id, lost, out);
             }
             QoS::ExactlyOnce => {
                 let session = self.sessions.get_mut(session);
-                if session.is_some_and(|session| session.store_inbound(publish.packet_id)) {
-                    self.route_publish(publish, Some(index), out);
+                let is_new =
+                    session.is_some_and(|session| session.store_inbound(publish.packet_id));
+                let lost = if is_new {
+                    self.route_unless_lost(publish, index, out)
                 } else {
                     self.count_publish(publish);
                     self.counts.publishes_qos2_duplicates += 1;
-                }
-                self.acknowledge(now, index, PublishAck::PubRec, publish.packet_id, out);
+                    Lost::No
+                };
+                self.acknowledge(now, index, PublishAck::PubRec, publish.packet_id, lost, out);
             }
         }
     }
@@ -173,6 +176,23 @@ impl Backend {
         Some(message)
     }
 
+    /// Routes a publish at QoS 1 or 2, unless a fault loses it: then nothing of it is left but the
+    /// acknowledgement.
+    fn route_unless_lost(
+        &mut self,
+        publish: &Publish<'_>,
+        from: Index,
+        out: &mut Vec<Output>,
+    ) -> Lost {
+        if publish.dup || !self.faults.loses() {
+            self.route_publish(publish, Some(from), out);
+            return Lost::No;
+        }
+        self.count_publish(publish);
+        self.counts.publishes_lost += 1;
+        Lost::Yes
+    }
+
     /// `from` is the publisher's connection, if it has one.
     fn route_publish(&mut self, publish: &Publish<'_>, from: Option<Index>, out: &mut Vec<Output>) {
         self.count_publish(publish);
@@ -199,9 +219,11 @@ impl Backend {
         index: Index,
         ack: PublishAck,
         packet_id: PacketId,
+        lost: Lost,
         out: &mut Vec<Output>,
     ) {
-        if self.faults.drops_ack() {
+        // Lost is what is acknowledged: no `drop_ack` takes that back.
+        if lost == Lost::No && self.faults.drops_ack() {
             self.counts.count_ack(ack, AckFate::Dropped);
             return;
         }
@@ -219,6 +241,13 @@ impl Backend {
             self.send_delayed(early, out);
         }
     }
+}
+
+/// Whether a fault has lost a publish.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Lost {
+    Yes,
+    No,
 }
 
 impl PublishAck {

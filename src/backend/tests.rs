@@ -11,7 +11,7 @@ mod theory;
 
 use super::*;
 use crate::mqtt::packet::{Connect, Publish, Will};
-use crate::scenario::plan::{DropAck, GoneClients};
+use crate::scenario::plan::{DropAck, FaultKind, GoneClients, Lose};
 use std::time::Duration;
 
 const Q0: QoS = QoS::AtMostOnce;
@@ -524,6 +524,66 @@ fn drop_ack_routes_and_counts() {
         (node.count("pubacks_dropped"), node.count("pubacks_sent")),
         (2, 1)
     );
+}
+
+#[test]
+fn lose_acknowledges_and_does_nothing_else() {
+    let mut node = Node::new();
+    node.connect(ms(0), 1, connect("dev", true, 0));
+    node.subscribe(ms(0), 1, "t", Q0);
+    let drop = BackendFault::DropAck(DropAck::Count(1));
+    node.input(
+        ms(0),
+        Input::FaultStart(0, BackendFault::Lose(Lose::Count(2))),
+    );
+    node.input(ms(0), Input::FaultStart(1, drop));
+    assert_eq!(
+        node.publish(ms(1), 1, "t", 0),
+        ["1 deliver t q0 #0"],
+        "nobody was told that QoS 0 arrived"
+    );
+    let publish = |qos, dup, packet_id| {
+        Packet::Publish(Publish {
+            dup,
+            qos,
+            retain: true,
+            packet_id,
+            topic: "t",
+            payload: b"x",
+        })
+    };
+    let again = node.packet(ms(1), 1, publish(Q1, true, 9));
+    assert_eq!(again, ["1 deliver t q0 #0"], "a retransmission is spared");
+    assert_eq!(node.packet(ms(2), 1, publish(Q1, false, 1)), ["1 puback 1"]);
+    assert_eq!(node.packet(ms(2), 1, publish(Q2, false, 2)), ["1 pubrec 2"]);
+    assert_eq!(
+        node.packet(ms(2), 1, publish(Q2, true, 2)),
+        ["1 pubrec 2"],
+        "it stays lost"
+    );
+    assert_eq!(node.packet(ms(2), 1, Packet::PubRel(2)), ["1 pubcomp 2"]);
+    assert_eq!(node.publish(ms(3), 1, "t", 3).len(), 2);
+    assert_eq!(
+        node.counted(["publishes_lost", "pubacks_dropped", "retained_stored"]),
+        [2, 1, 1]
+    );
+}
+
+/// On all nodes a count is that of all together, on one node it is its own.
+#[test]
+fn a_count_to_lose_is_split_exactly() {
+    let counts = |node, count| {
+        let fault = BackendFault::Lose(Lose::Count(count));
+        let kind = FaultKind::Backend { node, fault };
+        let on = |n| match kind.on_node(n, 3)? {
+            BackendFault::Lose(Lose::Count(own)) => Some(own),
+            _ => unreachable!("it stays what it is"),
+        };
+        (0..3).map(on).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(None, 1000), [Some(334), Some(333), Some(333)]);
+    assert_eq!(counts(None, 1), [Some(1), Some(0), Some(0)]);
+    assert_eq!(counts(Some(1), 7), [None, Some(7), None]);
 }
 
 #[test]

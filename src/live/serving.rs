@@ -49,7 +49,7 @@ impl Serving {
     pub(super) fn begin_faults(&self, plan: &Plan, node: u16, start: Instant) {
         let mut changes = Vec::new();
         for (index, fault) in plan.faults.iter().enumerate() {
-            if let Some(what) = fault.kind.on_node(node) {
+            if let Some(what) = fault.kind.on_node(node, plan.target.nodes()) {
                 changes.push((start.after(fault.start), Change::Start(index, what)));
                 changes.push((start.after(fault.clear), Change::Clear(index)));
             }

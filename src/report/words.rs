@@ -3,7 +3,7 @@
 use super::units;
 use crate::mqtt::packet::ConnectCode;
 use crate::scenario::plan::{
-    BackendFault, DropAck, Embedded, Fault, FaultKind, GoneClients, Plan, Sessions, Target,
+    BackendFault, DropAck, Embedded, Fault, FaultKind, GoneClients, Lose, Plan, Sessions, Target,
     Topology,
 };
 use crate::scenario::words;
@@ -43,6 +43,16 @@ fn backend_fault(node: Option<u16>, fault: BackendFault) -> String {
         }
         BackendFault::DropAck(DropAck::Count(count)) => format!(
             "first {} acknowledgements of {node} dropped",
+            units::count(u64::from(count))
+        ),
+        BackendFault::Lose(Lose::Share(share)) => {
+            format!(
+                "{} of the publishes at {node} acknowledged and lost",
+                units::ratio(share)
+            )
+        }
+        BackendFault::Lose(Lose::Count(count)) => format!(
+            "first {} publishes at {node} acknowledged and lost",
             units::count(u64::from(count))
         ),
         BackendFault::PauseAccepting => format!("{node} accepts no connection"),

@@ -19,11 +19,6 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("device", "backend", DEVICE),
     ("power_cut", "backend", DEVICE),
     ("crash", "backend", DEVICE),
-    (
-        "lose",
-        "drop_ack",
-        "use drop_ack, or restart with `sessions: forget`",
-    ),
 ];
 
 const NETWORK: &str = "the network faults of this version are `outage: reset`, `close`, `refuse`, `dns` and `blackhole`";
@@ -38,7 +33,6 @@ mod tests {
     fn a_reserved_word_is_named_only_where_it_belongs() {
         assert!(sentence("degrade", &["backend", "outage", "at", "for"]).is_some());
         assert!(sentence("degrade", &["nodes"]).is_none());
-        assert!(sentence("lose", &["restart", "drop_ack"]).is_some());
-        assert!(sentence("lose", &["lose", "drop_ack"]).is_none());
+        assert!(sentence("degrade", &["degrade", "backend"]).is_none());
     }
 }

@@ -598,6 +598,8 @@ pub(super) enum BackendFault {
     AckDelay(AckDelay),
     /// Publishes are routed but not acknowledged: no PUBACK, and no PUBREC at QoS 2.
     DropAck(DropAck),
+    /// Publishes at QoS 1 and 2 are acknowledged but reach nobody: neither routed nor retained.
+    Lose(Lose),
     /// The listener accepts nothing.
     PauseAccepting(OnNode),
 }
@@ -651,6 +653,19 @@ pub(super) struct DropAck {
     /// This share of publishes, by seeded draw.
     pub(super) share: Option<Share>,
     /// The first so many of the window.
+    pub(super) count: Option<u32>,
+}
+
+/// Publishes at QoS 1 and 2 that are acknowledged and lost: `share` or `count`. Retransmissions (DUP)
+/// are spared.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lose {
+    /// Which node; all if absent.
+    pub(super) node: Option<At<u16>>,
+    /// This share of publishes, by seeded draw.
+    pub(super) share: Option<Share>,
+    /// The first so many of the window; on all nodes, split evenly among them.
     pub(super) count: Option<u32>,
 }
 

@@ -624,9 +624,18 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// What it does to node `node` of the reference backend, if anything.
-    pub fn on_node(&self, node: u16) -> Option<BackendFault> {
+    /// What it does to node `node` of the `nodes` of the reference backend, if anything. A `lose` by
+    /// count on all nodes is split among them, so that the count is that of all together.
+    pub fn on_node(&self, node: u16, nodes: u16) -> Option<BackendFault> {
         match self {
+            Self::Backend {
+                node: None,
+                fault: BackendFault::Lose(Lose::Count(count)),
+            } => {
+                let (each, rest) = (count / u32::from(nodes), count % u32::from(nodes));
+                let own = each + u32::from(u32::from(node) < rest);
+                Some(BackendFault::Lose(Lose::Count(own)))
+            }
             Self::Backend { node: on, fault } => {
                 on.is_none_or(|only| only == node).then_some(*fault)
             }
@@ -666,6 +675,8 @@ pub enum BackendFault {
     AckDelay(Duration),
     /// Publishes are routed but not acknowledged: no PUBACK, and no PUBREC at QoS 2.
     DropAck(DropAck),
+    /// Publishes at QoS 1 and 2 are acknowledged but reach nobody: neither routed nor retained.
+    Lose(Lose),
     /// The listener accepts nothing.
     PauseAccepting,
 }
@@ -679,6 +690,7 @@ impl BackendFault {
             Self::Stall => "stall",
             Self::AckDelay(_) => "ack_delay",
             Self::DropAck(_) => "drop_ack",
+            Self::Lose(_) => "lose",
             Self::PauseAccepting => "pause_accepting",
         }
     }
@@ -690,6 +702,16 @@ pub enum DropAck {
     /// This share (0 to 1) of publishes, by seeded draw.
     Share(f64),
     /// The first this many.
+    Count(u32),
+}
+
+/// Which publishes are lost. A retransmission (DUP) is never one of them: the message may have been
+/// routed before, and would not be lost.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Lose {
+    /// This share (0 to 1) of publishes, by seeded draw.
+    Share(f64),
+    /// The first this many, over all nodes that the fault acts on (see [`FaultKind::on_node`]).
     Count(u32),
 }
 

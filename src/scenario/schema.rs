@@ -61,4 +61,4 @@ pub(super) fn bare_words(schema: &mut Schema) {
 }
 
 /// Words that have no defaults for all settings.
-const NEEDS_SETTINGS: [&str; 3] = ["ack_delay", "drop_ack", "fixed"];
+const NEEDS_SETTINGS: [&str; 4] = ["ack_delay", "drop_ack", "lose", "fixed"];

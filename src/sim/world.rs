@@ -307,7 +307,10 @@ impl World {
         input: impl Fn(BackendFault) -> crate::backend::Input<'static>,
     ) {
         for node in 0..self.plan.target.nodes() {
-            if let Some(kind) = self.plan.faults[fault].kind.on_node(node) {
+            if let Some(kind) = self.plan.faults[fault]
+                .kind
+                .on_node(node, self.plan.target.nodes())
+            {
                 self.step_node(usize::from(node), now, input(kind));
             }
         }

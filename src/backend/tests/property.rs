@@ -3,7 +3,7 @@
 use super::super::*;
 use super::{Q0, Q1, Q2, connect, publish, shape, with_will};
 use crate::mqtt::packet::Publish;
-use crate::scenario::plan::DropAck;
+use crate::scenario::plan::{DropAck, Lose};
 use crate::scenario::plan::{GoneClients, ServiceTime};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -22,6 +22,7 @@ fn any_fault() -> impl Strategy<Value = BackendFault> {
         (0..3_000u64).prop_map(move |d| BackendFault::AckDelay(ms(d))),
         (0.0..1.0).prop_map(|p| BackendFault::DropAck(DropAck::Share(p))),
         (0..5u32).prop_map(|n| BackendFault::DropAck(DropAck::Count(n))),
+        (0..5u32).prop_map(|n| BackendFault::Lose(Lose::Count(n))),
         Just(BackendFault::PauseAccepting),
     ]
 }

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::{
-    BackendFault, DropAck, Fault, FaultKind, NetworkFault, Plan, Sessions,
+    BackendFault, DropAck, Fault, FaultKind, Lose, NetworkFault, Plan, Sessions,
 };
 use crate::scenario::quantity::Time;
 use std::time::Duration;
@@ -206,6 +206,22 @@ impl Checker<'_> {
                     }
                 };
                 (&drop.node, BackendFault::DropAck(which), None)
+            }
+            mirror::BackendFault::Lose(lose) => {
+                let which = match (lose.share, lose.count) {
+                    (Some(share), None) => Lose::Share(share.0),
+                    (None, Some(count)) => Lose::Count(count),
+                    (Some(_), Some(_)) | (None, None) => {
+                        let span = self.first_line(fault.span);
+                        self.error(
+                            span,
+                            "lose needs either `share` or `count`",
+                            "write `lose: { share: 1% }` or `lose: { count: 10 }`",
+                        );
+                        return None;
+                    }
+                };
+                (&lose.node, BackendFault::Lose(which), None)
             }
         };
         let node = node
