@@ -23,7 +23,11 @@ impl Device {
     pub(super) fn attempt_failed(&mut self, now: Instant, cause: Cause, out: &mut Vec<Output>) {
         self.timers.disarm(Timer::Answer);
         let intended = self.attempt_intended;
-        out.push(Output::Event(Event::AttemptFailed { intended, cause }));
+        out.push(Output::Event(Event::AttemptFailed {
+            intended,
+            cause,
+            written: self.state == State::Handshaking,
+        }));
         self.failed = self.failed.saturating_add(1);
         self.back_off(now, out);
     }

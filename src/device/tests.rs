@@ -134,7 +134,9 @@ fn event_word(event: &Event) -> String {
         Event::SessionGone(op) => format!("gone {}", name(op)),
         Event::LateAck(op) => format!("late ack {}", name(op)),
         Event::AttemptStarted { intended } => format!("attempt of {}", short(*intended)),
-        Event::AttemptFailed { intended, cause } => {
+        Event::AttemptFailed {
+            intended, cause, ..
+        } => {
             format!("attempt of {} failed {cause:?}", short(*intended))
         }
         Event::Connected {

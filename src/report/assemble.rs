@@ -205,6 +205,7 @@ fn phases(run: &RunData) -> Vec<Phase> {
                 judged: judged.contains(&index),
                 accepted: attempts.map(|a| a.accepted),
                 failed: attempts.map(|a| a.failed),
+                wasted: attempts.map(|a| a.wasted),
                 availability: availability
                     .filter(|(_, expected)| *expected > 0.0)
                     .map(|(up, expected)| up / expected),
@@ -344,6 +345,7 @@ fn timeline(run: &RunData) -> Vec<Point> {
         connected: row.gauges.connected,
         attempts: row.counters.attempts,
         connects: row.counters.connects,
+        wasted: row.counters.wasted,
         planned: row.counters.planned,
         sent: row.counters.sent,
         acked: row.counters.acked + row.counters.written,

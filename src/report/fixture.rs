@@ -501,7 +501,11 @@ fn written(n: u64) -> Vec<Books> {
 }
 
 fn outcome() -> Outcome {
-    let attempt = |accepted, failed| AttemptCounts { accepted, failed };
+    let attempt = |accepted, failed| AttemptCounts {
+        accepted,
+        failed,
+        wasted: 0,
+    };
     let error = |kind, count, first, last| ErrorCount {
         kind,
         count,

@@ -15,6 +15,8 @@ use crate::stats::histogram::Histogram;
 use crate::stats::series::Metric;
 use std::cmp::Ordering;
 
+mod recovery;
+
 /// Chance that a sample of the floor's size does not contain one value beyond the percentile.
 const FLOOR_RISK: f64 = 0.05;
 
@@ -203,6 +205,7 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
         ),
         Indicator::E2eLatency => e2e_latency(run, objective),
         Indicator::ConnectSuccess => connect_success(run, objective),
+        Indicator::ConnectWasted => recovery::connect_wasted(run, objective),
         Indicator::ReconnectTime => reconnect_time(run, objective),
         Indicator::ReconnectStranded => reconnect_stranded(run, objective),
         Indicator::DeliveryLost => delivery(run, objective, |d| {
@@ -239,6 +242,7 @@ fn latency(run: &RunData, objective: &slo::Objective, metrics: &[Metric]) -> Mea
         Indicator::PublishAckLatency => unended_publishes(run, &phases),
         Indicator::ConnectLatency
         | Indicator::ConnectSuccess
+        | Indicator::ConnectWasted
         | Indicator::ReconnectTime
         | Indicator::ReconnectStranded
         | Indicator::E2eLatency
@@ -500,6 +504,7 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
             Limit::Count(_),
             Indicator::ConnectLatency
             | Indicator::ConnectSuccess
+            | Indicator::ConnectWasted
             | Indicator::ReconnectTime
             | Indicator::PublishAckLatency
             | Indicator::E2eLatency
@@ -513,7 +518,9 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
 
 const fn events_unit(indicator: Indicator) -> &'static str {
     match indicator {
-        Indicator::ConnectLatency | Indicator::ConnectSuccess => "attempts",
+        Indicator::ConnectLatency | Indicator::ConnectSuccess | Indicator::ConnectWasted => {
+            "attempts"
+        }
         Indicator::ReconnectTime | Indicator::ReconnectStranded => "devices",
         Indicator::PublishAckLatency => "publishes",
         Indicator::E2eLatency | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {

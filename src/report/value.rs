@@ -201,6 +201,8 @@ pub struct Phase {
     pub accepted: Option<u64>,
     /// Attempts that failed.
     pub failed: Option<u64>,
+    /// Of those, ended by the device's own timeout after its CONNECT was written.
+    pub wasted: Option<u64>,
     /// Device-seconds with a session over expected device-seconds.
     pub availability: Option<f64>,
 }
@@ -403,6 +405,8 @@ pub struct Point {
     pub attempts: u64,
     /// CONNACKs.
     pub connects: u64,
+    /// Attempts that ended by the device's own timeout after their CONNECT was written.
+    pub wasted: u64,
     /// Arrivals of schedules.
     pub planned: u64,
     /// First writes.

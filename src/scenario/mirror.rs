@@ -700,6 +700,10 @@ pub(super) enum IndicatorWord {
     /// Accepted attempts over all ended attempts.
     #[serde(rename = "connect.success")]
     ConnectSuccess,
+    /// Attempts that timed out after their CONNECT was written, over all ended attempts: work of the
+    /// target for nothing.
+    #[serde(rename = "connect.wasted")]
+    ConnectWasted,
     /// From a fault's clearing to CONNACK.
     #[serde(rename = "reconnect.time")]
     ReconnectTime,

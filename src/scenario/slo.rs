@@ -26,6 +26,9 @@ pub enum Indicator {
     ConnectLatency,
     /// Accepted attempts over all ended attempts.
     ConnectSuccess,
+    /// Attempts that ended by the device's own timeout after their CONNECT was written, over all
+    /// ended attempts.
+    ConnectWasted,
     /// From the fault's clearing to CONNACK, over devices not connected at that instant.
     ReconnectTime,
     /// Devices not connected at the clearing that never came back in the window.
@@ -46,9 +49,10 @@ pub enum Indicator {
 
 impl Indicator {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ConnectLatency,
         Self::ConnectSuccess,
+        Self::ConnectWasted,
         Self::ReconnectTime,
         Self::ReconnectStranded,
         Self::PublishAckLatency,
@@ -64,6 +68,7 @@ impl Indicator {
         match self {
             Self::ConnectLatency => "connect.latency",
             Self::ConnectSuccess => "connect.success",
+            Self::ConnectWasted => "connect.wasted",
             Self::ReconnectTime => "reconnect.time",
             Self::ReconnectStranded => "reconnect.stranded",
             Self::PublishAckLatency => "publish.ack_latency",

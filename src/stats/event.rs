@@ -109,6 +109,8 @@ pub enum Event {
         intended: Instant,
         /// Why.
         cause: Cause,
+        /// Its CONNECT had been written, so that the target may have worked for it.
+        written: bool,
     },
     /// An established session's connection ended.
     Disconnected {

@@ -131,8 +131,17 @@ impl Recorder {
             Event::Expected => self.availability.expected(now, device),
             Event::AttemptStarted { .. } => self.counters.attempts += 1,
             Event::Connected { intended, .. } => self.connected(now, device, intended),
-            Event::AttemptFailed { intended, cause } => {
+            Event::AttemptFailed {
+                intended,
+                cause,
+                written,
+            } => {
                 self.attempt_failed(now, device, intended, cause);
+                if written && cause == Cause::ConnectTimeout {
+                    self.counters.wasted += 1;
+                    let phase = self.layout.phase_of(intended);
+                    self.attempts[phase].wasted += 1;
+                }
             }
             Event::Disconnected { cause } => self.disconnected(now, device, cause),
             Event::GaveUp => self.record_error(now, device, ErrorKind::GaveUp),

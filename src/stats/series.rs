@@ -96,6 +96,8 @@ pub struct Counters {
     pub seen: u64,
     /// Timers handled.
     pub timers: u64,
+    /// Of `attempt_failures`, ended by the device's own timeout after its CONNECT was written.
+    pub wasted: u64,
 }
 
 /// Levels at the end of one second.
@@ -127,6 +129,7 @@ impl Counters {
         self.late_acks += other.late_acks;
         self.seen += other.seen;
         self.timers += other.timers;
+        self.wasted += other.wasted;
     }
 }
 

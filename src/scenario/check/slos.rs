@@ -21,8 +21,10 @@ enum Sort {
     Recovery,
     /// Devices that did not come back from a fault.
     Stranded,
-    /// A ratio.
+    /// A ratio of which more is better.
     Ratio,
+    /// A ratio of which less is better.
+    Waste,
     /// A number of messages of the whole run.
     Delivery,
 }
@@ -100,7 +102,7 @@ impl Checker<'_> {
                 }
                 self.error(share.span, "a share of nobody", "write for example 99%");
             }
-            (None, None, Sort::Stranded | Sort::Ratio | Sort::Delivery) => {
+            (None, None, Sort::Stranded | Sort::Ratio | Sort::Waste | Sort::Delivery) => {
                 return Some(Statistic::Value);
             }
             (None, None, Sort::Latency) => {
@@ -124,7 +126,11 @@ impl Checker<'_> {
                     "keep one of them",
                 );
             }
-            (Some(At { span, .. }), None, Sort::Stranded | Sort::Ratio | Sort::Delivery) => {
+            (
+                Some(At { span, .. }),
+                None,
+                Sort::Stranded | Sort::Ratio | Sort::Waste | Sort::Delivery,
+            ) => {
                 let message = format!("{name} is one number and has no percentile");
                 self.error(*span, message, "remove `percentile`");
             }
@@ -132,7 +138,11 @@ impl Checker<'_> {
                 let message = format!("{name} is judged by a percentile over events");
                 self.error(*span, message, "write `percentile: 99` instead of `share`");
             }
-            (None, Some(At { span, .. }), Sort::Stranded | Sort::Ratio | Sort::Delivery) => {
+            (
+                None,
+                Some(At { span, .. }),
+                Sort::Stranded | Sort::Ratio | Sort::Waste | Sort::Delivery,
+            ) => {
                 let message = format!("{name} is one number and has no share");
                 self.error(*span, message, "remove `share`");
             }
@@ -148,6 +158,7 @@ impl Checker<'_> {
             Sort::Recovery => "at_most: 60s",
             Sort::Stranded | Sort::Delivery => "at_most: 0",
             Sort::Ratio => "at_least: 99.9%",
+            Sort::Waste => "at_most: 1%",
         };
         let (limit, wrong) = match (&slo.value.at_most, &slo.value.at_least) {
             (Some(limit), None) => (limit, lower),
@@ -181,7 +192,7 @@ impl Checker<'_> {
         let text = limit.value.0.as_str();
         let parsed = match sort {
             Sort::Latency | Sort::Recovery => parse_time(text).map(Limit::Time),
-            Sort::Ratio => parse_share(text).map(Limit::Ratio),
+            Sort::Ratio | Sort::Waste => parse_share(text).map(Limit::Ratio),
             Sort::Stranded | Sort::Delivery => text.parse().map(Limit::Count).map_err(|_| {
                 (
                     format!("`{text}` is not a whole number"),
@@ -209,9 +220,23 @@ impl Checker<'_> {
     ) -> Option<Window> {
         let name = indicator.name();
         match (&slo.value.during, &slo.value.after, sort) {
-            (None, None, Sort::Latency | Sort::Ratio | Sort::Delivery) => Some(Window::Run),
-            (Some(during), None, Sort::Latency | Sort::Ratio) => self.during(during, plan),
-            (None, Some(after), Sort::Recovery | Sort::Stranded) => self.after(after, file, plan),
+            (None, None, Sort::Latency | Sort::Ratio | Sort::Waste | Sort::Delivery) => {
+                Some(Window::Run)
+            }
+            (Some(during), None, Sort::Latency | Sort::Ratio | Sort::Waste) => {
+                self.during(during, plan)
+            }
+            (None, Some(after), Sort::Recovery | Sort::Stranded | Sort::Waste) => {
+                self.after(after, file, plan)
+            }
+            (Some(_), Some(after), Sort::Waste) => {
+                self.error(
+                    after.span,
+                    "`during` and `after` exclude each other",
+                    "keep one of them",
+                );
+                None
+            }
             (None, None, Sort::Recovery | Sort::Stranded) => {
                 self.absent(
                     slo.span,
@@ -315,6 +340,7 @@ const fn sort(indicator: Indicator) -> Sort {
         Indicator::ReconnectTime => Sort::Recovery,
         Indicator::ReconnectStranded => Sort::Stranded,
         Indicator::ConnectSuccess | Indicator::FleetAvailability => Sort::Ratio,
+        Indicator::ConnectWasted => Sort::Waste,
         Indicator::DeliveryLost | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {
             Sort::Delivery
         }
@@ -325,6 +351,7 @@ const fn indicator(word: IndicatorWord) -> Indicator {
     match word {
         IndicatorWord::ConnectLatency => Indicator::ConnectLatency,
         IndicatorWord::ConnectSuccess => Indicator::ConnectSuccess,
+        IndicatorWord::ConnectWasted => Indicator::ConnectWasted,
         IndicatorWord::ReconnectTime => Indicator::ReconnectTime,
         IndicatorWord::ReconnectStranded => Indicator::ReconnectStranded,
         IndicatorWord::PublishAckLatency => Indicator::PublishAckLatency,

@@ -230,10 +230,34 @@ fn attempts_count_failures_at_the_time_they_took() {
     let intended = at_ms(9_000);
     r.record(at_ms(9_000), 3, &Event::AttemptStarted { intended });
     let cause = Cause::ConnectTimeout;
-    r.record(at_ms(19_000), 3, &Event::AttemptFailed { intended, cause });
+    r.record(
+        at_ms(19_000),
+        3,
+        &Event::AttemptFailed {
+            intended,
+            cause,
+            written: true,
+        },
+    );
     let cause = Cause::ConnAck(ConnectCode::ServerUnavailable);
-    r.record(at_ms(9_500), 4, &Event::AttemptFailed { intended, cause });
-    r.record(at_ms(9_600), 2, &Event::AttemptFailed { intended, cause });
+    r.record(
+        at_ms(9_500),
+        4,
+        &Event::AttemptFailed {
+            intended,
+            cause,
+            written: true,
+        },
+    );
+    r.record(
+        at_ms(9_600),
+        2,
+        &Event::AttemptFailed {
+            intended,
+            cause,
+            written: true,
+        },
+    );
     r.record(
         at_ms(9_700),
         5,
@@ -245,6 +269,7 @@ fn attempts_count_failures_at_the_time_they_took() {
     let stopped = Event::AttemptFailed {
         intended,
         cause: Cause::DeviceStopped,
+        written: true,
     };
     r.record(at_ms(9_800), 6, &stopped);
     r.record(
@@ -264,9 +289,13 @@ fn attempts_count_failures_at_the_time_they_took() {
     r.record_error(at_ms(9_960), 0, ErrorKind::Observer(Cause::Refused));
 
     let totals = r.totals(at_ms(20_000), &Audit::new(2, 2), DeliveryCounts::default());
-    let counts = |accepted, failed| AttemptCounts { accepted, failed };
+    let counts = |accepted, failed, wasted| AttemptCounts {
+        accepted,
+        failed,
+        wasted,
+    };
     // The timeout came in the next phase, but the attempt is the first one's.
-    assert_eq!(totals.attempts, [counts(1, 3), counts(0, 0)]);
+    assert_eq!(totals.attempts, [counts(1, 3, 1), counts(0, 0, 0)]);
     let told = |r: &mut Recorder| r.take_snapshot(at_ms(20_000), 19, ProcessGauges::default());
     let snapshot = told(&mut r);
     let latency = histogram(&snapshot, Metric::ConnectLatency, 0);
@@ -314,13 +343,21 @@ fn an_attempt_counts_in_the_phase_that_its_latency_is_in() {
                 session_present: false,
             }
         } else {
-            Event::AttemptFailed { intended, cause }
+            Event::AttemptFailed {
+                intended,
+                cause,
+                written: true,
+            }
         };
         r.record(at_ms(end_ms), 1, &event);
     }
     let totals = r.totals(at_ms(32_000), &Audit::new(2, 2), DeliveryCounts::default());
-    let counts = |accepted, failed| AttemptCounts { accepted, failed };
-    assert_eq!(totals.attempts, [counts(2, 1), counts(1, 1)]);
+    let counts = |accepted, failed, wasted| AttemptCounts {
+        accepted,
+        failed,
+        wasted,
+    };
+    assert_eq!(totals.attempts, [counts(2, 1, 0), counts(1, 1, 0)]);
     let snapshot = r.take_snapshot(at_ms(32_000), 31, ProcessGauges::default());
     for (phase, ended) in [(0, 3), (1, 2)] {
         let latency = histogram(&snapshot, Metric::ConnectLatency, phase);

@@ -72,6 +72,10 @@ pub struct AttemptCounts {
     pub accepted: u64,
     /// Failed for any cause.
     pub failed: u64,
+    /// Of those, ended by the device's own timeout after its CONNECT was written: what the target
+    /// did for it was for nothing. Run directories of before do not have it: zero.
+    #[serde(default)]
+    pub wasted: u64,
 }
 
 /// Recovery from one fault.
@@ -105,6 +109,7 @@ impl Totals {
         for (a, b) in self.attempts.iter_mut().zip(&other.attempts) {
             a.accepted += b.accepted;
             a.failed += b.failed;
+            a.wasted += b.wasted;
         }
         grow(&mut self.availability, other.availability.len());
         for (a, b) in self.availability.iter_mut().zip(&other.availability) {

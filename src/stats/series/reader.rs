@@ -1,6 +1,6 @@
 //! Reads the series of a run directory back, also one whose run was killed.
 
-use super::table::{GENERATOR_HEADER, SERIES_HEADER, parse_generator, parse_series};
+use super::table::{GENERATOR_HEADER, parse_generator, parse_series, series_columns};
 use super::writer::log_name;
 use super::{GeneratorRow, Metric, Row};
 use crate::stats::histogram::Histogram;
@@ -50,8 +50,18 @@ impl SeriesData {
 pub fn read(dir: &Path) -> Result<SeriesData, SeriesError> {
     let mut data = SeriesData::default();
     let rows = &mut data.rows;
-    let torn = read_table(&dir.join("series.csv"), SERIES_HEADER, |line| {
-        parse_series(line).map(|row| rows.push(row))
+    let series = dir.join("series.csv");
+    let mut columns = None;
+    let torn = read_lines(&series, |number, line| {
+        let good = match (number, columns) {
+            (1, _) => {
+                columns = series_columns(line);
+                columns.map(|_| ())
+            }
+            (_, Some(columns)) => parse_series(line, columns).map(|row| rows.push(row)),
+            (_, None) => None,
+        };
+        good.ok_or_else(|| SeriesError::bad_line(&series, number, "this table"))
     })?;
     data.warnings.extend(torn);
     let generator = &mut data.generator;

@@ -4,7 +4,8 @@
 //! and `phase_name`, the counters of [`Counters`](super::Counters) (counts of this second, by
 //! completion), the levels of [`Gauges`](super::Gauges) at its end, and percentiles in microseconds
 //! of the operations that ended in it (empty if none): `ack_p50_us`, `ack_p99_us`, `ack_p999_us` of
-//! publish response times, live and replayed, and `connect_p99_us` of connection attempts.
+//! publish response times, live and replayed, and `connect_p99_us` of connection attempts. Last the
+//! counter `wasted`: a column that came later stands at the end, so that older files are still read.
 //!
 //! `generator.csv`, a line per second and worker: `lag_p99_us` (empty if no timer was due),
 //! `timers` handled, `cpu_percent` of one core, `fds` open, `rss_bytes`, `ports` in use from the
@@ -17,7 +18,20 @@ use std::str::FromStr;
 /// First line of `series.csv`.
 pub(super) const SERIES_HEADER: &str = "second,phase,phase_name,attempts,connects,\
 attempt_failures,disconnects,planned,sent,acked,written,timed_out,failed,unsent,retransmitted,\
-late_acks,seen,timers,powered,expected,connected,ack_p50_us,ack_p99_us,ack_p999_us,connect_p99_us";
+late_acks,seen,timers,powered,expected,connected,ack_p50_us,ack_p99_us,ack_p999_us,connect_p99_us,\
+wasted";
+
+/// Columns of the first version of `series.csv`. Those that came later stand behind them, and a file
+/// may end before any of them: what it does not have is zero.
+const SERIES_COLUMNS_MIN: usize = 25;
+
+/// How many columns of [`SERIES_HEADER`] a file with this first line has; `None` if it is of another
+/// table.
+pub(super) fn series_columns(header: &str) -> Option<usize> {
+    let rest = SERIES_HEADER.strip_prefix(header)?;
+    let columns = header.split(',').count();
+    (columns >= SERIES_COLUMNS_MIN && (rest.is_empty() || rest.starts_with(','))).then_some(columns)
+}
 
 /// First line of `generator.csv`.
 pub(super) const GENERATOR_HEADER: &str =
@@ -56,16 +70,21 @@ pub(super) fn series_line(row: &Row, phase_name: &str) -> String {
         line.push(',');
         line.push_str(&optional(value));
     }
+    write!(line, ",{}", c.wasted).expect("a String takes all writes");
     line.push('\n');
     line
 }
 
-/// Inverse of [`series_line`]; the name is not kept.
-pub(super) fn parse_series(line: &str) -> Option<Row> {
+/// Inverse of [`series_line`] for a file of so many columns ([`series_columns`]); the name is not
+/// kept.
+pub(super) fn parse_series(line: &str, columns: usize) -> Option<Row> {
+    if line.split(',').count() != columns {
+        return None;
+    }
     let mut cells = Cells::new(line);
     let (second, phase) = (cells.next()?, cells.next()?);
     cells.skip()?;
-    let row = Row {
+    let mut row = Row {
         second,
         phase,
         counters: Counters {
@@ -84,6 +103,7 @@ pub(super) fn parse_series(line: &str) -> Option<Row> {
             late_acks: cells.next()?,
             seen: cells.next()?,
             timers: cells.next()?,
+            wasted: 0,
         },
         gauges: Gauges {
             powered: cells.next()?,
@@ -97,6 +117,9 @@ pub(super) fn parse_series(line: &str) -> Option<Row> {
         },
         connect_p99_us: cells.optional()?,
     };
+    if columns > SERIES_COLUMNS_MIN {
+        row.counters.wasted = cells.next()?;
+    }
     cells.end().then_some(row)
 }
 

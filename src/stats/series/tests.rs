@@ -151,8 +151,8 @@ fn the_tables_say_what_their_columns_are() {
     write(dir.path(), &[second]);
     let text = |name: &str| fs::read_to_string(dir.path().join(name)).expect("readable");
     insta::assert_snapshot!(text("series.csv"), @r##"
-    second,phase,phase_name,attempts,connects,attempt_failures,disconnects,planned,sent,acked,written,timed_out,failed,unsent,retransmitted,late_acks,seen,timers,powered,expected,connected,ack_p50_us,ack_p99_us,ack_p999_us,connect_p99_us
-    2,1,steady,1,0,0,0,0,0,0,0,0,0,0,0,0,0,15,16,17,18,,,,700
+    second,phase,phase_name,attempts,connects,attempt_failures,disconnects,planned,sent,acked,written,timed_out,failed,unsent,retransmitted,late_acks,seen,timers,powered,expected,connected,ack_p50_us,ack_p99_us,ack_p999_us,connect_p99_us,wasted
+    2,1,steady,1,0,0,0,0,0,0,0,0,0,0,0,0,0,15,16,17,18,,,,700,0
     "##);
     insta::assert_snapshot!(text("generator.csv"), @r##"
     second,worker,lag_p99_us,timers,cpu_percent,fds,rss_bytes,ports
@@ -182,6 +182,33 @@ fn an_interval_log_is_what_other_readers_of_the_format_expect() {
         .map(|(second, (_, phase), h)| (format!("phase-{phase}"), u64::from(second), h.clone()))
         .collect();
     assert_eq!(intervals, expected);
+}
+
+/// A run directory of before `wasted` was counted.
+#[test]
+fn a_series_without_the_columns_that_came_later_is_read() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let (seconds, _) = run(1, 2);
+    write(dir.path(), &seconds);
+    let whole = read(dir.path()).expect("own files");
+    let path = dir.path().join("series.csv");
+    let text = fs::read_to_string(&path).expect("readable");
+    let cut = |line: &str| line.rsplit_once(',').expect("a table").0.to_owned() + "\n";
+    let older: String = text.lines().map(cut).collect();
+    fs::write(&path, &older).expect("writable");
+    let mut expected = whole.rows;
+    for row in &mut expected {
+        row.counters.wasted = 0;
+    }
+    assert_eq!(read(dir.path()).expect("an older file").rows, expected);
+    // One column less was never written, nor is a row shorter than its header says.
+    let never: String = older.lines().map(cut).collect();
+    fs::write(&path, never).expect("writable");
+    assert!(read(dir.path()).is_err());
+    let (header, rows) = text.split_once('\n').expect("lines");
+    let short: String = rows.lines().map(cut).collect();
+    fs::write(&path, format!("{header}\n{short}")).expect("writable");
+    assert!(read(dir.path()).is_err());
 }
 
 /// Cuts files at many lengths: what is read is a prefix of the whole, never an error.
