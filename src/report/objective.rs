@@ -170,7 +170,9 @@ fn comparison(
     };
     match (objective.statistic.as_str(), value) {
         ("", "1") => format!("1 {}, {limit}", objective.unit.trim_end_matches('s')),
-        ("", value) if objective.unit != "ratio" => format!("{value} {}, {limit}", objective.unit),
+        ("", value) if !matches!(objective.unit, "ratio" | "per_s" | "factor") => {
+            format!("{value} {}, {limit}", objective.unit)
+        }
         ("", value) => format!("{value}, {limit}"),
         (share, NEVER) if share.ends_with("devices") => {
             format!("fewer than {share} came back at all, {limit}")
@@ -445,7 +447,9 @@ fn in_unit_of(bound: Bound, count: u64, all: u64) -> f64 {
     let (Bound::AtMost(limit) | Bound::AtLeast(limit)) = bound;
     match limit {
         Limit::Ratio(_) if all > 0 => count as f64 / all as f64,
-        Limit::Ratio(_) | Limit::Count(_) | Limit::Time(_) => count as f64,
+        Limit::Ratio(_) | Limit::Count(_) | Limit::Time(_) | Limit::Rate(_) | Limit::Factor(_) => {
+            count as f64
+        }
     }
 }
 
@@ -454,6 +458,8 @@ fn number(limit: Limit) -> f64 {
         Limit::Time(time) => time.as_secs_f64(),
         Limit::Ratio(ratio) => ratio,
         Limit::Count(count) => count as f64,
+        Limit::Rate(per_s) => per_s,
+        Limit::Factor(factor) => factor,
     }
 }
 
@@ -463,6 +469,8 @@ fn in_words(limit: Limit, value: f64, extra: usize) -> String {
         Limit::Time(_) => units::time_digits(value, 3 + extra),
         Limit::Ratio(_) => units::ratio_digits(value, 2 + extra),
         Limit::Count(_) => units::count(value as u64),
+        Limit::Rate(_) => units::rate_digits(value, 1 + extra),
+        Limit::Factor(_) => units::factor_digits(value, 1 + extra),
     }
 }
 
@@ -486,7 +494,9 @@ fn limit_used(limit: Limit, is_at_most: bool, value: f64, target: f64) -> Option
         (true, _) => (value, target),
         // The allowance of "at least 99 %" is the 1 % that may be missing.
         (false, Limit::Ratio(_)) => (1.0 - value, 1.0 - target),
-        (false, Limit::Time(_) | Limit::Count(_)) => (target, value),
+        (false, Limit::Time(_) | Limit::Count(_) | Limit::Rate(_) | Limit::Factor(_)) => {
+            (target, value)
+        }
     };
     if used <= 0.0 {
         return Some(0.0);
@@ -499,6 +509,8 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
     match (limit, indicator) {
         (Limit::Time(_), _) => "s",
         (Limit::Ratio(_), _) => "ratio",
+        (Limit::Rate(_), _) => "per_s",
+        (Limit::Factor(_), _) => "factor",
         (Limit::Count(_), Indicator::ReconnectStranded) => "devices",
         (
             Limit::Count(_),

@@ -50,6 +50,16 @@ pub fn ratio(r: f64) -> String {
     ratio_digits(r, 2)
 }
 
+/// A rate given in events per second: `1,500/s`, `12.5/s`.
+pub fn rate(per_s: f64) -> String {
+    rate_digits(per_s, 1)
+}
+
+/// So many times as much: `6.0x`; infinity is `never`.
+pub fn factor(factor: f64) -> String {
+    factor_digits(factor, 1)
+}
+
 /// Bytes in binary units: `1.21 GiB`.
 pub fn bytes(n: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -120,6 +130,24 @@ pub(super) fn ratio_digits(r: f64, decimals: usize) -> String {
     format!("{} %", r * 100.0)
 }
 
+/// A rate with at most this many decimals.
+pub(super) fn rate_digits(per_s: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", per_s.max(0.0));
+    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), count);
+    let rest = rest.trim_end_matches('0');
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{whole}{point}{rest}/s")
+}
+
+/// A factor with exactly this many decimals.
+pub(super) fn factor_digits(factor: f64, decimals: usize) -> String {
+    if factor.is_infinite() {
+        return "never".to_owned();
+    }
+    format!("{factor:.decimals$}x")
+}
+
 /// `value` with this many significant digits, no exponent, no trailing zeros.
 fn significant(value: f64, digits: usize) -> String {
     if value == 0.0 {
@@ -167,6 +195,11 @@ mod tests {
             assert_eq!(time_us(us), text, "{us}");
         }
         assert_eq!(time_s(f64::INFINITY), "never");
+        assert_eq!(rate(1_500.0), "1,500/s");
+        assert_eq!(rate(12.52), "12.5/s");
+        assert_eq!(rate_digits(12.52, 3), "12.52/s");
+        assert_eq!(factor(6.0), "6.0x");
+        assert_eq!(factor_digits(1.256, 2), "1.26x");
         assert_eq!(bytes(512), "512 B");
         assert_eq!(bytes(1_300_000_000), "1.21 GiB");
         assert_eq!(clock_s(65.9), "1:05");

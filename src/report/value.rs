@@ -151,7 +151,7 @@ pub struct Objective {
     pub value: Option<f64>,
     /// The value for people: `never` if it did not happen, `n/a` if nothing was measured.
     pub value_text: String,
-    /// `s`, `ratio`, `messages` or `devices`.
+    /// `s`, `ratio`, `per_s`, `factor`, `messages` or `devices`.
     pub unit: &'static str,
     /// What the value rests on: events, devices, or device-seconds.
     pub events: u64,

@@ -243,6 +243,8 @@ fn limit_text(limit: Limit) -> String {
         Limit::Time(time) => format!("{time:?}"),
         Limit::Ratio(ratio) => format!("{} %", ratio * 100.0),
         Limit::Count(count) => grouped(count),
+        Limit::Rate(per_s) => format!("{per_s}/s"),
+        Limit::Factor(factor) => format!("{factor:?}x"),
     }
 }
 

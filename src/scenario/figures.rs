@@ -108,7 +108,10 @@ impl Plan {
             .iter()
             .filter_map(|objective| match objective.bound {
                 Bound::AtMost(Limit::Time(limit)) => Some(limit),
-                Bound::AtMost(Limit::Ratio(_) | Limit::Count(_)) | Bound::AtLeast(_) => None,
+                Bound::AtMost(
+                    Limit::Ratio(_) | Limit::Count(_) | Limit::Rate(_) | Limit::Factor(_),
+                )
+                | Bound::AtLeast(_) => None,
             })
             .min()
     }

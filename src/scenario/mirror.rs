@@ -741,12 +741,12 @@ impl JsonSchema for LimitText {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "A duration for latencies and times, a share for ratios, a whole number for counts.",
+            "description": "A duration for latencies and times, a share for ratios, a whole number for counts, a rate for rates, a number for factors.",
             "oneOf": [
-                { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(us|ms|s|min|h|%)$" },
-                { "type": "integer", "minimum": 0 },
+                { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(us|ms|s|min|h|%|x|/ ?(s|min|h))$" },
+                { "type": "number", "minimum": 0 },
             ],
-            "examples": ["250ms", "99.9%", 0],
+            "examples": ["250ms", "99.9%", 0, "500/s", 1.5],
         })
     }
 }

@@ -107,6 +107,23 @@ pub(super) fn parse_rate(text: &str) -> Result<f64, (String, String)> {
     Ok(rate)
 }
 
+/// Largest factor a scenario may name.
+const MAX_FACTOR: f64 = 1e6;
+
+/// Reads a factor, `6` or `6.5x`; the error is (message, fix).
+#[expect(dead_code, reason = "the first indicator with a factor reads it")]
+pub(super) fn parse_factor(text: &str) -> Result<f64, (String, String)> {
+    let number = text.strip_suffix('x').unwrap_or(text);
+    match parse_number(number) {
+        Some(factor) if factor <= MAX_FACTOR => Ok(factor),
+        Some(_) => Err((
+            format!("`{text}` is out of range"),
+            format!("write a factor from 0 to {MAX_FACTOR}"),
+        )),
+        None => Err(not_a("factor", text, "2, 1.5 or 1.5x")),
+    }
+}
+
 /// Highest rate a scenario may name.
 const MAX_RATE_PER_S: f64 = 10_000_000.0;
 

@@ -110,6 +110,10 @@ pub enum Limit {
     Ratio(f64),
     /// A number of messages or devices.
     Count(u64),
+    /// Events per second.
+    Rate(f64),
+    /// So many times as much or as many.
+    Factor(f64),
 }
 
 /// Where in the run an objective looks; phases by index.
