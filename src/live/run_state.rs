@@ -110,7 +110,9 @@ impl Fleet {
     /// T0 is known.
     pub(super) fn begin(&mut self, start: Instant, owns: impl Fn(u32) -> bool) {
         let timeouts: Vec<Duration> = self.plan.streams.iter().map(|s| s.ack_timeout).collect();
-        let recorder = Recorder::new(layout(&self.plan, start)).with_ack_timeouts(&timeouts);
+        let recorder = Recorder::new(layout(&self.plan, start))
+            .with_ack_timeouts(&timeouts)
+            .with_recovery(&self.plan.episodes(start), &self.plan.persistent_devices());
         self.state.recorder = Some(recorder);
         self.state.stage = Stage::Running;
         self.state.start = start;

@@ -14,7 +14,7 @@ use crate::stats::event::Cause;
 use crate::stats::evidence::{FORMAT, Header, Mode, Outcome, Overrides};
 use crate::stats::histogram::Histogram;
 use crate::stats::recorder::{
-    AttemptCounts, ErrorCount, ErrorKind, ProcessGauges, Recovery, Totals,
+    AttemptCounts, ErrorCount, ErrorKind, HerdCounts, ProcessGauges, Recovery, ResumeCounts, Totals,
 };
 use crate::stats::series::{Counters, Gauges, GeneratorRow, Metric, Percentiles, Row};
 use crate::time::Instant;
@@ -536,6 +536,20 @@ fn outcome() -> Outcome {
                 affected: 4_990,
                 recovered: 4_990,
             }],
+            herds: vec![HerdCounts {
+                devices: 4_990,
+                attempts: 14_970,
+                resumes: ResumeCounts {
+                    reconnects: 4_990,
+                    resumed: 4_985,
+                },
+            }],
+            resumes: [(0, 0), (0, 0), (0, 0), (4_990, 4_985)]
+                .map(|(reconnects, resumed)| ResumeCounts {
+                    reconnects,
+                    resumed,
+                })
+                .to_vec(),
             delivery: DeliveryCounts {
                 verified_acks: 15_343,
                 seen: 55_840,

@@ -127,9 +127,7 @@ pub(super) fn text(plan: &Plan, window: &Window) -> String {
 /// From the last clearing in `phase` to the next fault or the end, from T0.
 fn after(plan: &Plan, phase: usize) -> Option<(Duration, Duration)> {
     let fault = plan.last_clearing(phase)?;
-    let from = plan.faults[fault].clear;
-    let later = plan.faults.iter().map(|f| f.start).filter(|&s| s >= from);
-    Some((from, later.min().unwrap_or_else(|| plan.length())))
+    Some((plan.faults[fault].clear, plan.recovery_end(fault)))
 }
 
 fn indices(plan: &Plan, wanted: impl Fn(Duration, Duration) -> bool) -> Vec<usize> {

@@ -19,6 +19,7 @@ mod located;
 mod mirror;
 pub mod plan;
 mod quantity;
+mod recovery;
 mod redact;
 pub mod schema;
 pub mod sdks;

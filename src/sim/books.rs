@@ -55,7 +55,9 @@ impl Books {
             streams: plan.streams.len(),
         };
         let timeouts: Vec<Duration> = plan.streams.iter().map(|s| s.ack_timeout).collect();
-        let recorder = Recorder::new(layout.clone()).with_ack_timeouts(&timeouts);
+        let recorder = Recorder::new(layout.clone())
+            .with_ack_timeouts(&timeouts)
+            .with_recovery(&plan.episodes(start), &plan.persistent_devices());
         self.clearings = plan.faults.iter().map(|f| start.after(f.clear)).collect();
         self.open = Some(Open { recorder, layout });
     }

@@ -2,6 +2,7 @@
 //! own truth and against closed forms.
 
 mod blackhole;
+mod herd;
 mod links;
 mod metastable;
 mod oracle;

@@ -7,18 +7,22 @@ use super::histogram::Histogram;
 use super::series::{Counters, Gauges, Metric};
 use crate::mqtt::packet::QoS;
 use crate::time::{Duration, Instant};
+use std::ops::Range;
 
 mod availability;
 mod deltas;
 mod errors;
+mod herd;
 mod snapshot;
 mod totals;
 
 use availability::Availability;
 use deltas::Deltas;
 use errors::ErrorTable;
+use herd::Herd;
 
 pub use errors::{ErrorCount, ErrorKind};
+pub use herd::{Episode, HerdCounts, ResumeCounts};
 pub use snapshot::{HistogramDelta, ProcessGauges, Snapshot, merge_histograms};
 pub use totals::{AttemptCounts, Audit, Recovery, Totals};
 
@@ -72,6 +76,7 @@ pub struct Recorder {
     availability: Availability,
     attempts: Vec<AttemptCounts>,
     recoveries: Vec<Recovery>,
+    herd: Herd,
     out_of_range: u64,
 }
 
@@ -89,6 +94,7 @@ impl Recorder {
             availability: Availability::new(&layout),
             attempts: vec![AttemptCounts::default(); phases],
             recoveries: Vec::new(),
+            herd: Herd::new(&layout),
             out_of_range: 0,
             layout,
         }
@@ -104,9 +110,18 @@ impl Recorder {
         self
     }
 
+    /// Follows how devices come back: in `episodes` (ascending, without overlap), and with the
+    /// sessions that the target keeps for the devices in `persistent`.
+    #[must_use]
+    pub fn with_recovery(mut self, episodes: &[Episode], persistent: &[Range<u32>]) -> Self {
+        self.herd.follow(episodes, persistent);
+        self
+    }
+
     /// Takes one event that happened at `now`; `device` tells devices apart in the availability
     /// and is the example of an error.
     pub fn record(&mut self, now: Instant, device: u32, event: &Event) {
+        self.herd.advance(now, || self.availability.down());
         match *event {
             Event::Planned(op) => {
                 self.counters.planned += 1;
@@ -126,11 +141,24 @@ impl Recorder {
                 self.book(op).late_acks += 1;
             }
             Event::UnexpectedAck => self.counters.late_acks += 1,
-            Event::PoweredOn => self.availability.powered_on(now, device),
+            Event::PoweredOn => {
+                self.availability.powered_on(now, device);
+                self.herd.down(device);
+            }
             Event::PoweredOff => self.availability.powered_off(now, device),
             Event::Expected => self.availability.expected(now, device),
-            Event::AttemptStarted { .. } => self.counters.attempts += 1,
-            Event::Connected { intended, .. } => self.connected(now, device, intended),
+            Event::AttemptStarted { .. } => {
+                self.counters.attempts += 1;
+                self.herd.attempt(device);
+            }
+            Event::Connected {
+                intended,
+                session_present,
+            } => {
+                self.connected(now, device, intended);
+                self.herd
+                    .connected(now, &self.layout, device, session_present);
+            }
             Event::AttemptFailed {
                 intended,
                 cause,
@@ -238,6 +266,7 @@ impl Recorder {
     /// state, `planned` from the schedules, so that the books are an independent check.
     pub fn totals(&mut self, now: Instant, audit: &Audit, delivery: DeliveryCounts) -> Totals {
         self.availability.advance(now);
+        self.herd.advance(now, || self.availability.down());
         let phases = self.layout.phases();
         let mut books: Vec<Vec<Books>> = self.books.chunks(phases).map(<[Books]>::to_vec).collect();
         let schedule_agrees = audit.close(&mut books);
@@ -247,6 +276,8 @@ impl Recorder {
             attempts: self.attempts.clone(),
             availability: self.availability.device_seconds(),
             recoveries: self.recoveries.clone(),
+            herds: self.herd.counts(),
+            resumes: self.herd.resumes(),
             delivery,
             out_of_range: self.out_of_range,
             errors: self.errors.totals(),
@@ -276,6 +307,7 @@ impl Recorder {
         self.availability.disconnected(now, device);
         self.counters.disconnects += 1;
         if cause != Cause::DeviceStopped {
+            self.herd.down(device);
             self.record_error(now, device, ErrorKind::Connection(cause));
         }
     }

@@ -103,6 +103,11 @@ impl Availability {
         }
     }
 
+    /// Devices with power and without a connection, now.
+    pub(super) fn down(&self) -> Flags {
+        self.powered.without(&self.connected)
+    }
+
     /// Per phase: device-seconds up, and device-seconds expected.
     pub(super) fn device_seconds(&self) -> Vec<(f64, f64)> {
         #[expect(clippy::cast_precision_loss, reason = "a float is what is asked for")]
@@ -127,18 +132,37 @@ impl Availability {
 
 /// A bit per device and the number of bits set.
 #[derive(Debug, Default)]
-struct Flags {
+pub(super) struct Flags {
     words: Vec<u64>,
     count: u64,
 }
 
 impl Flags {
-    fn get(&self, device: u32) -> bool {
+    /// The number of bits set.
+    pub(super) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Those that are not in `others`.
+    fn without(&self, others: &Self) -> Self {
+        let others = others.words.iter().chain(std::iter::repeat(&0));
+        let words: Vec<u64> = (self.words.iter().zip(others))
+            .map(|(word, other)| word & !other)
+            .collect();
+        Self {
+            count: words.iter().map(|word| u64::from(word.count_ones())).sum(),
+            words,
+        }
+    }
+
+    /// The bit of `device`.
+    pub(super) fn get(&self, device: u32) -> bool {
         let word = self.words.get(device as usize / 64);
         word.is_some_and(|w| w >> (device % 64) & 1 == 1)
     }
 
-    fn set(&mut self, device: u32, to: bool) {
+    /// Sets or clears the bit of `device`.
+    pub(super) fn set(&mut self, device: u32, to: bool) {
         if self.get(device) == to {
             return;
         }

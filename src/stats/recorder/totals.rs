@@ -1,6 +1,6 @@
 //! What a worker reports at its end, and how workers' totals add up.
 
-use super::ErrorCount;
+use super::{ErrorCount, HerdCounts, ResumeCounts};
 use crate::stats::books::{Books, DeliveryCounts};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,12 @@ pub struct Totals {
     pub availability: Vec<(f64, f64)>,
     /// Per fault: devices not connected when it cleared, and how many of them came back.
     pub recoveries: Vec<Recovery>,
+    /// Per fault: the attempts it cost to come back, and the sessions that were found again.
+    #[serde(default)]
+    pub herds: Vec<HerdCounts>,
+    /// Per phase of the CONNACK: reconnects of devices with a persistent session.
+    #[serde(default)]
+    pub resumes: Vec<ResumeCounts>,
     /// The delivery ledger.
     pub delivery: DeliveryCounts,
     /// Values outside the histograms' range.
@@ -120,6 +126,14 @@ impl Totals {
         for (a, b) in self.recoveries.iter_mut().zip(&other.recoveries) {
             a.affected += b.affected;
             a.recovered += b.recovered;
+        }
+        grow(&mut self.herds, other.herds.len());
+        for (a, b) in self.herds.iter_mut().zip(&other.herds) {
+            a.add(b);
+        }
+        grow(&mut self.resumes, other.resumes.len());
+        for (a, b) in self.resumes.iter_mut().zip(&other.resumes) {
+            a.add(b);
         }
         self.delivery.add(&other.delivery);
         self.out_of_range += other.out_of_range;
