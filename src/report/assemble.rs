@@ -3,7 +3,7 @@
 
 use super::data::RunData;
 use super::judge;
-use super::objective::{self, sample_floor};
+use super::objective::{self, recovery, sample_floor};
 use super::prediction;
 use super::units;
 use super::value::{
@@ -275,6 +275,9 @@ fn recoveries(run: &RunData) -> Vec<Recovery> {
             affected: counted.affected,
             recovered: counted.recovered,
             stranded: counted.affected.saturating_sub(counted.recovered),
+            peak_attempts_per_s: recovery::peak(run, index).map(|peak| peak.attempts),
+            amplification: recovery::herd(run, index).and_then(|herd| herd.amplification()),
+            resumed: recovery::herd(run, index).and_then(|herd| herd.resumes.ratio()),
             times: times.collect(),
         })
     });

@@ -45,6 +45,7 @@ fn lines(report: &Report, out: &mut String) -> std::fmt::Result {
         list("Why this run proves nothing", &report.reasons, out)?;
     }
     list("Warnings", &report.warnings, out)?;
+    recoveries(report, out)?;
     latency(report, out)?;
     if let Some(books) = &report.counts.total {
         writeln!(
@@ -83,6 +84,45 @@ fn objectives(report: &Report, out: &mut String) -> std::fmt::Result {
         )?;
     }
     writeln!(out)
+}
+
+fn recoveries(report: &Report, out: &mut String) -> std::fmt::Result {
+    let Some(first) = report.recoveries.first() else {
+        return Ok(());
+    };
+    writeln!(out, "<details><summary>Recovery from faults</summary>\n")?;
+    write!(out, "| fault | cut off | stranded |")?;
+    for time in &first.times {
+        write!(out, " T{} |", time.percent)?;
+    }
+    writeln!(out, " peak | attempts each | resumed |")?;
+    writeln!(
+        out,
+        "|---|---:|---:|{}---:|---:|---:|",
+        "---:|".repeat(first.times.len())
+    )?;
+    for recovery in &report.recoveries {
+        write!(
+            out,
+            "| {}, {} | {} | {} |",
+            escape(&recovery.fault),
+            escape(&recovery.phase),
+            units::count(recovery.affected),
+            units::count(recovery.stranded)
+        )?;
+        for time in &recovery.times {
+            let text = time.us.map_or_else(|| "never".to_owned(), units::time_us);
+            write!(out, " {text} |")?;
+        }
+        writeln!(
+            out,
+            " {} | {} | {} |",
+            recovery.peak_text(),
+            recovery.amplification_text(),
+            recovery.resumed_text()
+        )?;
+    }
+    writeln!(out, "\n</details>\n")
 }
 
 fn latency(report: &Report, out: &mut String) -> std::fmt::Result {

@@ -4,6 +4,9 @@
 //! events than its sample floor, an unverified delivery, or a window that the run did not reach
 //! the end of is INCONCLUSIVE.
 
+mod intervals;
+pub(super) mod recovery;
+
 use super::data::RunData;
 use super::units;
 use super::value::{Objective, Verdict};
@@ -15,7 +18,7 @@ use crate::stats::histogram::Histogram;
 use crate::stats::series::Metric;
 use std::cmp::Ordering;
 
-mod recovery;
+mod storm;
 
 /// Chance that a sample of the floor's size does not contain one value beyond the percentile.
 const FLOOR_RISK: f64 = 0.05;
@@ -180,6 +183,12 @@ fn comparison(
         (share, value) if share.ends_with("devices") => {
             format!("{share} were back after {value}, {limit}")
         }
+        (minutes, "1") if minutes.starts_with("minutes") => {
+            format!("1 {}, {limit}", minutes.replacen("minutes", "minute", 1))
+        }
+        (minutes, value) if minutes.starts_with("minutes") => {
+            format!("{value} {minutes}, {limit}")
+        }
         (percentile, value) => format!("{percentile} is {value}, {limit}"),
     }
 }
@@ -207,7 +216,7 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
         ),
         Indicator::E2eLatency => e2e_latency(run, objective),
         Indicator::ConnectSuccess => connect_success(run, objective),
-        Indicator::ConnectWasted => recovery::connect_wasted(run, objective),
+        Indicator::ConnectWasted => storm::connect_wasted(run, objective),
         Indicator::ReconnectTime => reconnect_time(run, objective),
         Indicator::ReconnectStranded => reconnect_stranded(run, objective),
         Indicator::DeliveryLost => delivery(run, objective, |d| {
@@ -226,6 +235,20 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
             (d.reordered, d.seen, remark)
         }),
         Indicator::FleetAvailability => availability(run, objective),
+        Indicator::ReconnectPeakRate => recovery::peak_rate(run, objective),
+        Indicator::RetryAmplification => recovery::amplification(run, objective),
+        Indicator::SessionResumeRatio => recovery::resume_ratio(run, objective),
+        Indicator::AvailabilityIntervalAverage | Indicator::AvailabilityBadMinutes => {
+            match objective.statistic {
+                Statistic::Intervals(interval) => {
+                    intervals::interval_average(run, objective, interval)
+                }
+                Statistic::BadMinutes(share) => intervals::bad_minutes(run, objective, share),
+                Statistic::Percentile(_) | Statistic::Share(_) | Statistic::Value => {
+                    Measured::Nothing("it is judged by intervals".to_owned())
+                }
+            }
+        }
     }
 }
 
@@ -251,7 +274,12 @@ fn latency(run: &RunData, objective: &slo::Objective, metrics: &[Metric]) -> Mea
         | Indicator::DeliveryLost
         | Indicator::DeliveryDuplicated
         | Indicator::DeliveryReordered
-        | Indicator::FleetAvailability => 0,
+        | Indicator::FleetAvailability
+        | Indicator::ReconnectPeakRate
+        | Indicator::RetryAmplification
+        | Indicator::SessionResumeRatio
+        | Indicator::AvailabilityIntervalAverage
+        | Indicator::AvailabilityBadMinutes => 0,
     };
     let mut measured = percentile_of(&values, values.count() + unended, p);
     if let (Measured::Value(value), true) = (&mut measured, unended > 0) {
@@ -364,7 +392,9 @@ fn reconnect_time(run: &RunData, objective: &slo::Objective) -> Measured {
                 ..Value::new(value, affected)
             })
         }
-        Statistic::Value => Measured::Nothing("a time is judged by a share".to_owned()),
+        Statistic::Value | Statistic::Intervals(_) | Statistic::BadMinutes(_) => {
+            Measured::Nothing("a time is judged by a share".to_owned())
+        }
     }
 }
 
@@ -423,15 +453,20 @@ fn delivery(
     })
 }
 
-fn availability(run: &RunData, objective: &slo::Objective) -> Measured {
-    let Some(outcome) = &run.outcome else {
-        return Measured::Nothing("the run left no outcome".to_owned());
-    };
+/// Device-seconds with a session, and expected ones; `None` if the run left no outcome.
+fn device_seconds(run: &RunData, objective: &slo::Objective) -> Option<(f64, f64)> {
+    let outcome = run.outcome.as_ref()?;
     let phases = window::phases(&run.plan, &objective.window);
     let seconds = phases
         .iter()
         .filter_map(|&p| outcome.totals.availability.get(p));
-    let (up, expected) = seconds.fold((0.0, 0.0), |(u, e), (up, exp)| (u + up, e + exp));
+    Some(seconds.fold((0.0, 0.0), |(u, e), (up, exp)| (u + up, e + exp)))
+}
+
+fn availability(run: &RunData, objective: &slo::Objective) -> Measured {
+    let Some((up, expected)) = device_seconds(run, objective) else {
+        return Measured::Nothing("the run left no outcome".to_owned());
+    };
     // NaN is no evidence either.
     if expected.partial_cmp(&0.0) != Some(Ordering::Greater) {
         return Measured::Nothing("no device was expected to be connected".to_owned());
@@ -512,6 +547,7 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
         (Limit::Rate(_), _) => "per_s",
         (Limit::Factor(_), _) => "factor",
         (Limit::Count(_), Indicator::ReconnectStranded) => "devices",
+        (Limit::Count(_), Indicator::AvailabilityBadMinutes) => "minutes",
         (
             Limit::Count(_),
             Indicator::ConnectLatency
@@ -523,7 +559,11 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
             | Indicator::DeliveryLost
             | Indicator::DeliveryDuplicated
             | Indicator::DeliveryReordered
-            | Indicator::FleetAvailability,
+            | Indicator::FleetAvailability
+            | Indicator::ReconnectPeakRate
+            | Indicator::RetryAmplification
+            | Indicator::SessionResumeRatio
+            | Indicator::AvailabilityIntervalAverage,
         ) => "messages",
     }
 }
@@ -540,6 +580,10 @@ const fn events_unit(indicator: Indicator) -> &'static str {
         }
         Indicator::DeliveryLost => "verified acks",
         Indicator::FleetAvailability => "device-seconds",
+        Indicator::ReconnectPeakRate => "attempts",
+        Indicator::RetryAmplification => "devices",
+        Indicator::SessionResumeRatio => "reconnects",
+        Indicator::AvailabilityIntervalAverage | Indicator::AvailabilityBadMinutes => "requests",
     }
 }
 
@@ -548,6 +592,16 @@ fn statistic_text(statistic: Statistic) -> String {
         Statistic::Percentile(p) => format!("p{p}"),
         Statistic::Share(share) => format!("{} of devices", units::ratio(share)),
         Statistic::Value => String::new(),
+        Statistic::Intervals(interval) => {
+            format!(
+                "mean of intervals of {}",
+                units::time_s(interval.as_secs_f64())
+            )
+        }
+        Statistic::BadMinutes(share) if share < 1.0 => {
+            format!("minutes in which at least {} failed", units::ratio(share))
+        }
+        Statistic::BadMinutes(_) => "minutes in which all requests failed".to_owned(),
     }
 }
 

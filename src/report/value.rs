@@ -12,6 +12,7 @@ pub use generator::{Generator, Rule, Watch, Worker};
 pub use prediction::Prediction;
 pub use verdict::{RunVerdict, Verdict, Word, exit_code};
 
+use super::units;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -151,7 +152,8 @@ pub struct Objective {
     pub value: Option<f64>,
     /// The value for people: `never` if it did not happen, `n/a` if nothing was measured.
     pub value_text: String,
-    /// `s`, `ratio`, `per_s`, `factor`, `messages` or `devices`.
+    /// `s`, `ratio`, `per_s`, `factor`, `messages`, `devices` or
+    /// `minutes`.
     pub unit: &'static str,
     /// What the value rests on: events, devices, or device-seconds.
     pub events: u64,
@@ -313,8 +315,36 @@ pub struct Recovery {
     pub recovered: u64,
     /// Of those, not.
     pub stranded: u64,
+    /// Most attempts begun in one second after the clearing; `None` if no such second was recorded.
+    pub peak_attempts_per_s: Option<u64>,
+    /// Attempts from the fault's start on, per device without a connection; `None` if not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amplification: Option<f64>,
+    /// Share of the reconnects after the clearing that found their persistent session; `None` if
+    /// there were none, or they were not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<f64>,
     /// Time until these shares of the affected devices were back.
     pub times: Vec<RecoveryTime>,
+}
+
+impl Recovery {
+    /// The peak rate for people.
+    pub fn peak_text(&self) -> String {
+        let peak = self.peak_attempts_per_s.map(|n| units::rate(n as f64));
+        peak.unwrap_or_else(|| "n/a".to_owned())
+    }
+
+    /// The amplification for people.
+    pub fn amplification_text(&self) -> String {
+        self.amplification
+            .map_or_else(|| "n/a".to_owned(), units::factor)
+    }
+
+    /// The share of resumed sessions for people.
+    pub fn resumed_text(&self) -> String {
+        self.resumed.map_or_else(|| "n/a".to_owned(), units::ratio)
+    }
 }
 
 /// Time until a share of the affected devices was back.

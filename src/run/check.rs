@@ -218,6 +218,8 @@ fn objective_text(plan: &Plan, objective: &Objective) -> String {
         Statistic::Percentile(p) => format!(" p{p}"),
         Statistic::Share(share) => format!(" of {:.4} %", share * 100.0),
         Statistic::Value => String::new(),
+        Statistic::Intervals(interval) => format!(" of {interval:?}"),
+        Statistic::BadMinutes(share) => format!(" of {:.4} % failed", share * 100.0),
     };
     let bound = match objective.bound {
         Bound::AtMost(limit) => format!("<= {}", limit_text(limit)),

@@ -681,6 +681,11 @@ pub(super) struct Slo {
     pub(super) percentile: Option<At<Number>>,
     /// Time within which this share of the affected devices came back; for reconnect.time.
     pub(super) share: Option<At<Share>>,
+    /// Length of an interval, whole seconds; for availability.interval_average, 5min if absent.
+    pub(super) interval: Option<At<Time>>,
+    /// Share of failed requests from which on a minute is bad; for availability.bad_minutes, 100% if
+    /// absent.
+    pub(super) bad_when: Option<At<Share>>,
     /// Upper limit, with its unit.
     pub(super) at_most: Option<At<LimitText>>,
     /// Lower limit, with its unit.
@@ -728,6 +733,21 @@ pub(super) enum IndicatorWord {
     /// Share of the time that devices had a session.
     #[serde(rename = "fleet.availability")]
     FleetAvailability,
+    /// Most connection attempts begun in one second after a fault's clearing.
+    #[serde(rename = "reconnect.peak_rate")]
+    ReconnectPeakRate,
+    /// Connection attempts from a fault's start on, per device without a connection.
+    #[serde(rename = "retry.amplification")]
+    RetryAmplification,
+    /// Reconnects that found their persistent session again, over all reconnects with one.
+    #[serde(rename = "session.resume_ratio")]
+    SessionResumeRatio,
+    /// Mean over intervals of the share of connection attempts and publishes that did not fail.
+    #[serde(rename = "availability.interval_average")]
+    AvailabilityIntervalAverage,
+    /// Minutes in which connection attempts and publishes failed.
+    #[serde(rename = "availability.bad_minutes")]
+    AvailabilityBadMinutes,
 }
 
 /// A limit as text; what it means depends on the indicator.

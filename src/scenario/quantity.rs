@@ -111,7 +111,6 @@ pub(super) fn parse_rate(text: &str) -> Result<f64, (String, String)> {
 const MAX_FACTOR: f64 = 1e6;
 
 /// Reads a factor, `6` or `6.5x`; the error is (message, fix).
-#[expect(dead_code, reason = "the first indicator with a factor reads it")]
 pub(super) fn parse_factor(text: &str) -> Result<f64, (String, String)> {
     let number = text.strip_suffix('x').unwrap_or(text);
     match parse_number(number) {

@@ -45,11 +45,21 @@ pub enum Indicator {
     DeliveryReordered,
     /// Device-seconds with a session over expected device-seconds.
     FleetAvailability,
+    /// Most attempts begun in one second after a fault's clearing.
+    ReconnectPeakRate,
+    /// Attempts begun from a fault's start on, per device without a connection.
+    RetryAmplification,
+    /// Reconnects with Session Present over all reconnects of persistent sessions.
+    SessionResumeRatio,
+    /// Mean over intervals of the share of requests that did not fail.
+    AvailabilityIntervalAverage,
+    /// Minutes in which requests failed.
+    AvailabilityBadMinutes,
 }
 
 impl Indicator {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::ConnectLatency,
         Self::ConnectSuccess,
         Self::ConnectWasted,
@@ -61,6 +71,11 @@ impl Indicator {
         Self::DeliveryDuplicated,
         Self::DeliveryReordered,
         Self::FleetAvailability,
+        Self::ReconnectPeakRate,
+        Self::RetryAmplification,
+        Self::SessionResumeRatio,
+        Self::AvailabilityIntervalAverage,
+        Self::AvailabilityBadMinutes,
     ];
 
     /// The word used in scenarios and reports.
@@ -77,6 +92,11 @@ impl Indicator {
             Self::DeliveryDuplicated => "delivery.duplicated",
             Self::DeliveryReordered => "delivery.reordered",
             Self::FleetAvailability => "fleet.availability",
+            Self::ReconnectPeakRate => "reconnect.peak_rate",
+            Self::RetryAmplification => "retry.amplification",
+            Self::SessionResumeRatio => "session.resume_ratio",
+            Self::AvailabilityIntervalAverage => "availability.interval_average",
+            Self::AvailabilityBadMinutes => "availability.bad_minutes",
         }
     }
 }
@@ -90,6 +110,11 @@ pub enum Statistic {
     Share(f64),
     /// The indicator is one number.
     Value,
+    /// The mean over intervals of this length, whole seconds.
+    Intervals(Duration),
+    /// The number of minutes in which at least this share (0 to 1, exclusive of 0) of the requests
+    /// failed.
+    BadMinutes(f64),
 }
 
 /// What the statistic must be.

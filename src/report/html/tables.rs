@@ -14,11 +14,12 @@ pub(super) fn recoveries(report: &Report) -> Markup {
     html! {
         section {
             h2 { "Recovery" }
-            p.lead { "From the instant the fault cleared to the CONNACK, over every device that had power and no connection then. A device that never came back counts as never. Of several faults in a phase, the one that cleared last." }
+            p.lead { "From the instant the fault cleared to the CONNACK, over every device that had power and no connection then. A device that never came back counts as never. Of several faults in a phase, the one that cleared last. Peak: most attempts begun in one second after the clearing. Attempts each: attempts from the fault's start to the next fault or the end, per device that had no connection at some time then. Resumed: reconnects after the clearing that found their persistent session." }
             div.scroll { table {
                 thead { tr {
                     th { "Fault" } th.num { "Cleared at" } th.num { "Cut off" } th.num { "Came back" } th.num { "Stranded" }
                     @for time in &report.recoveries[0].times { th.num { (format!("T{}", time.percent)) } }
+                    th.num { "Peak" } th.num { "Attempts each" } th.num { "Resumed" }
                 } }
                 tbody { @for recovery in &report.recoveries { tr {
                     td.name { (printable(&recovery.fault)) span.sub { (printable(&recovery.phase)) } }
@@ -28,6 +29,7 @@ pub(super) fn recoveries(report: &Report) -> Markup {
                     @for time in &recovery.times {
                         td class={ "num" @if time.us.is_none() { " t-fail" } } { (time.us.map_or_else(|| "never".to_owned(), units::time_us)) }
                     }
+                    td.num { (recovery.peak_text()) } td.num { (recovery.amplification_text()) } td.num { (recovery.resumed_text()) }
                 } } }
             } }
         }

@@ -9,6 +9,7 @@ mod fleet;
 mod link;
 mod phases;
 mod service;
+mod slo_intervals;
 mod slos;
 mod stream;
 mod target;

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::scenario::located::At;
 use crate::scenario::mirror::{self, IndicatorWord};
 use crate::scenario::plan::Plan;
-use crate::scenario::quantity::{parse_share, parse_time};
+use crate::scenario::quantity::{parse_factor, parse_rate, parse_share, parse_time};
 use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
 
 /// Most objectives.
@@ -14,7 +14,7 @@ const MAX_SLO_NAME: usize = 200;
 
 /// What an indicator is, and so what may be asked of it.
 #[derive(Copy, Clone, PartialEq, Eq)]
-enum Sort {
+pub(super) enum Sort {
     /// A latency per event.
     Latency,
     /// Time until devices came back from a fault.
@@ -27,6 +27,35 @@ enum Sort {
     Waste,
     /// A number of messages of the whole run.
     Delivery,
+    /// A rate after a fault's clearing.
+    PeakRate,
+    /// A factor that a fault causes.
+    Amplification,
+    /// A ratio of phases, or after a fault's clearing.
+    Resume,
+    /// A ratio, averaged over intervals.
+    Intervals,
+    /// A number of minutes.
+    Minutes,
+}
+
+impl Sort {
+    /// Whether more is better.
+    const fn has_lower_limit(self) -> bool {
+        matches!(self, Self::Ratio | Self::Resume | Self::Intervals)
+    }
+
+    const fn example(self) -> &'static str {
+        match self {
+            Self::Latency => "at_most: 250ms",
+            Self::Recovery => "at_most: 60s",
+            Self::Stranded | Self::Delivery | Self::Minutes => "at_most: 0",
+            Self::Ratio | Self::Resume | Self::Intervals => "at_least: 99.9%",
+            Self::Waste => "at_most: 1%",
+            Self::PeakRate => "at_most: 500/s",
+            Self::Amplification => "at_most: 6",
+        }
+    }
 }
 
 impl Checker<'_> {
@@ -65,6 +94,7 @@ impl Checker<'_> {
         let indicator = indicator(written.indicator.value);
         let sort = sort(indicator);
         let statistic = self.statistic(slo, indicator, sort);
+        self.misplaced_words(slo, indicator, sort);
         let bound = self.bound(slo, indicator, sort);
         let window = self.window(slo, indicator, sort, file, plan);
         Some(Objective {
@@ -102,9 +132,21 @@ impl Checker<'_> {
                 }
                 self.error(share.span, "a share of nobody", "write for example 99%");
             }
-            (None, None, Sort::Stranded | Sort::Ratio | Sort::Waste | Sort::Delivery) => {
+            (
+                None,
+                None,
+                Sort::Stranded
+                | Sort::Ratio
+                | Sort::Waste
+                | Sort::Delivery
+                | Sort::PeakRate
+                | Sort::Amplification
+                | Sort::Resume,
+            ) => {
                 return Some(Statistic::Value);
             }
+            (None, None, Sort::Intervals) => return self.interval(written),
+            (None, None, Sort::Minutes) => return self.bad_when(written),
             (None, None, Sort::Latency) => {
                 self.absent(
                     slo.span,
@@ -129,7 +171,15 @@ impl Checker<'_> {
             (
                 Some(At { span, .. }),
                 None,
-                Sort::Stranded | Sort::Ratio | Sort::Waste | Sort::Delivery,
+                Sort::Stranded
+                | Sort::Ratio
+                | Sort::Waste
+                | Sort::Delivery
+                | Sort::PeakRate
+                | Sort::Amplification
+                | Sort::Resume
+                | Sort::Intervals
+                | Sort::Minutes,
             ) => {
                 let message = format!("{name} is one number and has no percentile");
                 self.error(*span, message, "remove `percentile`");
@@ -141,7 +191,15 @@ impl Checker<'_> {
             (
                 None,
                 Some(At { span, .. }),
-                Sort::Stranded | Sort::Ratio | Sort::Waste | Sort::Delivery,
+                Sort::Stranded
+                | Sort::Ratio
+                | Sort::Waste
+                | Sort::Delivery
+                | Sort::PeakRate
+                | Sort::Amplification
+                | Sort::Resume
+                | Sort::Intervals
+                | Sort::Minutes,
             ) => {
                 let message = format!("{name} is one number and has no share");
                 self.error(*span, message, "remove `share`");
@@ -152,14 +210,8 @@ impl Checker<'_> {
 
     fn bound(&mut self, slo: &At<mirror::Slo>, indicator: Indicator, sort: Sort) -> Option<Bound> {
         let name = indicator.name();
-        let lower = sort == Sort::Ratio;
-        let example = match sort {
-            Sort::Latency => "at_most: 250ms",
-            Sort::Recovery => "at_most: 60s",
-            Sort::Stranded | Sort::Delivery => "at_most: 0",
-            Sort::Ratio => "at_least: 99.9%",
-            Sort::Waste => "at_most: 1%",
-        };
+        let lower = sort.has_lower_limit();
+        let example = sort.example();
         let (limit, wrong) = match (&slo.value.at_most, &slo.value.at_least) {
             (Some(limit), None) => (limit, lower),
             (None, Some(limit)) => (limit, !lower),
@@ -192,13 +244,19 @@ impl Checker<'_> {
         let text = limit.value.0.as_str();
         let parsed = match sort {
             Sort::Latency | Sort::Recovery => parse_time(text).map(Limit::Time),
-            Sort::Ratio | Sort::Waste => parse_share(text).map(Limit::Ratio),
-            Sort::Stranded | Sort::Delivery => text.parse().map(Limit::Count).map_err(|_| {
-                (
-                    format!("`{text}` is not a whole number"),
-                    format!("{name} is a count: write for example `at_most: 0`"),
-                )
-            }),
+            Sort::Ratio | Sort::Waste | Sort::Resume | Sort::Intervals => {
+                parse_share(text).map(Limit::Ratio)
+            }
+            Sort::PeakRate => parse_rate(text).map(Limit::Rate),
+            Sort::Amplification => parse_factor(text).map(Limit::Factor),
+            Sort::Stranded | Sort::Delivery | Sort::Minutes => {
+                text.parse().map(Limit::Count).map_err(|_| {
+                    (
+                        format!("`{text}` is not a whole number"),
+                        format!("{name} is a count: write for example `at_most: 0`"),
+                    )
+                })
+            }
         };
         match parsed {
             Ok(limit) if lower => Some(Bound::AtLeast(limit)),
@@ -220,16 +278,38 @@ impl Checker<'_> {
     ) -> Option<Window> {
         let name = indicator.name();
         match (&slo.value.during, &slo.value.after, sort) {
-            (None, None, Sort::Latency | Sort::Ratio | Sort::Waste | Sort::Delivery) => {
-                Some(Window::Run)
-            }
-            (Some(during), None, Sort::Latency | Sort::Ratio | Sort::Waste) => {
-                self.during(during, plan)
-            }
-            (None, Some(after), Sort::Recovery | Sort::Stranded | Sort::Waste) => {
-                self.after(after, file, plan)
-            }
-            (Some(_), Some(after), Sort::Waste) => {
+            (
+                None,
+                None,
+                Sort::Latency
+                | Sort::Ratio
+                | Sort::Waste
+                | Sort::Delivery
+                | Sort::Resume
+                | Sort::Intervals
+                | Sort::Minutes,
+            ) => Some(Window::Run),
+            (
+                Some(during),
+                None,
+                Sort::Latency
+                | Sort::Ratio
+                | Sort::Waste
+                | Sort::Resume
+                | Sort::Intervals
+                | Sort::Minutes,
+            ) => self.during(during, plan),
+            (
+                None,
+                Some(after),
+                Sort::Recovery
+                | Sort::Stranded
+                | Sort::PeakRate
+                | Sort::Amplification
+                | Sort::Resume
+                | Sort::Waste,
+            ) => self.after(after, file, plan),
+            (Some(_), Some(after), Sort::Resume | Sort::Waste) => {
                 self.error(
                     after.span,
                     "`during` and `after` exclude each other",
@@ -237,7 +317,11 @@ impl Checker<'_> {
                 );
                 None
             }
-            (None, None, Sort::Recovery | Sort::Stranded) => {
+            (
+                None,
+                None,
+                Sort::Recovery | Sort::Stranded | Sort::PeakRate | Sort::Amplification,
+            ) => {
                 self.absent(
                     slo.span,
                     format!("{name} is measured from the clearing of a fault"),
@@ -245,7 +329,11 @@ impl Checker<'_> {
                 );
                 None
             }
-            (Some(during), _, Sort::Recovery | Sort::Stranded) => {
+            (
+                Some(during),
+                _,
+                Sort::Recovery | Sort::Stranded | Sort::PeakRate | Sort::Amplification,
+            ) => {
                 self.error(
                     during.span,
                     format!("{name} is measured from the clearing of a fault"),
@@ -261,7 +349,7 @@ impl Checker<'_> {
                 );
                 None
             }
-            (_, Some(after), Sort::Latency | Sort::Ratio) => {
+            (_, Some(after), Sort::Latency | Sort::Ratio | Sort::Intervals | Sort::Minutes) => {
                 self.error(
                     after.span,
                     format!("{name} is measured per phase"),
@@ -344,6 +432,11 @@ const fn sort(indicator: Indicator) -> Sort {
         Indicator::DeliveryLost | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {
             Sort::Delivery
         }
+        Indicator::ReconnectPeakRate => Sort::PeakRate,
+        Indicator::RetryAmplification => Sort::Amplification,
+        Indicator::SessionResumeRatio => Sort::Resume,
+        Indicator::AvailabilityIntervalAverage => Sort::Intervals,
+        Indicator::AvailabilityBadMinutes => Sort::Minutes,
     }
 }
 
@@ -360,5 +453,10 @@ const fn indicator(word: IndicatorWord) -> Indicator {
         IndicatorWord::DeliveryDuplicated => Indicator::DeliveryDuplicated,
         IndicatorWord::DeliveryReordered => Indicator::DeliveryReordered,
         IndicatorWord::FleetAvailability => Indicator::FleetAvailability,
+        IndicatorWord::ReconnectPeakRate => Indicator::ReconnectPeakRate,
+        IndicatorWord::RetryAmplification => Indicator::RetryAmplification,
+        IndicatorWord::SessionResumeRatio => Indicator::SessionResumeRatio,
+        IndicatorWord::AvailabilityIntervalAverage => Indicator::AvailabilityIntervalAverage,
+        IndicatorWord::AvailabilityBadMinutes => Indicator::AvailabilityBadMinutes,
     }
 }

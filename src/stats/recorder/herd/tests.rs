@@ -50,6 +50,7 @@ fn attempts_and_sessions_are_counted_in_their_episode() {
     let refused = Event::AttemptFailed {
         intended: at_s(0),
         cause: Cause::ConnAck(ConnectCode::ServerUnavailable),
+        written: false,
     };
     let mut r = recorder();
     for device in 0..5 {
