@@ -45,6 +45,14 @@ pub enum Purpose {
     OutageCut = 17,
     /// The run id of a simulated run.
     SimulatedRun = 18,
+    /// What a degraded link adds to a packet; index = packet of that direction, direction, fault.
+    Degrade = 23,
+    /// Which devices a fault spares.
+    Leak = 24,
+    /// How long a fault lasts; index = which of its repetitions.
+    FaultLength = 25,
+    /// Which values of an attribute a `where` draws.
+    AnyValue = 26,
 }
 
 /// A 64-bit hash of (seed, subject, purpose, index): the root of every draw.

@@ -34,6 +34,21 @@ const TABLE: &[(&str, Mistakes)] = &[
         &[(11, 79, "no phase has one: add `faults` to it")],
     ),
     ("backend-word", &[(9, 53, "did you mean `restart`")]),
+    (
+        "degrade-and-outage",
+        &[(9, 66, "make each a fault of its own")],
+    ),
+    ("draw-alone", &[(9, 71, "add for example `share: 30%`")]),
+    ("leak-everybody", &[(9, 67, "write a smaller `leak`")]),
+    ("repeat-no-length", &[(9, 65, "add for example `for: 3s`")]),
+    (
+        "repeat-no-room",
+        &[(9, 103, "the phase is 60s long, with room for 3")],
+    ),
+    (
+        "repeat-overlap",
+        &[(9, 84, "write an `every` of at least that")],
+    ),
     ("duplicate-key", &[(5, 5, "keep one of the two")]),
     (
         "fault-without-embedded",
@@ -109,7 +124,7 @@ const TABLE: &[(&str, Mistakes)] = &[
             (13, 21, "did you mean `blackhole`"),
             (14, 47, "did you mean `north`"),
             (15, 38, "the fault is 10s long: write a `within` of at mos"),
-            (16, 31, "valid here: where"),
+            (16, 31, "valid here: where, leak"),
             (17, 31, "the phase is 60s long: write a shorter `at`"),
         ],
     ),

@@ -149,3 +149,23 @@ fn a_preset_runs() {
     let median = median_us(&outcome, Metric::AckService);
     assert!((90_000..400_000).contains(&median), "{median} us");
 }
+
+/// No cohort link at all: the fault brings the delay, and it goes with it.
+#[test]
+fn a_degraded_link_is_slow_while_the_fault_lasts() {
+    let fault = "{ degrade: { link: { latency: 100ms } }, at: 500ms, for: 1s }";
+    let text = TEXT
+        .replace("    link: LINK\n", "")
+        .replace("FAULTS", &format!("faults: [ {fault} ]"));
+    let outcome = run(&text, Overrides::default(), 1);
+    let books = sum_of_sound(&outcome);
+    assert!(outcome.drained);
+    assert_eq!(books.acked + books.written, books.planned, "{books:?}");
+    assert_eq!(outcome.totals.delivery.seen, books.planned);
+    let least = least_us(&outcome, Metric::AckService);
+    assert!(least < 100_000, "{least} us before and after");
+    let median = median_us(&outcome, Metric::AckService);
+    let slowest = outcome.histogram(Metric::AckService).min_max_us();
+    let (_, slowest) = slowest.expect("there are values");
+    assert!(slowest >= 200_000, "{slowest} us, {median} us");
+}

@@ -230,11 +230,74 @@ fn outages_work_with_any_target() {
         "{ outage: { blackhole: { within: 1s } } }",
         "{ outage: stall }",
         "{ degrade: { latency: 1s } }",
+        "{ degrade: lte-m }",
+        "{ degrade: { link: {} } }",
+        "{ degrade: { link: { loss: 51% } } }",
+        "{ degrade: { link: lte-m }, outage: reset }",
+        "{ degrade: { link: lte-m, leak: 100% } }",
+        "{ outage: { reset: { where: { draw: 1 } } } }",
+        "{ outage: { reset: { where: { share: 50%, draw: -1 } } } }",
     ];
     for text in wrong {
         let errors = with(&with_outage(text, false), &Overrides::default());
         assert!(errors.is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_fault_comes_again_with_exact_windows() {
+    let text = "{ at: 5s, for: 3s, repeat: { every: 9s, times: 6 }, outage: reset }";
+    let windows: Vec<(Duration, Duration)> = plan(&with_outage(text, true))
+        .faults
+        .iter()
+        .map(|fault| (fault.start, fault.clear))
+        .collect();
+    let wanted: Vec<_> = (0..6)
+        .map(|n| (secs(7 + 9 * n), secs(10 + 9 * n)))
+        .collect();
+    assert_eq!(windows, wanted);
+    let restart = "{ repeat: { every: 20s, times: 3 }, backend: { restart: { down: 20s } } }";
+    let restarts = plan(&faulty(restart)).faults;
+    assert_eq!(restarts.len(), 3);
+    assert_eq!((restarts[2].start, restarts[2].clear), (secs(42), secs(62)));
+    let wrong = [
+        "{ for: 3s, repeat: { every: 2s, times: 2 }, outage: reset }",
+        "{ for: 3s, repeat: { every: 20s, times: 4 }, outage: reset }",
+        "{ for: 3s, repeat: { every: 20s, times: 0 }, outage: reset }",
+        "{ for: 1ms, repeat: { every: 1ms, times: 1001 }, outage: reset }",
+        "{ repeat: { every: 20s, times: 2 }, outage: reset }",
+        "{ for: 3s, repeat: { every: 20s }, outage: reset }",
+        "{ for: 3s, repeat: 3, outage: reset }",
+    ];
+    for text in wrong {
+        let errors = with(&with_outage(text, false), &Overrides::default());
+        assert!(errors.is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_leak_spares_others_in_each_fault_and_the_same_in_each_repetition() {
+    let text = "{ for: 3s, repeat: { every: 9s, times: 2 }, outage: { reset: { leak: 20% } } }, \
+        { at: 40s, degrade: { link: { latency: 200ms, loss: 2% }, leak: 20%, where: { share: 50%, draw: 2 } } }";
+    let plan = plan(&with_outage(text, true));
+    let who = |fault: usize| match &plan.faults[fault].kind {
+        FaultKind::Network { who, .. } => who.clone(),
+        FaultKind::Backend { .. } => panic!("all are network faults"),
+    };
+    assert_eq!(who(0), who(1));
+    assert_eq!(who(0).members(&plan).len(), 8);
+    assert_eq!(who(2).members(&plan).len(), 4);
+    assert_eq!(who(2).draw, 2);
+    let spared = |fault: usize| who(fault).spared.expect("each has a leak").fault;
+    assert_eq!((spared(0), spared(2)), (0, 1));
+    let FaultKind::Network {
+        fault: NetworkFault::Degrade(link),
+        ..
+    } = plan.faults[2].kind
+    else {
+        panic!("the last one degrades");
+    };
+    assert_eq!((link.up.loss, link.down), (0.02, link.up));
 }
 
 #[test]

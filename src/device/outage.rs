@@ -3,8 +3,9 @@
 //! clears, and asks it.
 
 use crate::rng::{self, Purpose};
-use crate::scenario::plan::{DeviceIdx, Fault, FaultKind, NetworkFault, Plan, Selector};
+use crate::scenario::plan::{DeviceIdx, FaultKind, Link, NetworkFault, Plan, Selector};
 use crate::stats::event::Cause;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes that a device in a blackhole has written and that are held back until it clears. With more
@@ -19,7 +20,7 @@ pub fn half_open_for(keep_alive_s: u16) -> Duration {
 }
 
 /// The network faults of a plan, and which of them are active now; several may mean the same device.
-/// Holds one bit per device and fault, none for a fault that means the whole fleet.
+/// Holds one bit per device and set of devices meant, none for the whole fleet.
 #[derive(Debug)]
 pub struct Outages {
     /// By index into `Plan::faults`; `None` for a backend fault.
@@ -31,7 +32,8 @@ pub struct Outages {
 
 #[derive(Debug)]
 struct Outage {
-    who: Who,
+    /// Shared by faults that mean the same devices, such as the repetitions of one.
+    who: Arc<Who>,
     kind: NetworkFault,
 }
 
@@ -81,18 +83,31 @@ impl End {
 }
 
 impl Outages {
-    /// The network faults of `plan`, none of them active. Walks the fleet once per fault, so that
-    /// nothing has to be looked up while the run goes on.
+    /// The network faults of `plan`, none of them active. Walks the fleet once per set of devices
+    /// meant, so that nothing has to be looked up while the run goes on.
     pub fn new(plan: &Plan) -> Self {
-        let outage = |fault: &Fault| match &fault.kind {
-            FaultKind::Network { who, fault: kind } => Some(Outage {
-                who: Who::of(who, plan),
+        let mut sets: Vec<(&Selector, Arc<Who>)> = Vec::new();
+        let mut faults = Vec::with_capacity(plan.faults.len());
+        for fault in &plan.faults {
+            let FaultKind::Network { who, fault: kind } = &fault.kind else {
+                faults.push(None);
+                continue;
+            };
+            let known = sets.iter().find(|(known, _)| *known == who);
+            let set = match known {
+                Some((_, set)) => Arc::clone(set),
+                None => Arc::new(Who::of(who, plan)),
+            };
+            if known.is_none() {
+                sets.push((who, Arc::clone(&set)));
+            }
+            faults.push(Some(Outage {
+                who: set,
                 kind: *kind,
-            }),
-            FaultKind::Backend { .. } => None,
-        };
+            }));
+        }
         Self {
-            faults: plan.faults.iter().map(outage).collect(),
+            faults,
             active: Vec::new(),
             seed: plan.seed,
         }
@@ -125,6 +140,7 @@ impl Outages {
                 NetworkFault::Reset { .. } | NetworkFault::Close { .. } | NetworkFault::Refuse => {
                     stop = stop.or(Some(Stop::Fails(Cause::Refused)));
                 }
+                NetworkFault::Degrade(_) => {}
             }
         }
         stop
@@ -142,6 +158,19 @@ impl Outages {
             .any(|(_, outage)| outage.kind == NetworkFault::Blackhole && outage.who.has(device))
     }
 
+    /// The links that `device` has now on top of its cohort's, each with the fault that it comes
+    /// from.
+    pub fn degradations(&self, device: DeviceIdx) -> impl Iterator<Item = (usize, &Link)> {
+        self.active()
+            .filter_map(move |(fault, outage)| Some((fault, outage.degrades(device)?)))
+    }
+
+    /// Whether some fault of the plan, active or not, degrades the link of `device`.
+    pub fn ever_degrades(&self, device: DeviceIdx) -> bool {
+        let mut outages = self.faults.iter().flatten();
+        outages.any(|outage| outage.degrades(device).is_some())
+    }
+
     /// When after the start of `fault`, and how, the connection of `device` ends, whatever it is
     /// doing; `None` if that fault is not active, ends nobody's, or does not mean the device.
     /// Uniform below the fault's `within`: a pure function of (seed, device, fault).
@@ -151,7 +180,10 @@ impl Outages {
         let (within, end) = match outage.kind {
             NetworkFault::Reset { within } => (within, End::Reset),
             NetworkFault::Close { within } => (within, End::Close),
-            NetworkFault::Refuse | NetworkFault::Dns | NetworkFault::Blackhole => return None,
+            NetworkFault::Refuse
+            | NetworkFault::Dns
+            | NetworkFault::Blackhole
+            | NetworkFault::Degrade(_) => return None,
         };
         let draw = rng::hash(
             self.seed,
@@ -172,6 +204,20 @@ impl Outages {
     fn active(&self) -> impl Iterator<Item = (usize, &Outage)> {
         let outage = |fault: &usize| Some((*fault, self.faults[*fault].as_ref()?));
         self.active.iter().filter_map(outage)
+    }
+}
+
+impl Outage {
+    /// The link that `device` has on top of its cohort's while this is active.
+    fn degrades(&self, device: DeviceIdx) -> Option<&Link> {
+        match &self.kind {
+            NetworkFault::Degrade(link) => self.who.has(device).then_some(link),
+            NetworkFault::Reset { .. }
+            | NetworkFault::Close { .. }
+            | NetworkFault::Refuse
+            | NetworkFault::Dns
+            | NetworkFault::Blackhole => None,
+        }
     }
 }
 
@@ -202,7 +248,7 @@ impl Who {
 mod tests {
     use super::*;
     use crate::scenario::fixture;
-    use crate::scenario::plan::{Attribute, BackendFault};
+    use crate::scenario::plan::{Attribute, BackendFault, Fault};
     use proptest::prelude::*;
 
     const REFUSED: Stop = Stop::Fails(Cause::Refused);

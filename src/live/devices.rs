@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(super) struct Slot {
     pub(super) device: Device,
     pub(super) port: Port,
-    /// Where the cohort has a link.
+    /// Where the cohort has a link, or a fault of the plan degrades it.
     pub(super) transit: Option<Box<Transit>>,
     attempt_began: Instant,
     attempts: u32,
@@ -73,10 +73,12 @@ impl Fleet {
         self.devices = Vec::with_capacity(self.owned.len());
         for (number, &id) in self.owned.iter().enumerate() {
             let cohort = self.plan.cohort_of(id);
+            let is_linked =
+                self.plan.cohorts[cohort].link.is_some() || self.cuts.law.ever_degrades(id);
             self.devices.push(Slot {
                 device: Device::new(Arc::clone(&self.profiles[cohort]), id),
                 port: Port::new(self.plan.home_node(id), self.routes.source_of(number)),
-                transit: self.plan.cohorts[cohort].link.map(|_| Box::default()),
+                transit: is_linked.then(Box::default),
                 attempt_began: Instant::NEVER,
                 attempts: 0,
                 cohort: u16::try_from(cohort).expect("fewer than 65 536 cohorts"),

@@ -11,9 +11,10 @@ use super::fleet::{Fleet, Who};
 use super::link::{Link, Overflow, PACKET_MAX};
 use super::reader::OUTPUT_MAX;
 use crate::device;
-use crate::device::outage::HELD_BYTES_MAX;
+use crate::device::outage::{HELD_BYTES_MAX, Outages};
 use crate::device::path::{Endpoint, NO_BYTES, Path};
 use crate::mqtt::codec::{self, CodecError};
+use crate::scenario::links;
 use crate::scenario::plan::Plan;
 use crate::stats::event::{Cause, Event, Limit};
 use crate::time::Instant;
@@ -33,7 +34,7 @@ const INPUT_MAX: usize = 256 * 1024;
 /// bandwidth is nearer, unless the link is very long.
 const UP_BYTES_MAX: usize = 1024 * 1024;
 
-/// The link of one device; boxed, and only where the cohort has one.
+/// The link of one device; boxed, and only where the cohort has one or a fault degrades it.
 #[derive(Debug, Default)]
 pub(super) struct Transit {
     path: Path,
@@ -243,9 +244,10 @@ impl Fleet {
     /// Whether device `i` has a connection for whose next packet there is no room.
     fn is_up_full(&self, i: usize, now: Instant) -> bool {
         let slot = &self.devices[i];
-        let Some((end, transit)) = endpoint(&self.plan, slot).zip(slot.transit.as_ref()) else {
+        let Some(transit) = slot.transit.as_ref() else {
             return false;
         };
+        let end = endpoint(&self.plan, &self.cuts.law, slot);
         let is_full = transit.path.is_full(end, now) || transit.up.held() > UP_BYTES_MAX;
         transit.is_open && is_full
     }
@@ -299,9 +301,7 @@ impl Fleet {
 
     /// When a packet that leaves at `at` arrives.
     fn pass(&mut self, i: usize, at: Instant, now: Instant, way: Way, bytes: usize) -> Instant {
-        let Some(end) = endpoint(&self.plan, &self.devices[i]) else {
-            return at;
-        };
+        let end = endpoint(&self.plan, &self.cuts.law, &self.devices[i]);
         let Some(transit) = &mut self.devices[i].transit else {
             return at;
         };
@@ -518,14 +518,15 @@ impl Fleet {
     }
 }
 
-/// The device's end of its link, if it has one.
-fn endpoint<'a>(plan: &'a Plan, slot: &Slot) -> Option<Endpoint<'a>> {
-    let link = plan.cohorts[usize::from(slot.cohort)].link.as_ref()?;
-    Some(Endpoint {
-        link,
+/// The device's end of its link; of one that does nothing, if its cohort has none.
+fn endpoint<'a>(plan: &'a Plan, outages: &'a Outages, slot: &Slot) -> Endpoint<'a> {
+    let link = plan.cohorts[usize::from(slot.cohort)].link.as_ref();
+    Endpoint {
+        link: link.unwrap_or(&links::PLAIN),
+        outages: Some(outages),
         seed: plan.seed,
         device: slot.device.id(),
-    })
+    }
 }
 
 /// Takes the packets that have arrived by `now`, to be written at once.

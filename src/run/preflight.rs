@@ -133,10 +133,13 @@ pub fn layout(
     }
 }
 
-/// Number of devices whose cohort has a link.
+/// Number of devices whose cohort has a link, or whose link a fault degrades.
 fn behind_link(plan: &Plan) -> u64 {
     let cohorts = plan.cohorts.iter().filter(|cohort| cohort.link.is_some());
-    cohorts.map(|cohort| u64::from(cohort.devices)).sum()
+    let linked: u64 = cohorts.map(|cohort| u64::from(cohort.devices)).sum();
+    let mut degraded = plan.degraded();
+    degraded.retain(|device| plan.cohorts[plan.cohort_of(*device)].link.is_none());
+    linked + degraded.len() as u64
 }
 
 fn problems(layout: &Layout, limits: &Limits) -> Vec<String> {

@@ -1,8 +1,8 @@
 //! Figures that follow from a plan: what to expect of a run before it starts.
 
 use super::plan::{
-    BackendFault, Cohort, DeviceIdx, Fault, FaultKind, Field, NetworkFault, Payload, Plan,
-    Schedule, Service, ServiceTime, Step, Stream,
+    BackendFault, Cohort, DeviceIdx, FaultKind, Field, NetworkFault, Payload, Plan, Schedule,
+    Selector, Service, ServiceTime, Step, Stream,
 };
 use super::slo::{Bound, Limit};
 use super::template::{Segment, Template};
@@ -72,7 +72,11 @@ impl Plan {
                 } => u32::try_from(who.members(self).len()).expect("no more than devices, a u32"),
                 FaultKind::Backend { .. }
                 | FaultKind::Network {
-                    fault: NetworkFault::Refuse | NetworkFault::Dns | NetworkFault::Blackhole,
+                    fault:
+                        NetworkFault::Refuse
+                        | NetworkFault::Dns
+                        | NetworkFault::Blackhole
+                        | NetworkFault::Degrade(_),
                     ..
                 } => 0,
             })
@@ -83,14 +87,26 @@ impl Plan {
     /// The devices that some blackhole means, ascending: each may leave a half-open connection
     /// behind, and open another beside it.
     pub fn blackholed(&self) -> Vec<DeviceIdx> {
-        let meant = |fault: &Fault| match &fault.kind {
-            FaultKind::Network {
-                who,
-                fault: NetworkFault::Blackhole,
-            } => who.members(self),
-            FaultKind::Network { .. } | FaultKind::Backend { .. } => Vec::new(),
-        };
-        let mut devices: Vec<DeviceIdx> = self.faults.iter().flat_map(meant).collect();
+        self.meant_by(|fault| *fault == NetworkFault::Blackhole)
+    }
+
+    /// The devices that some `degrade` means, ascending: each has a link that can be made worse.
+    pub fn degraded(&self) -> Vec<DeviceIdx> {
+        self.meant_by(|fault| matches!(fault, NetworkFault::Degrade(_)))
+    }
+
+    /// The devices that some network fault of a kind means, ascending.
+    fn meant_by(&self, is_of_kind: impl Fn(&NetworkFault) -> bool) -> Vec<DeviceIdx> {
+        let mut sets: Vec<&Selector> = Vec::new();
+        for fault in &self.faults {
+            match &fault.kind {
+                FaultKind::Network { who, fault } if is_of_kind(fault) && !sets.contains(&who) => {
+                    sets.push(who);
+                }
+                FaultKind::Network { .. } | FaultKind::Backend { .. } => {}
+            }
+        }
+        let mut devices: Vec<DeviceIdx> = sets.iter().flat_map(|who| who.members(self)).collect();
         devices.sort_unstable();
         devices.dedup();
         devices

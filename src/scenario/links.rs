@@ -35,7 +35,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Neither delay nor loss nor a limit: what a scenario's own settings begin from.
-pub(super) const PLAIN: Link = Link {
+pub const PLAIN: Link = Link {
     preset: None,
     up: direction(fixed(0), 0.0, None),
     down: direction(fixed(0), 0.0, None),

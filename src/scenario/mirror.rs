@@ -2,9 +2,11 @@
 //! by `check`, and the source of the JSON Schema, whose descriptions are the doc comments here.
 
 mod link;
+mod network;
 mod sdk;
 
 pub(super) use link::{Link, LinkSettings};
+pub(super) use network::{Degrade, Repeat};
 pub(super) use sdk::SdkName;
 
 use super::located::{At, Pairs};
@@ -506,7 +508,7 @@ pub(super) struct PowerOn {
     pub(super) who: Option<At<Where>>,
 }
 
-/// Which devices: `cohort`, `node`, `share`, and any attribute with its value.
+/// Which devices: `cohort`, `node`, `share` with `draw`, and any attribute with its value.
 #[derive(Debug, Deserialize)]
 pub(super) struct Where(pub(super) Pairs<At<String>>);
 
@@ -524,6 +526,10 @@ impl JsonSchema for Where {
                 "cohort": { "type": "string", "description": "Only this cohort." },
                 "node": { "type": "integer", "minimum": 0, "description": "Only devices of this node." },
                 "share": share,
+                "draw": {
+                    "type": "integer", "minimum": 0, "maximum": 4_294_967_295u32,
+                    "description": "Which devices the share picks; 0 if absent. The same number picks the same ones everywhere.",
+                },
             },
             "additionalProperties": { "type": ["string", "number", "boolean"] },
         })
@@ -543,6 +549,10 @@ pub(super) struct Fault {
     pub(super) backend: Option<At<BackendFault>>,
     /// A fault of the devices' network, with any target; or write `backend`.
     pub(super) outage: Option<At<Outage>>,
+    /// A worse link for devices, with any target; or write `backend` or `outage`.
+    pub(super) degrade: Option<At<Degrade>>,
+    /// The fault comes again; once if absent.
+    pub(super) repeat: Option<At<Repeat>>,
 }
 
 /// What goes wrong with the devices' network.
@@ -572,6 +582,8 @@ pub(super) struct Cut {
     pub(super) who: Option<At<Where>>,
     /// Each connection ends at a uniform draw below this after the start; 0s, at once, if absent.
     pub(super) within: Option<At<Time>>,
+    /// Exact share of those devices that it does not reach; 0% if absent.
+    pub(super) leak: Option<At<Share>>,
 }
 
 /// Whom a fault means.
@@ -581,6 +593,8 @@ pub(super) struct OnDevices {
     /// Which devices; all if absent.
     #[serde(rename = "where")]
     pub(super) who: Option<At<Where>>,
+    /// Exact share of those devices that it does not reach; 0% if absent.
+    pub(super) leak: Option<At<Share>>,
 }
 
 /// What goes wrong with the reference backend.

@@ -589,6 +589,20 @@ pub struct Selector {
     pub attributes: Vec<(String, String)>,
     /// Of those, this exact share (0 to 1) by permutation; `None` = all.
     pub share: Option<f64>,
+    /// Which of the permutations `share` uses: selectors that differ in nothing else mean different
+    /// devices if they differ in this.
+    pub draw: u32,
+    /// Of those, the ones that are not meant after all; `None` = nobody is spared.
+    pub spared: Option<Spared>,
+}
+
+/// An exact part of the devices of a selector that its fault does not reach.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct Spared {
+    /// Their share, 0 to 1, by permutation.
+    pub share: f64,
+    /// The fault's place in the file, the same for all its repetitions: each fault spares others.
+    pub fault: u32,
 }
 
 /// A fault with its exact window.
@@ -645,7 +659,7 @@ impl FaultKind {
 }
 
 /// What a network fault does to the devices meant.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq)]
 pub enum NetworkFault {
     /// Every connection ends with RST, each at a uniform draw below `within` after the start (zero:
     /// all at the start; at most the fault's length), and connects are refused until it clears.
@@ -660,6 +674,10 @@ pub enum NetworkFault {
     /// Nothing that the devices send leaves them and nothing reaches them until it clears; neither
     /// end is told.
     Blackhole,
+    /// Each device meant has this link on top of its cohort's, if that has one: delays add up, a
+    /// packet is lost if either loses it, and the smaller bandwidth holds. What is under way when it
+    /// begins or clears arrives as it would have.
+    Degrade(Link),
 }
 
 /// What a fault of the reference backend does.

@@ -1,33 +1,37 @@
 //! Which devices a `where` means: exact counts by seeded permutation, the same in every process.
 
-use super::plan::{DeviceIdx, Plan, Selector};
+use super::plan::{DeviceIdx, Plan, Selector, Spared};
 use crate::rng::{self, Purpose};
 
 impl Selector {
     /// The devices meant, ascending. A share picks exactly `round(share * n)` of the `n` devices
-    /// that fulfil the other conditions.
+    /// that fulfil the other conditions, and a leak spares as exact a part of those.
     pub fn members(&self, plan: &Plan) -> Vec<DeviceIdx> {
         let mut members: Vec<DeviceIdx> = self
             .range(plan)
             .filter(|device| self.fits(plan, *device))
             .collect();
-        let Some(share) = self.share else {
-            return members;
-        };
-        let all = u32::try_from(members.len()).expect("no more than there are devices, a u32");
-        let picked = part_of(share, all);
-        let mut rank = 0;
-        members.retain(|_| {
-            rank += 1;
-            rng::permute(plan.seed, Purpose::Share, 0, all, rank - 1) < picked
-        });
+        if let Some(share) = self.share {
+            let draw = u64::from(self.draw);
+            members.retain(picks(plan.seed, Purpose::Share, draw, share, members.len()));
+        }
+        if let Some(Spared { share, fault }) = self.spared {
+            let mut spares = picks(
+                plan.seed,
+                Purpose::Leak,
+                u64::from(fault),
+                share,
+                members.len(),
+            );
+            members.retain(|device| !spares(device));
+        }
         members
     }
 
     /// Whether `device` is meant. With a share this walks the whole fleet: where many devices are
     /// asked for, use [`Selector::members`] once.
     pub fn matches(&self, plan: &Plan, device: DeviceIdx) -> bool {
-        if self.share.is_none() {
+        if self.share.is_none() && self.spared.is_none() {
             return self.range(plan).contains(&device) && self.fits(plan, device);
         }
         self.members(plan).binary_search(&device).is_ok()
@@ -38,13 +42,23 @@ impl Selector {
     /// # Panics
     /// If the plan has no such cohort.
     pub fn text(&self, plan: &Plan) -> String {
+        if let Some(spared) = self.spared {
+            let reached = Self {
+                spared: None,
+                ..self.clone()
+            };
+            let of_them = percent(spared.share);
+            return format!("{} ({of_them} of them spared)", reached.text(plan));
+        }
         if *self == Self::default() {
             return "all devices".to_owned();
         }
         let share = self.share.map_or_else(String::new, |share| {
-            let percent = format!("{:.6}", share * 100.0);
-            let percent = percent.trim_end_matches('0').trim_end_matches('.');
-            format!("{percent} % of ")
+            let draw = match self.draw {
+                0 => String::new(),
+                draw => format!("draw {draw} of "),
+            };
+            format!("{draw}{} of ", percent(share))
         });
         let mut text = format!("{share}the devices");
         if let Some(cohort) = self.cohort {
@@ -78,6 +92,29 @@ impl Selector {
                 .attributes
                 .iter()
                 .all(|(name, value)| plan.attribute(device, name) == Some(value))
+    }
+}
+
+fn percent(share: f64) -> String {
+    let percent = format!("{:.6}", share * 100.0);
+    let percent = percent.trim_end_matches('0').trim_end_matches('.');
+    format!("{percent} %")
+}
+
+/// Says of `all` devices in their order, once each, whether it is one of the exact `share` picked.
+fn picks(
+    seed: u64,
+    purpose: Purpose,
+    salt: u64,
+    share: f64,
+    all: usize,
+) -> impl FnMut(&DeviceIdx) -> bool {
+    let all = u32::try_from(all).expect("no more than there are devices, a u32");
+    let picked = part_of(share, all);
+    let mut rank = 0;
+    move |_| {
+        rank += 1;
+        rng::permute(seed, purpose, salt, all, rank - 1) < picked
     }
 }
 
@@ -180,6 +217,45 @@ mod tests {
     }
 
     #[test]
+    fn a_leak_spares_an_exact_part_and_each_fault_another() {
+        let plan = plan(1_000, 7);
+        let spared = |fault, share| Selector {
+            share: Some(0.4),
+            spared: Some(Spared { share, fault }),
+            ..Selector::default()
+        };
+        let [first, second] = [0, 1].map(|fault| spared(fault, 0.05).members(&plan));
+        assert_eq!((first.len(), second.len()), (380, 380));
+        assert_ne!(first, second);
+        let all = spared(0, 0.0).members(&plan);
+        assert!(
+            first
+                .iter()
+                .chain(&second)
+                .all(|device| all.contains(device))
+        );
+        assert!(spared(0, 1.0).members(&plan).is_empty());
+        for device in 0..1_000 {
+            let meant = spared(0, 0.05).matches(&plan, device);
+            assert_eq!(meant, first.contains(&device));
+        }
+    }
+
+    #[test]
+    fn another_draw_of_a_share_is_another_set_of_the_same_size() {
+        let plan = plan(1_000, 7);
+        let draw = |draw| Selector {
+            share: Some(0.3),
+            draw,
+            ..Selector::default()
+        };
+        let [none, first, second] = [0, 1, 2].map(|number| draw(number).members(&plan));
+        assert_eq!((none.len(), first.len(), second.len()), (300, 300, 300));
+        assert!(none != first && first != second && none != second);
+        assert_eq!(first, draw(1).members(&plan));
+    }
+
+    #[test]
     fn words_for_people() {
         let plan = plan(10, 1);
         let both = Selector {
@@ -187,6 +263,7 @@ mod tests {
             node: Some(1),
             attributes: vec![("region".into(), "north".into()), ("hw".into(), "B".into())],
             share: Some(0.075),
+            ..Selector::default()
         };
         let table = [
             (Selector::default(), "all devices"),
@@ -197,6 +274,18 @@ mod tests {
                     ..Selector::default()
                 },
                 "30 % of the devices",
+            ),
+            (
+                Selector {
+                    share: Some(0.3),
+                    draw: 2,
+                    spared: Some(Spared {
+                        share: 0.05,
+                        fault: 0,
+                    }),
+                    ..Selector::default()
+                },
+                "draw 2 of 30 % of the devices (5 % of them spared)",
             ),
             (
                 both,

@@ -196,6 +196,9 @@ impl Words {
             NetworkFault::Refuse => format!("new connections of {who} refused"),
             NetworkFault::Dns => format!("no name resolution for {who}"),
             NetworkFault::Blackhole => format!("blackhole of {who}"),
+            NetworkFault::Degrade(link) => {
+                format!("degraded link of {who}, on top: {}", self.link(&link))
+            }
         }
     }
 

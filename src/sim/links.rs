@@ -6,17 +6,23 @@ use super::clients::client_of;
 use super::queue::{Down, Up};
 use super::world::{Who, World};
 use crate::backend::ConnId;
+use crate::device::outage::Outages;
 use crate::device::path::{Endpoint, NO_BYTES, Passage, Path};
 use crate::device::{Profile, payload};
 use crate::mqtt::codec;
-use crate::scenario::plan::{DeviceIdx, Direction, Link, Plan};
+use crate::scenario::links;
+use crate::scenario::plan::{DeviceIdx, FaultKind, Link, NetworkFault, Plan};
 use crate::stats::event::{Event, Limit};
 use crate::time::Instant;
 use std::sync::Arc;
 
-/// The paths of all devices; none if no cohort has a link.
+/// The paths of all devices; none if no cohort has a link and no fault degrades one.
 #[derive(Debug, Default)]
-pub(super) struct Links(Vec<Linked>);
+pub(super) struct Links {
+    paths: Vec<Linked>,
+    /// Some fault of the plan degrades links: then all devices have one, be it one that does nothing.
+    degrades: bool,
+}
 
 /// A device's path.
 #[derive(Clone, Debug)]
@@ -28,15 +34,20 @@ struct Linked {
 
 impl Links {
     pub(super) fn new(plan: &Plan) -> Self {
-        let devices = plan.cohorts.iter().any(|cohort| cohort.link.is_some());
+        let degrades = plan.faults.iter().any(|fault| match &fault.kind {
+            FaultKind::Network { fault, .. } => matches!(fault, NetworkFault::Degrade(_)),
+            FaultKind::Backend { .. } => false,
+        });
+        let has_paths = degrades || plan.cohorts.iter().any(|cohort| cohort.link.is_some());
         let unused = Linked {
             path: Path::new(),
             opens_at: Instant::ZERO,
         };
-        Self(match devices {
+        let paths = match has_paths {
             true => vec![unused; plan.devices() as usize],
             false => Vec::new(),
-        })
+        };
+        Self { paths, degrades }
     }
 }
 
@@ -47,8 +58,8 @@ impl World {
         let Some((id, profile)) = self.linked(conn) else {
             return Some(now.after(LINK_DELAY));
         };
-        let end = endpoint(&profile, id);
-        let linked = &mut self.links.0[id as usize];
+        let end = endpoint(&profile, &self.outages, id);
+        let linked = &mut self.links.paths[id as usize];
         let passage = match up {
             Up::Opened => {
                 let passage = linked.path.open(end, now);
@@ -67,7 +78,7 @@ impl World {
 
     /// Whether the beginning of the device's latest connection has reached its node.
     pub(super) fn has_begun(&self, now: Instant, id: DeviceIdx) -> bool {
-        let linked = self.links.0.get(id as usize);
+        let linked = self.links.paths.get(id as usize);
         linked.is_none_or(|linked| linked.opens_at <= now)
     }
 
@@ -82,8 +93,8 @@ impl World {
         match (up, self.linked(conn)) {
             (Up::Opened | Up::Closed, _) | (_, None) => false,
             (Up::Packet(_) | Up::Publish(_) | Up::Telemetry(_), Some((id, profile))) => {
-                let path = &self.links.0[id as usize].path;
-                path.is_full(endpoint(&profile, id), now)
+                let path = &self.links.paths[id as usize].path;
+                path.is_full(endpoint(&profile, &self.outages, id), now)
             }
         }
     }
@@ -93,9 +104,9 @@ impl World {
     pub(super) fn passes_down(&mut self, now: Instant, conn: ConnId, down: &Down) -> Instant {
         match self.linked(conn) {
             Some((id, profile)) if self.is_current(conn) => {
-                let end = endpoint(&profile, id);
-                let bytes = bytes_down(end.link, down);
-                let passage = self.links.0[id as usize].path.down(end, now, bytes);
+                let end = endpoint(&profile, &self.outages, id);
+                let bytes = bytes_down(end, down);
+                let passage = self.links.paths[id as usize].path.down(end, now, bytes);
                 self.passed(now, id, passage)
             }
             Some(_) | None => now.after(LINK_DELAY),
@@ -124,7 +135,7 @@ impl World {
 
     /// The device at the end of `conn`, if it is a device and has a link.
     fn linked(&self, conn: ConnId) -> Option<(DeviceIdx, Arc<Profile>)> {
-        if self.links.0.is_empty() {
+        if self.links.paths.is_empty() {
             return None;
         }
         let Who::Device(id) = self.who(client_of(conn)) else {
@@ -132,7 +143,8 @@ impl World {
         };
         let client = self.devices.get(id as usize)?;
         let profile = &self.profiles[usize::from(client.cohort)];
-        link_of(profile).map(|_| (id, Arc::clone(profile)))
+        let is_linked = self.links.degrades || link_of(profile).is_some();
+        is_linked.then(|| (id, Arc::clone(profile)))
     }
 }
 
@@ -140,17 +152,13 @@ fn link_of(profile: &Profile) -> Option<&Link> {
     profile.plan.cohorts[profile.cohort].link.as_ref()
 }
 
-fn endpoint(profile: &Profile, device: DeviceIdx) -> Endpoint<'_> {
+fn endpoint<'a>(profile: &'a Profile, outages: &'a Outages, device: DeviceIdx) -> Endpoint<'a> {
     Endpoint {
-        link: link_of(profile).expect("only devices with a link are asked for"),
+        link: link_of(profile).unwrap_or(&links::PLAIN),
+        outages: Some(outages),
         seed: profile.plan.seed,
         device,
     }
-}
-
-/// Where the bandwidth has no limit, nobody asks how many bytes there are.
-const fn counts(direction: &Direction) -> bool {
-    direction.bandwidth_bps.is_some()
 }
 
 fn bytes_up(
@@ -159,7 +167,7 @@ fn bytes_up(
     up: &Up,
     scratch: &mut payload::Scratch,
 ) -> usize {
-    match counts(&end.link.up) {
+    match end.limits_up() {
         true => len_up(profile, end.device, up, scratch),
         false => NO_BYTES,
     }
@@ -174,9 +182,9 @@ fn len_up(profile: &Profile, device: DeviceIdx, up: &Up, scratch: &mut payload::
     }
 }
 
-fn bytes_down(link: &Link, down: &Down) -> usize {
+fn bytes_down(end: Endpoint<'_>, down: &Down) -> usize {
     match down {
-        _ if !counts(&link.down) => NO_BYTES,
+        _ if !end.limits_down() => NO_BYTES,
         Down::Opened | Down::Closed(_) => NO_BYTES,
         Down::Packet(packet) => codec::encoded_len(packet),
         Down::Deliver(delivery) => {

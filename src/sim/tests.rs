@@ -2,6 +2,7 @@
 //! own truth and against closed forms.
 
 mod blackhole;
+mod degrade;
 mod herd;
 mod links;
 mod metastable;

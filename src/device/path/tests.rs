@@ -31,6 +31,7 @@ fn link(delay: Delay, loss: f64, bandwidth_bps: u64) -> Link {
 const fn of(link: &Link, device: DeviceIdx) -> Endpoint<'_> {
     Endpoint {
         link,
+        outages: None,
         seed: 42,
         device,
     }
@@ -310,7 +311,7 @@ proptest! {
             let passage = path.up(of(&link, device), now, bytes);
             let wait = retransmission_wait(passage.lost);
             let soonest = now
-                .after_ns(transmission_ns(&link.up, bytes))
+                .after_ns(transmission_ns(link.up.bandwidth_bps, bytes))
                 .after(least(link.up.delay))
                 .after(wait);
             prop_assert!(passage.arrives >= soonest);

@@ -9,7 +9,10 @@ use crate::live::tests::fleet_of_target;
 use crate::mqtt::codec;
 use crate::mqtt::packet::{ConnectCode, Packet, Publish, QoS};
 use crate::scenario::fixture;
-use crate::scenario::plan::{BackoffShape, Delay, Direction, Link, PhaseShape, Plan, Schedule};
+use crate::scenario::plan::{
+    BackoffShape, Delay, Direction, Fault, FaultKind, Link, NetworkFault, PhaseShape, Plan,
+    Schedule, Selector,
+};
 use crate::stats::event::{Cause, Limit};
 use crate::stats::recorder::{ErrorKind, Totals};
 use crate::time::{Duration, Instant};
@@ -156,6 +159,44 @@ fn each_step_of_a_connection_takes_its_passage() {
     });
     let kinds: Vec<ErrorKind> = totals.errors.iter().map(|e| e.kind).collect();
     assert_eq!(kinds, [ErrorKind::Connection(Cause::Reset)]);
+}
+
+/// A device whose cohort has no link, 100 ms slower each way while the fault lasts.
+#[test]
+fn a_degraded_device_is_slow_from_the_start_to_the_clearing() {
+    let mut degraded = plan(direction(ms(100), ms(0), 0.0));
+    let link = degraded.cohorts[0].link.take().expect("it had one");
+    degraded.faults = vec![Fault {
+        phase: 1,
+        start: ms(20_000),
+        clear: ms(30_000),
+        kind: FaultKind::Network {
+            who: Selector::default(),
+            fault: NetworkFault::Degrade(link),
+        },
+    }];
+    by_hand(degraded, |fleet| {
+        step(fleet, at(0), device::Input::PowerOn);
+        assert_eq!(next_ms(fleet), Some(0), "the SYN arrives at once");
+        fleet.release(0, at(0));
+        fleet.opened_over_link(0, at(1));
+        fleet.release(0, at(1));
+        fleet.received_over_link(0, at(1), &conn_ack());
+        fleet.release(0, at(1));
+        assert!(fleet.devices[0].device.is_connected());
+        fleet.release(0, at(10));
+        fleet.begin_outage(at(10), at(10), 0);
+        fleet.write_device(0, at(10), &mut bytes(&Packet::PingReq));
+        assert_eq!(next_ms(fleet), Some(110));
+        fleet.cuts.law.clear(0);
+        fleet.write_device(0, at(50), &mut bytes(&Packet::PingReq));
+        fleet.release(0, at(109));
+        assert_eq!(next_ms(fleet), Some(110), "it waits for the one before");
+        fleet.release(0, at(110));
+        assert_eq!(next_ms(fleet), None);
+        fleet.write_device(0, at(120), &mut bytes(&Packet::PingReq));
+        assert_eq!(next_ms(fleet), Some(120));
+    });
 }
 
 #[test]

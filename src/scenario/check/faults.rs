@@ -4,13 +4,15 @@ use super::Checker;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::{
-    BackendFault, DropAck, Fault, FaultKind, Lose, NetworkFault, Plan, Sessions,
+    BackendFault, DropAck, Fault, FaultKind, Lose, NetworkFault, Plan, Selector, Sessions, Spared,
 };
-use crate::scenario::quantity::Time;
+use crate::scenario::quantity::{Share, Time};
 use std::time::Duration;
 
 /// The phase that a fault belongs to.
 pub(super) struct Window {
+    /// The fault's own place in the file, over all phases.
+    pub(super) number: u32,
     /// Its place.
     pub(super) phase: usize,
     /// From T0.
@@ -27,6 +29,9 @@ impl Checker<'_> {
         plan: &Plan,
     ) -> Option<Fault> {
         let written = &fault.value;
+        if let Some(degrade) = &written.degrade {
+            return self.degrade(fault, degrade, window, plan);
+        }
         match (&written.backend, &written.outage) {
             (Some(backend), None) => {
                 if let Some(why) = self.foreign_target(file) {
@@ -42,7 +47,7 @@ impl Checker<'_> {
                 self.timed(fault, window, kind, down)
             }
             (None, Some(outage)) => {
-                let (kind, within) = self.outage(outage, plan);
+                let (kind, within) = self.outage(outage, window.number, plan);
                 let fault = self.timed(fault, window, kind, None)?;
                 self.check_within(within, &fault);
                 Some(fault)
@@ -59,12 +64,73 @@ impl Checker<'_> {
             (None, None) => {
                 self.absent(
                     fault.span,
-                    "the fault is neither `backend` nor `outage`",
+                    "the fault is neither `backend` nor `outage` nor `degrade`",
                     "add for example `backend: restart` or `outage: reset`",
                 );
                 None
             }
         }
+    }
+
+    /// A worse link for the devices meant.
+    fn degrade(
+        &mut self,
+        fault: &At<mirror::Fault>,
+        degrade: &At<mirror::Degrade>,
+        window: &Window,
+        plan: &Plan,
+    ) -> Option<Fault> {
+        let written = &fault.value;
+        if written.backend.is_some() || written.outage.is_some() {
+            let span = self.first_line(degrade.span);
+            self.error(
+                span,
+                "these are two faults",
+                "keep `degrade` or the other, and make each a fault of its own",
+            );
+            return None;
+        }
+        let degrade = &degrade.value;
+        let who = self.reached(
+            degrade.who.as_ref(),
+            degrade.leak.as_ref(),
+            window.number,
+            plan,
+        );
+        let fault_of = NetworkFault::Degrade(self.link(&degrade.link));
+        let kind = FaultKind::Network {
+            who,
+            fault: fault_of,
+        };
+        self.timed(fault, window, kind, None)
+    }
+
+    /// Who is meant by a `where`, but for a `leak`, of the written fault `number`.
+    fn reached(
+        &mut self,
+        who: Option<&At<mirror::Where>>,
+        leak: Option<&At<Share>>,
+        number: u32,
+        plan: &Plan,
+    ) -> Selector {
+        let before = self.problems.len();
+        let mut who = self.who(who, plan);
+        let Some(leak) = leak.filter(|leak| leak.value.0 > 0.0) else {
+            return who;
+        };
+        who.spared = Some(Spared {
+            share: leak.value.0,
+            fault: number,
+        });
+        let sound = before == self.problems.len() && self.pruned.is_empty();
+        if sound && who.members(plan).is_empty() {
+            self.error(
+                leak.span,
+                "this fault reaches no device",
+                "write a smaller `leak`, or remove the fault",
+            );
+        }
+        who
     }
 
     /// The fault with its window; `down` is a restart's own length.
@@ -127,31 +193,27 @@ impl Checker<'_> {
     fn outage<'f>(
         &mut self,
         outage: &'f At<mirror::Outage>,
+        number: u32,
         plan: &Plan,
     ) -> (FaultKind, Option<&'f At<Time>>) {
         let time = |cut: &mirror::Cut| cut.within.as_ref().map_or(Duration::ZERO, |t| t.value.0);
-        let (who, fault, within) = match &outage.value {
+        let cutting =
+            |cut: &'f mirror::Cut, fault| (&cut.who, &cut.leak, fault, cut.within.as_ref());
+        let on = |on: &'f mirror::OnDevices, fault| (&on.who, &on.leak, fault, None);
+        let (who, leak, fault, within) = match &outage.value {
             mirror::Outage::Reset(cut) => {
                 let within = time(cut);
-                (
-                    &cut.who,
-                    NetworkFault::Reset { within },
-                    cut.within.as_ref(),
-                )
+                cutting(cut, NetworkFault::Reset { within })
             }
             mirror::Outage::Close(cut) => {
                 let within = time(cut);
-                (
-                    &cut.who,
-                    NetworkFault::Close { within },
-                    cut.within.as_ref(),
-                )
+                cutting(cut, NetworkFault::Close { within })
             }
-            mirror::Outage::Refuse(on) => (&on.who, NetworkFault::Refuse, None),
-            mirror::Outage::Dns(on) => (&on.who, NetworkFault::Dns, None),
-            mirror::Outage::Blackhole(on) => (&on.who, NetworkFault::Blackhole, None),
+            mirror::Outage::Refuse(who) => on(who, NetworkFault::Refuse),
+            mirror::Outage::Dns(who) => on(who, NetworkFault::Dns),
+            mirror::Outage::Blackhole(who) => on(who, NetworkFault::Blackhole),
         };
-        let who = self.who(who.as_ref(), plan);
+        let who = self.reached(who.as_ref(), leak.as_ref(), number, plan);
         (FaultKind::Network { who, fault }, within)
     }
 

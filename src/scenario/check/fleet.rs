@@ -18,7 +18,7 @@ const MAX_STEPS: usize = 64;
 /// Most filters of one step, and so of one packet.
 const MAX_FILTERS: usize = 64;
 /// Names that a `where` already uses.
-const RESERVED: [&str; 3] = ["cohort", "node", "share"];
+const RESERVED: [&str; 4] = ["cohort", "node", "share", "draw"];
 
 /// The checked fleet.
 #[derive(Default)]

@@ -8,6 +8,7 @@ mod faults;
 mod fleet;
 mod link;
 mod phases;
+mod repeat;
 mod service;
 mod slo_intervals;
 mod slos;

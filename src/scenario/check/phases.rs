@@ -2,6 +2,7 @@
 
 use super::Checker;
 use super::faults::Window;
+use super::repeat;
 use crate::scenario::errors::nearest_help;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
@@ -43,9 +44,10 @@ impl Checker<'_> {
             return;
         }
         self.unique("phase", list.value.iter().map(|phase| &phase.value.name));
-        if self.asks_too_much(list, plan.devices()) {
+        if self.has_too_many_faults(list) || self.asks_too_much(list, plan.devices()) {
             return;
         }
+        let mut number = 0;
         let mut power = Power::off(plan);
         let mut start = Duration::ZERO;
         for (index, phase) in list.value.iter().enumerate() {
@@ -57,12 +59,15 @@ impl Checker<'_> {
             let length = self.length(phase, index, plan, power_on.as_ref(), &mut power, sound);
             for fault in &phase.value.faults {
                 let window = Window {
+                    number,
                     phase: index,
                     start,
                     length,
                 };
-                let fault = self.fault(file, fault, &window, plan);
-                plan.faults.extend(fault);
+                number += 1;
+                if let Some(first) = self.fault(file, fault, &window, plan) {
+                    plan.faults.extend(self.repeated(fault, first, &window));
+                }
             }
             plan.phases.push(Phase {
                 name,
@@ -90,7 +95,10 @@ impl Checker<'_> {
         let phases = || list.value.iter().map(|phase| &phase.value);
         let powering = phases().filter(|phase| phase.power_on.is_some()).count();
         let faults = phases().flat_map(|phase| &phase.faults);
-        let outages = faults.filter(|fault| fault.value.outage.is_some()).count();
+        let outages = faults
+            .filter(|fault| fault.value.outage.is_some() || fault.value.degrade.is_some())
+            .map(|fault| repeat::times(&fault.value) as usize)
+            .sum::<usize>();
         if (powering + outages) as u64 * u64::from(devices) <= ASKED_MAX {
             return false;
         }
@@ -185,6 +193,14 @@ impl Checker<'_> {
             match key.value.as_str() {
                 "cohort" => selector.cohort = self.cohort_index(value, plan),
                 "node" => selector.node = self.where_node(value, plan),
+                "draw" => match value.value.parse::<u32>() {
+                    Ok(draw) => selector.draw = draw,
+                    Err(_) => self.error(
+                        value.span,
+                        format!("`{}` is not the number of a draw", value.value),
+                        "write a whole number such as `draw: 2`",
+                    ),
+                },
                 "share" => match parse_share(&value.value) {
                     Ok(share) => selector.share = Some(share),
                     Err((message, help)) => self.error(value.span, message, help),
@@ -192,6 +208,7 @@ impl Checker<'_> {
                 _ => self.attribute(key, value, plan, &mut selector),
             }
         }
+        self.check_draw(at, &selector);
         let sound = before == self.problems.len() && self.pruned.is_empty();
         if sound && selector.members(plan).is_empty() {
             let span = self.first_line(at.span);
@@ -202,6 +219,18 @@ impl Checker<'_> {
             );
         }
         selector
+    }
+
+    /// A draw without a share would pick nothing.
+    fn check_draw(&mut self, at: &At<mirror::Where>, selector: &Selector) {
+        let draw = at.value.0.0.iter().find(|(key, _)| key.value == "draw");
+        if let (Some((key, _)), None) = (draw, selector.share) {
+            self.error(
+                key.span,
+                "`draw` without `share` draws nothing",
+                "add for example `share: 30%`, or remove `draw`",
+            );
+        }
     }
 
     fn cohort_index(&mut self, name: &At<String>, plan: &Plan) -> Option<usize> {
@@ -237,7 +266,7 @@ impl Checker<'_> {
         let all = || plan.cohorts.iter().flat_map(|cohort| &cohort.attributes);
         if !all().any(|attribute| attribute.name == key.value) {
             if !incomplete {
-                let mut known: Vec<&str> = vec!["cohort", "node", "share"];
+                let mut known: Vec<&str> = vec!["cohort", "node", "share", "draw"];
                 known.extend(all().map(|attribute| attribute.name.as_str()));
                 known.dedup();
                 self.unknown("attribute", key, &known);
