@@ -49,6 +49,27 @@ const TABLE: &[(&str, Mistakes)] = &[
         "repeat-overlap",
         &[(9, 84, "write an `every` of at least that")],
     ),
+    (
+        "domain-cycle",
+        &[(5, 37, "name an attribute with shares above it")],
+    ),
+    ("domain-parent", &[(5, 73, "did you mean `region`")]),
+    (
+        "domain-too-small",
+        &[(5, 87, "write a smaller `each`, or use more devices")],
+    ),
+    (
+        "domain-no-each",
+        &[(5, 63, "write for example `{ within: region, each: 4 }`")],
+    ),
+    (
+        "length-two-laws",
+        &[(9, 62, "keep one of `lognormal`, `pareto` and `preset`")],
+    ),
+    ("length-cap", &[(9, 122, "the phase is 60s long")]),
+    ("length-preset", &[(9, 72, "did you mean `power-us`")]),
+    ("length-no-cap", &[(9, 64, "add `at_most: …`")]),
+    ("length-repeat", &[(9, 115, "it is up to 20s long")]),
     ("duplicate-key", &[(5, 5, "keep one of the two")]),
     (
         "fault-without-embedded",

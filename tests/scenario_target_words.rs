@@ -5,7 +5,7 @@ mod scenario_text;
 
 use fleetstorm::scenario::file::Overrides;
 use fleetstorm::scenario::plan::{
-    BackendFault, BrokerUrl, DropAck, Embedded, FaultKind, GoneClients, Lose, NetworkFault,
+    BackendFault, BrokerUrl, DropAck, Embedded, Fault, FaultKind, GoneClients, Lose, NetworkFault,
     Selector, Service, ServiceTime, Sessions, Target, Topology,
 };
 use scenario_text::{faulty, one, plan, secs, with};
@@ -298,6 +298,95 @@ fn a_leak_spares_others_in_each_fault_and_the_same_in_each_repetition() {
         panic!("the last one degrades");
     };
     assert_eq!((link.up.loss, link.down), (0.02, link.up));
+}
+
+#[test]
+fn a_drawn_length_is_exact_once_the_plan_is_made() {
+    let text = "{ for: { lognormal: { median: 3s, sigma: 0.8 }, at_most: 9s }, \
+        repeat: { every: 9s, times: 6 }, outage: { reset: { within: 2s } } }, \
+        { at: 50s, for: { preset: power-us, at_most: 10s }, outage: blackhole }, \
+        { at: 50s, for: { pareto: { min: 9s, alpha: 1.2 }, at_most: 9.5s }, outage: dns }";
+    let text = with_outage(text, true);
+    let faults = plan(&text).faults;
+    assert_eq!(faults, plan(&text).faults);
+    let windows = |faults: &[Fault]| {
+        let window = |fault: &Fault| (fault.start, fault.clear - fault.start);
+        faults.iter().map(window).collect::<Vec<_>>()
+    };
+    let repeated = windows(&faults[..6]);
+    for (number, (start, length)) in (0..).zip(&repeated) {
+        assert_eq!(*start, secs(2 + 9 * number));
+        assert!((secs(2)..=secs(9)).contains(length), "{length:?}");
+    }
+    assert!(repeated.windows(2).any(|pair| pair[0].1 != pair[1].1));
+    // So short a cut leaves nothing of hours.
+    let of = |start: u64, kind: NetworkFault| {
+        let found = faults.iter().find(|fault| match &fault.kind {
+            FaultKind::Network { fault, .. } => *fault == kind,
+            FaultKind::Backend { .. } => false,
+        });
+        let found = found.expect("it is there");
+        assert_eq!(found.start, secs(start));
+        found.clear - found.start
+    };
+    assert_eq!(of(52, NetworkFault::Blackhole), secs(10));
+    let pareto = of(52, NetworkFault::Dns);
+    assert!((secs(9)..=Duration::from_millis(9_500)).contains(&pareto));
+    let reseeded = Overrides {
+        seed: Some(43),
+        ..Overrides::default()
+    };
+    let other = with(&text, &reseeded).expect("it is valid with any seed");
+    assert_ne!(windows(&other.faults[..6]), repeated);
+    let wrong = [
+        "{ for: { lognormal: { median: 0s, sigma: 0.8 }, at_most: 9s }, outage: reset }",
+        "{ for: { lognormal: { median: 3s, sigma: 4 }, at_most: 9s }, outage: reset }",
+        "{ for: { pareto: { min: 3s, alpha: 0 }, at_most: 9s }, outage: reset }",
+        "{ for: { pareto: { min: 3s, alpha: 1 } }, outage: reset }",
+        "{ for: { at_most: 9s }, outage: reset }",
+        "{ for: { preset: power-us, at_most: 61s }, outage: reset }",
+        "{ for: { preset: power-us, at_most: 1s }, outage: { reset: { within: 2s } } }",
+        "{ for: 9, outage: reset }",
+        "{ for: [9s], outage: reset }",
+    ];
+    for text in wrong {
+        let errors = with(&with_outage(text, false), &Overrides::default());
+        assert!(errors.is_err(), "{text}");
+    }
+}
+
+#[test]
+fn attributes_nest_and_each_level_can_be_meant() {
+    let tree = "region: { north: 40%, south: 60% }, site: { within: feeder, each: 2 }, \
+        feeder: { within: region, each: 2 }";
+    let text = |who: &str| {
+        with_outage(
+            &format!("{{ outage: {{ dns: {{ where: {{ {who} }} }} }} }}"),
+            true,
+        )
+        .replace("region: { north: 40%, south: 60% }", tree)
+    };
+    let members = |who: &str| {
+        let plan = plan(&text(who));
+        match &plan.faults[0].kind {
+            FaultKind::Network { who, .. } => who.members(&plan),
+            FaultKind::Backend { .. } => panic!("it is a network fault"),
+        }
+    };
+    let (north, feeder) = (members("region: north"), members("feeder: north/2"));
+    assert_eq!((north.len(), feeder.len()), (4, 2));
+    assert!(feeder.iter().all(|device| north.contains(device)));
+    let site = members("site: north/2/1");
+    assert_eq!(site.len(), 1);
+    assert!(feeder.contains(&site[0]));
+    assert_eq!(members("region: south, feeder: south/1").len(), 3);
+    for who in [
+        "feeder: north/3",
+        "feeder: north",
+        "region: south, feeder: north/1",
+    ] {
+        assert!(with(&text(who), &Overrides::default()).is_err(), "{who}");
+    }
 }
 
 #[test]

@@ -290,6 +290,7 @@ mod tests {
         plan.cohorts[0].attributes = vec![Attribute {
             name: "region".into(),
             values: vec![("north".into(), north), ("south".into(), devices - north)],
+            root: None,
         }];
         let fault = |kind| Fault {
             phase: 1,

@@ -166,6 +166,25 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
     if let Some(link) = &cohort.link {
         writeln!(out, "    {:<10} {}", "link", WORDS.link(link))?;
     }
+    for attribute in &cohort.attributes {
+        let Some(root) = &attribute.root else {
+            continue;
+        };
+        let sizes = || {
+            attribute
+                .values
+                .iter()
+                .map(|(_, devices)| u64::from(*devices))
+        };
+        writeln!(
+            out,
+            "    {:<10} {} values in the tree of {root}, {} to {} devices each",
+            attribute.name,
+            grouped(attribute.values.len() as u64),
+            grouped(sizes().min().unwrap_or(0)),
+            grouped(sizes().max().unwrap_or(0)),
+        )?;
+    }
     for stream in &plan.streams[cohort.streams.clone()] {
         writeln!(
             out,

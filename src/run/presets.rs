@@ -3,6 +3,7 @@
 
 use super::check::WORDS;
 use crate::device::herd::{self, Herd, herd};
+use crate::scenario::durations;
 use crate::scenario::links;
 use crate::scenario::sdks::{SDKS, Sdk};
 use crate::scenario::template::Template;
@@ -41,6 +42,14 @@ fn write_text(out: &mut String) -> std::fmt::Result {
     )?;
     for link in links::presets() {
         writeln!(out, "  {}", WORDS.link(link))?;
+    }
+    writeln!(
+        out,
+        "\noutage presets for: {{ preset: NAME, at_most: TIME }} of a fault; its length, drawn once per fault\n"
+    )?;
+    for preset in &durations::PRESETS {
+        writeln!(out, "  {:<18}{}", preset.name, preset.about)?;
+        writeln!(out, "    assumed in it   {}", preset.assumed)?;
     }
     Ok(())
 }

@@ -1,10 +1,14 @@
 //! The words of a scenario file, one type per mapping: read by `tree::decode`, turned into a `Plan`
 //! by `check`, and the source of the JSON Schema, whose descriptions are the doc comments here.
 
+mod domain;
+mod length;
 mod link;
 mod network;
 mod sdk;
 
+pub(super) use domain::Values;
+pub(super) use length::{Drawn, Length};
 pub(super) use link::{Link, LinkSettings};
 pub(super) use network::{Degrade, Repeat};
 pub(super) use sdk::SdkName;
@@ -165,9 +169,9 @@ pub(super) struct Cohort {
     pub(super) cohort: At<String>,
     /// Number of devices.
     pub(super) devices: At<u32>,
-    /// Named attributes, each with the exact shares of its values.
+    /// Named attributes, each with the exact shares of its values, or split evenly within another.
     #[serde(default)]
-    pub(super) attributes: Pairs<At<Pairs<At<Share>>>>,
+    pub(super) attributes: Pairs<At<Values>>,
     /// How a device connects.
     pub(super) client: Option<Client>,
     /// The access link that its packets pass; none, so no delay, if absent.
@@ -542,9 +546,9 @@ impl JsonSchema for Where {
 pub(super) struct Fault {
     /// Start, from the phase's start; 0s if absent.
     pub(super) at: Option<At<Time>>,
-    /// Length; to the phase's end if absent.
+    /// Length, or what it is drawn from; to the phase's end if absent.
     #[serde(rename = "for")]
-    pub(super) length: Option<At<Time>>,
+    pub(super) length: Option<At<Length>>,
     /// A fault of the embedded target; or write `outage`.
     pub(super) backend: Option<At<BackendFault>>,
     /// A fault of the devices' network, with any target; or write `backend`.

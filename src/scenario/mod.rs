@@ -8,6 +8,7 @@
 mod check;
 mod decode;
 mod decode_error;
+pub mod durations;
 mod errors;
 mod figures;
 pub mod file;

@@ -277,6 +277,10 @@ pub struct Attribute {
     pub name: String,
     /// Values with the exact number of devices each; sums to the cohort's devices.
     pub values: Vec<(String, u32)>,
+    /// The attribute at the top of the tree that this one is in: both go by the same order of
+    /// devices, so that each of the values here lies within one of those above. `None` = it is at
+    /// the top itself.
+    pub root: Option<String>,
 }
 
 /// Connection behaviour of a device.

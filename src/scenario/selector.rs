@@ -1,15 +1,16 @@
 //! Which devices a `where` means: exact counts by seeded permutation, the same in every process.
 
-use super::plan::{DeviceIdx, Plan, Selector, Spared};
+use super::plan::{Attribute, Cohort, DeviceIdx, Plan, Selector, Spared};
 use crate::rng::{self, Purpose};
 
 impl Selector {
     /// The devices meant, ascending. A share picks exactly `round(share * n)` of the `n` devices
     /// that fulfil the other conditions, and a leak spares as exact a part of those.
     pub fn members(&self, plan: &Plan) -> Vec<DeviceIdx> {
-        let mut members: Vec<DeviceIdx> = self
-            .range(plan)
-            .filter(|device| self.fits(plan, *device))
+        let cohorts = plan.cohorts.iter().enumerate();
+        let mut members: Vec<DeviceIdx> = cohorts
+            .filter(|(index, _)| self.cohort.is_none_or(|only| only == *index))
+            .flat_map(|(_, cohort)| self.members_of(plan, cohort))
             .collect();
         if let Some(share) = self.share {
             let draw = u64::from(self.draw);
@@ -26,15 +27,6 @@ impl Selector {
             members.retain(|device| !spares(device));
         }
         members
-    }
-
-    /// Whether `device` is meant. With a share this walks the whole fleet: where many devices are
-    /// asked for, use [`Selector::members`] once.
-    pub fn matches(&self, plan: &Plan, device: DeviceIdx) -> bool {
-        if self.share.is_none() && self.spared.is_none() {
-            return self.range(plan).contains(&device) && self.fits(plan, device);
-        }
-        self.members(plan).binary_search(&device).is_ok()
     }
 
     /// For people: `all devices`, `30 % of the devices of meters on node 1 with region north`.
@@ -74,24 +66,65 @@ impl Selector {
         text
     }
 
-    /// The devices of the named cohort, or all.
-    fn range(&self, plan: &Plan) -> std::ops::Range<DeviceIdx> {
-        self.cohort.map_or_else(
-            || 0..plan.devices(),
-            |cohort| {
-                let cohort = &plan.cohorts[cohort];
-                cohort.first..cohort.first + cohort.devices
-            },
-        )
+    /// Those of `cohort` with the node and the attributes, ascending.
+    fn members_of(&self, plan: &Plan, cohort: &Cohort) -> Vec<DeviceIdx> {
+        let wanted = self.attributes.iter();
+        let places: Option<Vec<Places>> = wanted
+            .map(|(name, value)| Places::of(cohort, name, value))
+            .collect();
+        let Some(places) = places else {
+            return Vec::new();
+        };
+        let is_meant = |device: &DeviceIdx| {
+            let place = device - cohort.first;
+            self.node.is_none_or(|node| plan.home_node(*device) == node)
+                && places.iter().all(|places| {
+                    places.hold(rng::permute(
+                        plan.seed,
+                        Purpose::Attribute,
+                        places.salt,
+                        cohort.devices,
+                        place,
+                    ))
+                })
+        };
+        let devices = cohort.first..cohort.first + cohort.devices;
+        devices.filter(is_meant).collect()
+    }
+}
+
+/// Where in the order of their cohort that an attribute goes by the devices with a value are.
+struct Places {
+    salt: u64,
+    range: std::ops::Range<u32>,
+}
+
+impl Places {
+    /// `None` if no device of the cohort has that value.
+    fn of(cohort: &Cohort, name: &str, value: &str) -> Option<Self> {
+        let attribute = cohort.attributes.iter().find(|a| a.name == name)?;
+        let mut begin = 0;
+        for (known, count) in &attribute.values {
+            if known == value {
+                return Some(Self {
+                    salt: attribute.salt(cohort),
+                    range: begin..begin + count,
+                });
+            }
+            begin += count;
+        }
+        None
     }
 
-    /// Whether node and attributes are as wanted.
-    fn fits(&self, plan: &Plan, device: DeviceIdx) -> bool {
-        self.node.is_none_or(|node| plan.home_node(device) == node)
-            && self
-                .attributes
-                .iter()
-                .all(|(name, value)| plan.attribute(device, name) == Some(value))
+    fn hold(&self, place: u32) -> bool {
+        self.range.contains(&place)
+    }
+}
+
+impl Attribute {
+    /// Of the order of devices of `cohort` that it goes by.
+    fn salt(&self, cohort: &Cohort) -> u64 {
+        salt(&cohort.name, self.root.as_ref().unwrap_or(&self.name))
     }
 }
 
@@ -138,7 +171,7 @@ impl Plan {
     pub fn attribute(&self, device: DeviceIdx, name: &str) -> Option<&str> {
         let cohort = &self.cohorts[self.cohort_of(device)];
         let attribute = cohort.attributes.iter().find(|a| a.name == name)?;
-        let salt = salt(&cohort.name, name);
+        let salt = attribute.salt(cohort);
         let mut place = rng::permute(
             self.seed,
             Purpose::Attribute,
@@ -172,7 +205,6 @@ fn salt(cohort: &str, attribute: &str) -> u64 {
 mod tests {
     use super::*;
     use crate::scenario::fixture;
-    use crate::scenario::plan::Attribute;
     use proptest::prelude::*;
 
     fn plan(devices: u32, seed: u64) -> Plan {
@@ -182,6 +214,7 @@ mod tests {
         plan.cohorts[0].attributes = vec![Attribute {
             name: "region".into(),
             values: vec![("north".into(), north), ("south".into(), devices - north)],
+            root: None,
         }];
         plan
     }
@@ -207,13 +240,61 @@ mod tests {
             #[expect(clippy::cast_precision_loss, reason = "small numbers")]
             let found = some.len() as f64;
             prop_assert_eq!(found, wanted);
-            for device in 0..devices {
-                prop_assert_eq!(
-                    region("north", Some(share)).matches(&plan, device),
-                    some.contains(&device)
-                );
+            for device in some {
+                prop_assert_eq!(plan.attribute(device, "region"), Some("north"));
             }
         }
+
+        #[test]
+        fn a_tree_is_nested_exactly(devices in 30u32..200, seed: u64) {
+            let plan = tree(devices, seed);
+            let mut sizes: Vec<usize> = Vec::new();
+            for value in ["north", "south"] {
+                let region = region(value, None).members(&plan);
+                let mut of_feeders = Vec::new();
+                for number in 1..=4 {
+                    let feeder = feeder(&format!("{value}/{number}")).members(&plan);
+                    prop_assert!(feeder.iter().all(|device| region.contains(device)));
+                    sizes.push(feeder.len());
+                    of_feeders.extend(feeder);
+                }
+                of_feeders.sort_unstable();
+                prop_assert_eq!(of_feeders, region);
+            }
+            prop_assert_eq!(sizes.iter().sum::<usize>(), devices as usize);
+            for sizes in sizes.chunks(4) {
+                let (least, most) = (sizes.iter().min(), sizes.iter().max());
+                prop_assert!(most <= least.map(|least| least + 1).as_ref());
+            }
+        }
+    }
+
+    fn feeder(value: &str) -> Selector {
+        Selector {
+            attributes: vec![("feeder".into(), value.into())],
+            ..Selector::default()
+        }
+    }
+
+    /// Two regions with four feeders each.
+    fn tree(devices: u32, seed: u64) -> Plan {
+        let mut plan = plan(devices, seed);
+        let regions = plan.cohorts[0].attributes[0].values.clone();
+        let parts = |(value, count): &(String, u32)| {
+            let part = |n: u32| {
+                (
+                    format!("{value}/{n}"),
+                    count / 4 + u32::from(n <= count % 4),
+                )
+            };
+            (1..=4).map(part).collect::<Vec<_>>()
+        };
+        plan.cohorts[0].attributes.push(Attribute {
+            name: "feeder".into(),
+            values: regions.iter().flat_map(parts).collect(),
+            root: Some("region".into()),
+        });
+        plan
     }
 
     #[test]
@@ -235,10 +316,6 @@ mod tests {
                 .all(|device| all.contains(device))
         );
         assert!(spared(0, 1.0).members(&plan).is_empty());
-        for device in 0..1_000 {
-            let meant = spared(0, 0.05).matches(&plan, device);
-            assert_eq!(meant, first.contains(&device));
-        }
     }
 
     #[test]

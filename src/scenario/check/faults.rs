@@ -1,6 +1,7 @@
 //! Faults: their windows, what they do and where.
 
 use super::Checker;
+use super::length::Length;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::{
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub(super) struct Window {
     /// The fault's own place in the file, over all phases.
     pub(super) number: u32,
+    /// Of the run.
+    pub(super) seed: u64,
     /// Its place.
     pub(super) phase: usize,
     /// From T0.
@@ -165,21 +168,25 @@ impl Checker<'_> {
                 );
                 return None;
             }
-            (Some(time), None) | (None, Some(time)) => {
-                let length = self.positive(Some(time), Duration::ZERO);
-                if offset + length > phase_length {
-                    self.error(
-                        time.span,
-                        "the fault clears after the end of its phase",
-                        format!(
-                            "the phase is {phase_length:?} long: make it longer or the fault shorter"
-                        ),
-                    );
-                }
-                length
+            (Some(down), None) => {
+                let length = self.positive(Some(down), Duration::ZERO);
+                Some(Length::fixed(down.span, length))
             }
-            (None, None) => phase_length - offset,
+            (None, Some(written)) => Some(self.fault_length(written, within_of(&fault.value))?),
+            (None, None) => None,
         };
+        if let Some(length) = length
+            && offset + length.longest > phase_length
+        {
+            self.error(
+                length.span,
+                "the fault clears after the end of its phase",
+                format!("the phase is {phase_length:?} long: make it longer or the fault shorter"),
+            );
+        }
+        let length = length.map_or(phase_length - offset, |length| {
+            length.of(window.seed, window, 0)
+        });
         let start = window.start + offset;
         Some(Fault {
             phase: window.phase,
@@ -291,4 +298,14 @@ impl Checker<'_> {
             .map(|node| self.node(node.value, node.span, nodes));
         Some((FaultKind::Backend { node, fault: kind }, down))
     }
+}
+
+/// After the start of an outage, when the last connection is cut.
+pub(super) fn within_of(fault: &mirror::Fault) -> Duration {
+    let within = match fault.outage.as_ref().map(|outage| &outage.value) {
+        Some(mirror::Outage::Reset(cut) | mirror::Outage::Close(cut)) => cut.within.as_ref(),
+        Some(mirror::Outage::Refuse(_) | mirror::Outage::Dns(_) | mirror::Outage::Blackhole(_))
+        | None => None,
+    };
+    within.map_or(Duration::ZERO, |time| time.value.0)
 }

@@ -7,7 +7,7 @@ use crate::scenario::errors::Problem;
 use crate::scenario::located::{At, Pairs};
 use crate::scenario::mirror;
 use crate::scenario::plan::{Attribute, Cohort, Session, Step, Stream, WillPlan};
-use crate::scenario::quantity::Share;
+use crate::scenario::quantity::parse_share;
 
 /// Most devices of a fleet.
 const MAX_DEVICES: u32 = 10_000_000;
@@ -160,7 +160,7 @@ impl Checker<'_> {
 
     fn attributes(
         &mut self,
-        attributes: &Pairs<At<Pairs<At<Share>>>>,
+        attributes: &Pairs<At<mirror::Values>>,
         devices: u32,
     ) -> Vec<Attribute> {
         let mut checked = Vec::new();
@@ -173,32 +173,52 @@ impl Checker<'_> {
                     "give the attribute another name",
                 );
             }
-            let shares: Vec<f64> = values
-                .value
-                .0
-                .iter()
-                .map(|(_, share)| share.value.0)
-                .collect();
-            let sum: f64 = shares.iter().sum();
-            if (sum - 1.0).abs() > 1e-9 {
-                self.absent(
-                    values.span,
-                    format!(
-                        "the shares of `{}` add up to {}%",
-                        name.value,
-                        round(sum * 100.0)
-                    ),
-                    "make them add up to 100%",
-                );
-            }
-            let counts = apportion(&shares, devices);
-            let names = values.value.0.iter().map(|(value, _)| value.value.clone());
-            checked.push(Attribute {
-                name: name.value.clone(),
-                values: names.zip(counts).collect(),
-            });
+            let is_split = values.value.is_split();
+            checked.push((!is_split).then(|| self.shares(name, values, devices)));
         }
-        checked
+        self.splits(attributes, &mut checked);
+        checked.into_iter().flatten().collect()
+    }
+
+    /// An attribute with shares.
+    fn shares(
+        &mut self,
+        name: &At<String>,
+        values: &At<mirror::Values>,
+        devices: u32,
+    ) -> Attribute {
+        let before = self.problems.len();
+        let mut shares = Vec::new();
+        for (_, share) in &values.value.0.0 {
+            shares.push(parse_share(&share.value).unwrap_or_else(|(message, help)| {
+                self.error(share.span, message, help);
+                0.0
+            }));
+        }
+        let sum: f64 = shares.iter().sum();
+        if before == self.problems.len() && (sum - 1.0).abs() > 1e-9 {
+            self.absent(
+                values.span,
+                format!(
+                    "the shares of `{}` add up to {}%",
+                    name.value,
+                    round(sum * 100.0)
+                ),
+                "make them add up to 100%",
+            );
+        }
+        let counts = apportion(&shares, devices);
+        let names = values
+            .value
+            .0
+            .0
+            .iter()
+            .map(|(value, _)| value.value.clone());
+        Attribute {
+            name: name.value.clone(),
+            values: names.zip(counts).collect(),
+            root: None,
+        }
     }
 
     fn session(&mut self, session: Option<&mirror::Session>, csv: bool) -> Session {

@@ -4,8 +4,10 @@
 mod apportion;
 mod auth;
 mod client;
+mod domains;
 mod faults;
 mod fleet;
+mod length;
 mod link;
 mod phases;
 mod repeat;

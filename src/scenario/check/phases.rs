@@ -60,6 +60,7 @@ impl Checker<'_> {
             for fault in &phase.value.faults {
                 let window = Window {
                     number,
+                    seed: plan.seed,
                     phase: index,
                     start,
                     length,

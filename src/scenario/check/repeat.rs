@@ -1,7 +1,8 @@
 //! Faults that come again: the exact window of each repetition.
 
 use super::Checker;
-use super::faults::Window;
+use super::faults::{Window, within_of};
+use super::length::Length;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::Fault;
@@ -57,18 +58,26 @@ impl Checker<'_> {
             );
             return vec![first];
         }
-        let length = first.clear - first.start;
-        if every.value.0 < length {
+        // A restart has its length in `down`, which is not drawn.
+        let length = match &fault.value.length {
+            Some(written) => match self.fault_length(written, within_of(&fault.value)) {
+                Some(length) => length,
+                None => return vec![first],
+            },
+            None => Length::fixed(repeat.span, first.clear - first.start),
+        };
+        let longest = length.longest;
+        if every.value.0 < longest {
             self.error(
                 every.span,
                 "the fault would begin again before it has cleared",
-                format!("it is {length:?} long: write an `every` of at least that"),
+                format!("it is up to {longest:?} long: write an `every` of at least that"),
             );
             return vec![first];
         }
         let start_of = |number: u32| first.start + every.value.0 * number;
-        if start_of(times.value - 1) + length > end {
-            let room = (1..times.value).filter(|n| start_of(n - 1) + length <= end);
+        if start_of(times.value - 1) + longest > end {
+            let room = (1..times.value).filter(|n| start_of(n - 1) + longest <= end);
             self.error(
                 times.span,
                 "the last repetition clears after the end of its phase",
@@ -83,7 +92,7 @@ impl Checker<'_> {
         (0..times.value)
             .map(|number| Fault {
                 start: start_of(number),
-                clear: start_of(number) + length,
+                clear: start_of(number) + length.of(window.seed, window, number),
                 ..first.clone()
             })
             .collect()

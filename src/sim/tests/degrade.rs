@@ -41,6 +41,7 @@ fn half_degraded(own: Option<Link>) -> Plan {
     plan.cohorts[0].attributes = vec![Attribute {
         name: "region".into(),
         values: vec![("north".into(), 100), ("south".into(), 100)],
+        root: None,
     }];
     let kind = degrade(north(), link(ms(200), 0.0));
     with(plan, ms(10_000), ms(20_000), kind)

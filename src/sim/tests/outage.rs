@@ -215,6 +215,7 @@ fn overlapping_outages_hold_each_its_own_devices() {
     plan.cohorts[0].attributes = vec![Attribute {
         name: "region".into(),
         values: vec![("north".into(), 400), ("south".into(), 600)],
+        root: None,
     }];
     backoff(&mut plan, ms(100), None);
     let held = share(0.3).members(&plan);
