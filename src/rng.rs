@@ -45,6 +45,14 @@ pub enum Purpose {
     OutageCut = 17,
     /// The run id of a simulated run.
     SimulatedRun = 18,
+    /// When a device fault takes a device's power; index = the fault's place in the plan.
+    PowerLoss = 19,
+    /// When a device of a group gets power; index = [`crate::scenario::power::Event`]'s.
+    PowerReturn = 20,
+    /// How long a device boots; same index.
+    BootTime = 21,
+    /// Which wave a device of a group belongs to; same index.
+    PowerWave = 22,
     /// What a degraded link adds to a packet; index = packet of that direction, direction, fault.
     Degrade = 23,
     /// Which devices a fault spares.

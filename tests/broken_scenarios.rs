@@ -36,7 +36,7 @@ const TABLE: &[(&str, Mistakes)] = &[
     ("backend-word", &[(9, 53, "did you mean `restart`")]),
     (
         "degrade-and-outage",
-        &[(9, 66, "make each a fault of its own")],
+        &[(9, 66, "make the other a fault of its own")],
     ),
     ("draw-alone", &[(9, 71, "add for example `share: 30%`")]),
     ("leak-everybody", &[(9, 67, "write a smaller `leak`")]),
@@ -202,6 +202,18 @@ const TABLE: &[(&str, Mistakes)] = &[
     (
         "power-on-too-long",
         &[(8, 24, "make the phase at least `for: 10s`, remove `for`")],
+    ),
+    (
+        "power",
+        &[
+            (10, 18, "keep `power_cut` or `crash`, and make the other a"),
+            (11, 32, "the fault is 10s long: write a `within` of at most"),
+            (12, 50, "write a whole number from 1 to 1000"),
+            (13, 40, "write for example 10s"),
+            (14, 44, "write a `min` of at most 2s"),
+            (15, 34, "did you mean `beta`"),
+            (16, 37, "did you mean `north`"),
+        ],
     ),
     ("preset", &[(5, 23, "did you mean `esp-mqtt`")]),
     (

@@ -5,9 +5,10 @@ mod scenario_text;
 
 use fleetstorm::scenario::file::Overrides;
 use fleetstorm::scenario::plan::{
-    BackendFault, BrokerUrl, DropAck, Embedded, Fault, FaultKind, GoneClients, Lose, NetworkFault,
-    Selector, Service, ServiceTime, Sessions, Target, Topology,
+    BackendFault, BrokerUrl, DeviceFault, DropAck, Embedded, Fault, FaultKind, GoneClients, Lose,
+    NetworkFault, Selector, Service, ServiceTime, Sessions, Target, Topology,
 };
+use fleetstorm::scenario::power::{BootTime, Spread};
 use scenario_text::{faulty, one, plan, secs, with};
 use std::time::Duration;
 
@@ -282,7 +283,7 @@ fn a_leak_spares_others_in_each_fault_and_the_same_in_each_repetition() {
     let plan = plan(&with_outage(text, true));
     let who = |fault: usize| match &plan.faults[fault].kind {
         FaultKind::Network { who, .. } => who.clone(),
-        FaultKind::Backend { .. } => panic!("all are network faults"),
+        FaultKind::Backend { .. } | FaultKind::Device { .. } => panic!("all are network faults"),
     };
     assert_eq!(who(0), who(1));
     assert_eq!(who(0).members(&plan).len(), 8);
@@ -323,7 +324,7 @@ fn a_drawn_length_is_exact_once_the_plan_is_made() {
     let of = |start: u64, kind: NetworkFault| {
         let found = faults.iter().find(|fault| match &fault.kind {
             FaultKind::Network { fault, .. } => *fault == kind,
-            FaultKind::Backend { .. } => false,
+            FaultKind::Backend { .. } | FaultKind::Device { .. } => false,
         });
         let found = found.expect("it is there");
         assert_eq!(found.start, secs(start));
@@ -370,7 +371,7 @@ fn attributes_nest_and_each_level_can_be_meant() {
         let plan = plan(&text(who));
         match &plan.faults[0].kind {
             FaultKind::Network { who, .. } => who.members(&plan),
-            FaultKind::Backend { .. } => panic!("it is a network fault"),
+            FaultKind::Backend { .. } | FaultKind::Device { .. } => panic!("it is a network fault"),
         }
     };
     let (north, feeder) = (members("region: north"), members("feeder: north/2"));
@@ -510,4 +511,79 @@ fn brokers() {
     assert_eq!(found.topology, Topology::Cluster);
     assert!(found.auth.username.is_some());
     assert!(!plan(&brokers("")).target.is_cluster());
+}
+
+fn device_fault(text: &str) -> (Duration, Duration, DeviceFault) {
+    let mut found = Vec::new();
+    for brokers in [false, true] {
+        let fault = plan(&with_outage(text, brokers)).faults[0].clone();
+        let FaultKind::Device { fault: what, .. } = fault.kind else {
+            panic!("{text} is a device fault");
+        };
+        found.push((fault.start, fault.clear, what));
+    }
+    assert_eq!(found[0], found[1], "{text}");
+    found.swap_remove(0)
+}
+
+#[test]
+fn device_faults_work_with_any_target() {
+    let cut = |within, back, boot| DeviceFault::PowerCut { within, back, boot };
+    let crash = |within, boot| DeviceFault::Crash { within, boot };
+    let none = BootTime::NONE;
+    let uniform = BootTime::Uniform {
+        min: secs(2),
+        max: secs(20),
+    };
+    let waves = Spread::Waves {
+        count: 3,
+        every: secs(60),
+    };
+    let table = [
+        (
+            "{ power_cut: {} }",
+            2,
+            62,
+            cut(secs(0), Spread::AtOnce, none),
+        ),
+        (
+            "{ power_cut: { within: 2s, return: { uniform: 60s }, boot: { fixed: 5s } }, at: 5s, for: 30s }",
+            7,
+            37,
+            cut(secs(2), Spread::Uniform(secs(60)), BootTime::Fixed(secs(5))),
+        ),
+        (
+            "{ power_cut: { return: { beta: 10s }, boot: { uniform: { min: 2s, max: 20s } } } }",
+            2,
+            62,
+            cut(secs(0), Spread::Beta(secs(10)), uniform),
+        ),
+        (
+            "{ power_cut: { where: { region: north }, return: { waves: { count: 3, every: 60s } } } }",
+            2,
+            62,
+            cut(secs(0), waves, none),
+        ),
+        // Its window is as long as it takes, a second at least.
+        ("{ crash: {} }", 2, 3, crash(secs(0), none)),
+        (
+            "{ crash: { within: 8s }, at: 1s }",
+            3,
+            11,
+            crash(secs(8), none),
+        ),
+        (
+            "{ crash: { within: 8s, boot: { fixed: 5s } }, for: 9s }",
+            2,
+            11,
+            crash(secs(8), BootTime::Fixed(secs(5))),
+        ),
+    ];
+    for (text, start, clear, fault) in table {
+        assert_eq!(
+            device_fault(text),
+            (secs(start), secs(clear), fault),
+            "{text}"
+        );
+    }
 }

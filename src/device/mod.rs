@@ -2,6 +2,7 @@
 //! async; it is stepped by `sim` and `live` alike.
 
 pub mod backoff;
+pub mod boots;
 pub mod connect;
 mod connection;
 pub mod herd;
@@ -397,6 +398,13 @@ impl Device {
             self.state,
             State::Resuming | State::Subscribing(_) | State::Online
         )
+    }
+
+    /// Whether it has no session though it had power before: not connected, or down because a fault
+    /// took its power. If so when a fault clears, it counts as affected: the law of both drivers. Who
+    /// never had power yet is not missed, and a device that is shut down is no more.
+    pub const fn is_missed(&self) -> bool {
+        self.boot > 0 && !self.is_connected() && !matches!(self.state, State::Stopped)
     }
 
     /// Whether nothing waits or is in flight (the drain is over for it).

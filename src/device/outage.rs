@@ -23,7 +23,7 @@ pub fn half_open_for(keep_alive_s: u16) -> Duration {
 /// Holds one bit per device and set of devices meant, none for the whole fleet.
 #[derive(Debug)]
 pub struct Outages {
-    /// By index into `Plan::faults`; `None` for a backend fault.
+    /// By index into `Plan::faults`; `None` for a fault of another family.
     faults: Vec<Option<Outage>>,
     /// Those that are active, in the order in which they started.
     active: Vec<usize>,
@@ -113,7 +113,7 @@ impl Outages {
         }
     }
 
-    /// Fault `fault` of the plan begins; a backend fault is none of ours.
+    /// Fault `fault` of the plan begins; a backend or device fault is none of ours.
     ///
     /// # Panics
     /// If the plan has no such fault.

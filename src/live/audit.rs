@@ -3,7 +3,7 @@
 
 use super::fleet::Fleet;
 use super::run_state::{Stage, layout};
-use crate::device::pacer::Pacer;
+use crate::device::boots::Boots;
 use crate::stats::event::Operation;
 use crate::stats::recorder::{Audit, Layout, Totals};
 use crate::time::Instant;
@@ -25,34 +25,22 @@ impl Fleet {
 
     fn audit(&self, layout: &Layout) -> Audit {
         let empty = vec![vec![0; layout.phases()]; layout.streams];
-        let mut audit = Audit {
-            planned: empty.clone(),
-            waiting: empty.clone(),
-            in_flight: empty,
-        };
-        for slot in &self.devices {
+        let (mut waiting, mut in_flight) = (empty.clone(), empty);
+        let boots = self.state.boots.clone();
+        let mut boots = boots.unwrap_or_else(|| Boots::new(layout));
+        for (i, slot) in self.devices.iter().enumerate() {
             if slot.power_on.is_never() {
                 continue;
             }
-            for stream in self.plan.cohorts[usize::from(slot.cohort)].streams.clone() {
-                let pacer = Pacer {
-                    plan: &self.plan,
-                    stream,
-                    device: slot.device.id(),
-                    boot: 1,
-                    start: self.state.start,
-                };
-                pacer.count(
-                    slot.power_on,
-                    self.state.end,
-                    &layout.phase_ends,
-                    &mut audit.planned[stream],
-                );
-            }
-            count(layout, &slot.device.waiting(), &mut audit.waiting);
-            count(layout, &slot.device.in_flight(), &mut audit.in_flight);
+            boots.add(&self.plan, layout, self.boot_of(i, self.state.end));
+            count(layout, &slot.device.waiting(), &mut waiting);
+            count(layout, &slot.device.in_flight(), &mut in_flight);
         }
-        audit
+        Audit {
+            planned: boots.into_planned(),
+            waiting,
+            in_flight,
+        }
     }
 }
 

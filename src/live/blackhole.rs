@@ -58,7 +58,8 @@ impl Fleet {
         }
     }
 
-    /// Device `i`, in a blackhole, gives up its connection, if it has one: the socket stays.
+    /// Device `i`, in a blackhole, gives up its connection, if it has one, or loses it with its
+    /// power: the socket stays.
     pub(super) fn leave_half_open(&mut self, i: usize, now: Instant) {
         let slot = &mut self.devices[i];
         let transit = slot.transit.as_deref_mut();

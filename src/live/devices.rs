@@ -31,8 +31,10 @@ pub(super) struct Slot {
     pub(super) half_open: Option<Box<Closing>>,
     /// The last cleared fault after which it was not connected, and still is not.
     pub(super) recovering: Option<u16>,
-    /// When it first got power.
+    /// When it got the power that it has; never, if it has none.
     pub(super) power_on: Instant,
+    /// When a fault took its power last, in its own time; zero if none did.
+    pub(super) power_off: Instant,
 }
 
 impl Slot {
@@ -88,6 +90,7 @@ impl Fleet {
                 half_open: None,
                 recovering: None,
                 power_on: Instant::NEVER,
+                power_off: Instant::ZERO,
             });
         }
         self.make_room();

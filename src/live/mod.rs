@@ -14,6 +14,7 @@ mod observers;
 mod outage;
 mod outgoing;
 mod port;
+mod power;
 pub mod process;
 mod reader;
 mod recording;

@@ -3,7 +3,7 @@
 
 use super::control::{Report, SnapshotFrame};
 use super::fleet::{Fleet, KEY_SECOND, KEY_TIMELINE, KEY_WATCH};
-use crate::device;
+use crate::device::{self, boots::Boots};
 use crate::scenario::plan::Plan;
 use crate::scenario::timeline::{self, Action, Entry};
 use crate::stats::event::Event;
@@ -28,6 +28,8 @@ pub(super) struct RunState {
     pub(super) end: Instant,
     /// From T0 on.
     pub(super) recorder: Option<Recorder>,
+    /// Boots that a fault has ended; from T0 on.
+    pub(super) boots: Option<Boots>,
     timeline: Vec<Entry>,
     next_entry: usize,
     /// Seconds of the run that were reported.
@@ -59,6 +61,7 @@ impl Default for RunState {
             start: Instant::NEVER,
             end: Instant::NEVER,
             recorder: None,
+            boots: None,
             timeline: Vec::new(),
             next_entry: 0,
             seconds: 0,
@@ -110,7 +113,9 @@ impl Fleet {
     /// T0 is known.
     pub(super) fn begin(&mut self, start: Instant, owns: impl Fn(u32) -> bool) {
         let timeouts: Vec<Duration> = self.plan.streams.iter().map(|s| s.ack_timeout).collect();
-        let recorder = Recorder::new(layout(&self.plan, start))
+        let layout = layout(&self.plan, start);
+        self.state.boots = Some(Boots::new(&layout));
+        let recorder = Recorder::new(layout)
             .with_ack_timeouts(&timeouts)
             .with_recovery(&self.plan.episodes(start), &self.plan.persistent_devices());
         self.state.recorder = Some(recorder);
@@ -160,16 +165,18 @@ impl Fleet {
     fn act(&mut self, action: Action, at: Instant, now: Instant) {
         match action {
             Action::PhaseStart(_) => {}
+            Action::PowerOff(id) => {
+                if let Ok(i) = self.owned.binary_search(&id) {
+                    self.state.record_lag(at, now);
+                    self.cut_power(i, now);
+                }
+            }
             Action::PowerOn(id) => {
                 let Ok(i) = self.owned.binary_search(&id) else {
                     return;
                 };
                 self.state.record_lag(at, now);
-                if self.devices[i].power_on.is_never() {
-                    self.devices[i].power_on = at;
-                }
-                // It counts from the plan's instant, however late the driver is.
-                self.step_device(i, at, now, device::Input::PowerOn);
+                self.give_power(i, at, now);
             }
             Action::FaultStart(fault) => {
                 for slot in &mut self.devices {
@@ -206,7 +213,7 @@ impl Fleet {
             return;
         };
         for slot in &mut self.devices {
-            if slot.device.is_powered() && !slot.device.is_connected() {
+            if slot.device.is_missed() {
                 slot.recovering = Some(mark);
                 recorder.record_affected(fault);
             }

@@ -41,7 +41,7 @@ pub(super) enum Leftover {
 pub(super) fn left_behind(fleet: &Fleet) -> Vec<Leftover> {
     let devices = fleet.devices.iter().enumerate().filter(|(_, slot)| {
         let cohort = usize::from(slot.cohort);
-        !slot.power_on.is_never()
+        slot.device.boot() > 0
             && (!fleet.plan.cohorts[cohort].session.clean
                 || fleet.plan.retained_topics(cohort).next().is_some())
     });

@@ -16,6 +16,7 @@ pub(super) fn fault(plan: &Plan, fault: &Fault) -> String {
     match &fault.kind {
         FaultKind::Backend { node, fault } => backend_fault(*node, *fault),
         FaultKind::Network { who, fault } => units::WORDS.outage(plan, who, *fault),
+        FaultKind::Device { who, fault } => units::WORDS.device_fault(plan, who, fault),
     }
 }
 

@@ -86,15 +86,15 @@ fn write_fleet(out: &mut String, plan: &Plan) -> std::fmt::Result {
         0 => {}
         herd => writeln!(
             out,
-            "herd       {} devices come back at once after a restart, reset or close",
+            "herd       {} devices come back after a restart, reset, close, power cut or crash",
             grouped(u64::from(herd))
         )?,
     }
-    match plan.blackholed().len() {
+    match plan.may_leave_half_open().len() {
         0 => Ok(()),
         half_open => writeln!(
             out,
-            "half-open  up to {} connections that blackholes leave behind",
+            "half-open  up to {} connections that silenced devices leave behind",
             grouped(half_open as u64)
         ),
     }
@@ -223,6 +223,7 @@ fn fault_text(plan: &Plan, fault: &Fault) -> String {
             format!("{} on {node}", fault.name())
         }
         FaultKind::Network { who, fault } => WORDS.outage(plan, who, *fault),
+        FaultKind::Device { who, fault } => WORDS.device_fault(plan, who, fault),
     };
     format!(
         "fault {what} from {:.1} s to {:.1} s",

@@ -530,7 +530,7 @@ impl Coordinator {
                     cleared: true,
                     at,
                 })),
-                Action::PowerOn(_) | Action::End => {}
+                Action::PowerOff(_) | Action::PowerOn(_) | Action::End => {}
             }
         }
     }

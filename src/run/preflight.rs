@@ -96,8 +96,8 @@ pub fn layout(
         largest_node(plan)
     };
     let observers = per_worker_observers * wish;
-    let blackholed = plan.blackholed();
-    let half_open = number(blackholed.len());
+    let silenced = plan.may_leave_half_open();
+    let half_open = number(silenced.len());
     let layout = Layout {
         workers: wish,
         devices_per_worker,
@@ -105,13 +105,13 @@ pub fn layout(
         half_open,
         embedded_nodes,
         worker_fds: u64::from(devices_per_worker + per_worker_observers)
-            + u64::from(largest(&blackholed, wish, |device| device % wish))
+            + u64::from(largest(&silenced, wish, |device| device % wish))
             + FDS_SPARE,
         node_fds: if embedded_nodes == 0 {
             0
         } else {
             u64::from(node_devices + observers.div_ceil(nodes))
-                + u64::from(largest(&blackholed, nodes, |device| {
+                + u64::from(largest(&silenced, nodes, |device| {
                     u32::from(plan.home_node(device))
                 }))
                 + FDS_SPARE
@@ -185,15 +185,15 @@ fn smallest_fit(plan: &Plan, limits: &Limits) -> u32 {
 /// `wish` workers, or as many more as have room for what blackholes leave half-open, which need not
 /// be spread evenly.
 fn with_half_open(plan: &Plan, wish: u32, room: u64) -> u32 {
-    let blackholed = plan.blackholed();
+    let silenced = plan.may_leave_half_open();
     let fits = |workers: u32| {
         let devices = u64::from(plan.devices().div_ceil(workers));
-        let half_open = u64::from(largest(&blackholed, workers, |device| device % workers));
+        let half_open = u64::from(largest(&silenced, workers, |device| device % workers));
         devices + devices.div_ceil(DEVICES_MAX as u64) + half_open <= room
     };
     // Twice as many are enough: each device has one connection of each kind.
     let mut more = wish..=wish.saturating_mul(2);
-    match blackholed.is_empty() {
+    match silenced.is_empty() {
         true => wish,
         false => more.find(|workers| fits(*workers)).unwrap_or(wish),
     }

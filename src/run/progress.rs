@@ -96,6 +96,7 @@ impl Progress {
                 let fault = match &plan.faults[*index].kind {
                     FaultKind::Backend { fault, .. } => fault.name().to_owned(),
                     FaultKind::Network { who, fault } => check::WORDS.outage(plan, who, *fault),
+                    FaultKind::Device { who, fault } => check::WORDS.device_fault(plan, who, fault),
                 };
                 self.say(&format!("fault {what}: {fault}"));
             }

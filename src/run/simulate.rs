@@ -254,7 +254,7 @@ const fn mark(action: Action, at: Instant) -> Option<Line> {
             cleared: true,
             at,
         }),
-        Action::PowerOn(_) | Action::End => None,
+        Action::PowerOff(_) | Action::PowerOn(_) | Action::End => None,
     }
 }
 

@@ -52,8 +52,8 @@ impl Plan {
             .fold(0.0, f64::max)
     }
 
-    /// Most devices that one restart, reset or close cuts off: the herd that comes back. Zero if
-    /// there is none of them.
+    /// Most devices that one restart, reset, close, power cut or crash cuts off: the herd that comes
+    /// back. Zero if there is none of them.
     pub fn largest_herd(&self) -> u32 {
         let mut per_node = vec![0u32; usize::from(self.target.nodes())];
         for device in 0..self.devices() {
@@ -69,7 +69,10 @@ impl Plan {
                 FaultKind::Network {
                     who,
                     fault: NetworkFault::Reset { .. } | NetworkFault::Close { .. },
-                } => u32::try_from(who.members(self).len()).expect("no more than devices, a u32"),
+                }
+                | FaultKind::Device { who, .. } => {
+                    u32::try_from(who.members(self).len()).expect("no more than devices, a u32")
+                }
                 FaultKind::Backend { .. }
                 | FaultKind::Network {
                     fault:
@@ -84,26 +87,37 @@ impl Plan {
             .unwrap_or(0)
     }
 
-    /// The devices that some blackhole means, ascending: each may leave a half-open connection
-    /// behind, and open another beside it.
-    pub fn blackholed(&self) -> Vec<DeviceIdx> {
-        self.meant_by(|fault| *fault == NetworkFault::Blackhole)
+    /// The devices that some blackhole or device fault means, ascending: each may leave a half-open
+    /// connection behind, and open another beside it.
+    pub fn may_leave_half_open(&self) -> Vec<DeviceIdx> {
+        self.meant_by(|kind| match kind {
+            FaultKind::Network { fault, .. } => *fault == NetworkFault::Blackhole,
+            FaultKind::Device { .. } => true,
+            FaultKind::Backend { .. } => false,
+        })
     }
 
     /// The devices that some `degrade` means, ascending: each has a link that can be made worse.
     pub fn degraded(&self) -> Vec<DeviceIdx> {
-        self.meant_by(|fault| matches!(fault, NetworkFault::Degrade(_)))
+        self.meant_by(|kind| match kind {
+            FaultKind::Network { fault, .. } => matches!(fault, NetworkFault::Degrade(_)),
+            FaultKind::Device { .. } | FaultKind::Backend { .. } => false,
+        })
     }
 
-    /// The devices that some network fault of a kind means, ascending.
-    fn meant_by(&self, is_of_kind: impl Fn(&NetworkFault) -> bool) -> Vec<DeviceIdx> {
+    /// The devices that some fault of a kind means, ascending.
+    fn meant_by(&self, is_of_kind: impl Fn(&FaultKind) -> bool) -> Vec<DeviceIdx> {
         let mut sets: Vec<&Selector> = Vec::new();
-        for fault in &self.faults {
+        for fault in self.faults.iter().filter(|fault| is_of_kind(&fault.kind)) {
             match &fault.kind {
-                FaultKind::Network { who, fault } if is_of_kind(fault) && !sets.contains(&who) => {
+                FaultKind::Network { who, .. } | FaultKind::Device { who, .. }
+                    if !sets.contains(&who) =>
+                {
                     sets.push(who);
                 }
-                FaultKind::Network { .. } | FaultKind::Backend { .. } => {}
+                FaultKind::Network { .. }
+                | FaultKind::Device { .. }
+                | FaultKind::Backend { .. } => {}
             }
         }
         let mut devices: Vec<DeviceIdx> = sets.iter().flat_map(|who| who.members(self)).collect();

@@ -5,12 +5,14 @@ mod domain;
 mod length;
 mod link;
 mod network;
+mod power;
 mod sdk;
 
 pub(super) use domain::Values;
 pub(super) use length::{Drawn, Length};
 pub(super) use link::{Link, LinkSettings};
 pub(super) use network::{Degrade, Repeat};
+pub(super) use power::{BootTime, Crash, PowerCut, Spread};
 pub(super) use sdk::SdkName;
 
 use super::located::{At, Pairs};
@@ -546,7 +548,8 @@ impl JsonSchema for Where {
 pub(super) struct Fault {
     /// Start, from the phase's start; 0s if absent.
     pub(super) at: Option<At<Time>>,
-    /// Length, or what it is drawn from; to the phase's end if absent.
+    /// Length, or what it is drawn from; if absent, to the phase's end, or for a crash its `within`,
+    /// 1s at least.
     #[serde(rename = "for")]
     pub(super) length: Option<At<Length>>,
     /// A fault of the embedded target; or write `outage`.
@@ -557,6 +560,10 @@ pub(super) struct Fault {
     pub(super) degrade: Option<At<Degrade>>,
     /// The fault comes again; once if absent.
     pub(super) repeat: Option<At<Repeat>>,
+    /// Devices lose their power until it clears, with any target.
+    pub(super) power_cut: Option<At<PowerCut>>,
+    /// Devices restart, with any target.
+    pub(super) crash: Option<At<Crash>>,
 }
 
 /// What goes wrong with the devices' network.

@@ -19,6 +19,7 @@ pub mod links;
 mod located;
 mod mirror;
 pub mod plan;
+pub mod power;
 mod quantity;
 mod recovery;
 mod redact;

@@ -1,6 +1,7 @@
 //! The checked plan: what the rest of the program works from. A `Plan` can only be made by
 //! `scenario::file` and cannot be wrong: references are indices, quantities have units.
 
+pub use super::power::DeviceFault;
 use super::slo::Objective;
 use super::template::Template;
 use crate::mqtt::packet::QoS;
@@ -639,6 +640,13 @@ pub enum FaultKind {
         /// What it does.
         fault: NetworkFault,
     },
+    /// On the devices themselves, whatever the target is.
+    Device {
+        /// The devices meant.
+        who: Selector,
+        /// What it does.
+        fault: DeviceFault,
+    },
 }
 
 impl FaultKind {
@@ -657,7 +665,7 @@ impl FaultKind {
             Self::Backend { node: on, fault } => {
                 on.is_none_or(|only| only == node).then_some(*fault)
             }
-            Self::Network { .. } => None,
+            Self::Network { .. } | Self::Device { .. } => None,
         }
     }
 }

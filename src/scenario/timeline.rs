@@ -1,6 +1,8 @@
 //! The timeline: a pure function from a plan to a sorted list of (instant from T0, action). Each
 //! worker and each backend node compiles its own.
 
+mod cuts;
+
 use super::plan::{DeviceIdx, Plan, Selector};
 use crate::rng::{self, Purpose};
 use std::time::Duration;
@@ -23,14 +25,16 @@ pub enum Action {
     PhaseStart(usize),
     /// A fault begins.
     FaultStart(usize),
-    /// A device gets power.
+    /// A device fault takes a device's power.
+    PowerOff(DeviceIdx),
+    /// A device gets power and has booted.
     PowerOn(DeviceIdx),
     /// The last phase ends: no new arrivals, the drain begins.
     End,
 }
 
-/// The timeline of `plan`, sorted by (instant, action), with power-on only for the devices that
-/// `owns` selects.
+/// The timeline of `plan`, sorted by (instant, action), with power-on and power-off only for the
+/// devices that `owns` selects.
 pub fn compile(plan: &Plan, owns: impl Fn(DeviceIdx) -> bool) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut power = Power::off(plan);
@@ -50,6 +54,7 @@ pub fn compile(plan: &Plan, owns: impl Fn(DeviceIdx) -> bool) -> Vec<Entry> {
             },
         ));
     }
+    cuts::add(plan, owns, &mut entries);
     for (index, fault) in plan.faults.iter().enumerate() {
         entries.push(Entry {
             at: fault.start,
@@ -183,9 +188,11 @@ mod tests {
     fn power_ons(entries: &[Entry]) -> impl Iterator<Item = (Duration, DeviceIdx)> + '_ {
         entries.iter().filter_map(|entry| match entry.action {
             Action::PowerOn(device) => Some((entry.at, device)),
-            Action::FaultClear(_) | Action::PhaseStart(_) | Action::FaultStart(_) | Action::End => {
-                None
-            }
+            Action::FaultClear(_)
+            | Action::PhaseStart(_)
+            | Action::FaultStart(_)
+            | Action::PowerOff(_)
+            | Action::End => None,
         })
     }
 

@@ -1,10 +1,11 @@
-//! What a plan says of the target's law, of links and of outages, in words: `run::check` prints them
+//! What a plan says of the target's law, of links, outages and device faults, in words: `run::check` prints them
 //! before a run, `report` after it. Times and shares are told as they are set, never rounded.
 
 use super::plan::{
-    Backoff, BackoffShape, Client, Delay, Direction, Embedded, GoneClients, Link, NetworkFault,
-    Plan, Selector, Service, ServiceTime,
+    Backoff, BackoffShape, Client, Delay, DeviceFault, Direction, Embedded, GoneClients, Link,
+    NetworkFault, Plan, Selector, Service, ServiceTime,
 };
+use super::power::{BootTime, Spread};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -198,6 +199,47 @@ impl Words {
             NetworkFault::Blackhole => format!("blackhole of {who}"),
             NetworkFault::Degrade(link) => {
                 format!("degraded link of {who}, on top: {}", self.link(&link))
+            }
+        }
+    }
+
+    /// A device fault, whom it meets and how they come back.
+    pub fn device_fault(self, plan: &Plan, who: &Selector, fault: &DeviceFault) -> String {
+        let who = who.text(plan);
+        match fault {
+            DeviceFault::PowerCut { within, back, boot } => format!(
+                "power cut of {who}{}, back {}{}",
+                self.within(*within),
+                self.spread(*back),
+                self.boot(*boot)
+            ),
+            DeviceFault::Crash { within, boot } => {
+                format!("crash of {who}{}{}", self.within(*within), self.boot(*boot))
+            }
+        }
+    }
+
+    /// How power comes to a group of devices.
+    pub fn spread(self, spread: Spread) -> String {
+        match spread {
+            Spread::AtOnce => "at once".to_owned(),
+            Spread::Uniform(over) => format!("evenly over {}", (self.time)(over)),
+            Spread::Beta(over) => format!("as Beta(3, 4) over {}", (self.time)(over)),
+            Spread::Waves { count, every } => {
+                let waves = self.counted(u64::from(count), "wave");
+                format!("in {waves}, one every {}", (self.time)(every))
+            }
+        }
+    }
+
+    /// A boot time with a comma in front; nothing if there is none.
+    pub fn boot(self, boot: BootTime) -> String {
+        match boot {
+            BootTime::NONE => String::new(),
+            BootTime::Fixed(time) => format!(", {} to boot", (self.time)(time)),
+            BootTime::Uniform { min, max } => {
+                let (min, max) = ((self.time)(min), (self.time)(max));
+                format!(", {min} to {max} to boot")
             }
         }
     }

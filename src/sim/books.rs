@@ -4,7 +4,7 @@
 use super::clients::{Client, Watch};
 use crate::cloud::ledger::{Ledger, Sighting};
 use crate::cloud::observer;
-use crate::device::pacer::Pacer;
+use crate::device::boots::{Boot, Boots};
 use crate::scenario::plan::{DeviceIdx, Plan};
 use crate::stats::event::{Event, Operation};
 use crate::stats::recorder::{Audit, ErrorKind, Layout, ProcessGauges, Recorder, Snapshot, Totals};
@@ -29,6 +29,8 @@ pub(super) struct Books {
 struct Open {
     recorder: Recorder,
     layout: Layout,
+    /// Boots that a fault has ended.
+    boots: Boots,
 }
 
 impl Books {
@@ -59,13 +61,25 @@ impl Books {
             .with_ack_timeouts(&timeouts)
             .with_recovery(&plan.episodes(start), &plan.persistent_devices());
         self.clearings = plan.faults.iter().map(|f| start.after(f.clear)).collect();
-        self.open = Some(Open { recorder, layout });
+        let boots = Boots::new(&layout);
+        self.open = Some(Open {
+            recorder,
+            layout,
+            boots,
+        });
     }
 
     /// A blackhole begins or ends for a device.
     pub(super) fn cut_off(&mut self, now: Instant, id: DeviceIdx, is_cut_off: bool) {
         if let Some(Open { recorder, .. }) = &mut self.open {
             recorder.record_cut_off(now, id, is_cut_off);
+        }
+    }
+
+    /// A device loses its power at `now`.
+    pub(super) fn boot_ended(&mut self, plan: &Plan, client: &Client, now: Instant) {
+        if let Some(Open { layout, boots, .. }) = &mut self.open {
+            boots.add(plan, layout, boot_of(client, now));
         }
     }
 
@@ -179,8 +193,12 @@ impl Books {
     ) -> (Totals, Option<Snapshot>) {
         let delivery = self.ledger.finish(now);
         let totals = match &mut self.open {
-            Some(Open { recorder, layout }) => {
-                let audit = audit(plan, layout, clients, end);
+            Some(Open {
+                recorder,
+                layout,
+                boots,
+            }) => {
+                let audit = audit(plan, layout, boots.clone(), clients, end);
                 recorder.totals(now, &audit, delivery)
             }
             None => Totals::default(),
@@ -189,29 +207,35 @@ impl Books {
     }
 }
 
-fn audit(plan: &Plan, layout: &Layout, clients: &[Client], end: Instant) -> Audit {
-    let empty = vec![vec![0; layout.phases()]; layout.streams];
-    let mut audit = Audit {
-        planned: empty.clone(),
-        waiting: empty.clone(),
-        in_flight: empty,
-    };
-    for client in clients.iter().filter(|c| !c.power_on.is_never()) {
-        for stream in plan.cohorts[usize::from(client.cohort)].streams.clone() {
-            let pacer = Pacer {
-                plan,
-                stream,
-                device: client.device.id(),
-                boot: 1,
-                start: layout.start,
-            };
-            let planned = &mut audit.planned[stream];
-            pacer.count(client.power_on, end, &layout.phase_ends, planned);
-        }
-        count(layout, &client.device.waiting(), &mut audit.waiting);
-        count(layout, &client.device.in_flight(), &mut audit.in_flight);
+/// The present boot of a device, if it ended at `to`.
+const fn boot_of(client: &Client, to: Instant) -> Boot {
+    Boot {
+        device: client.device.id(),
+        boot: client.device.boot(),
+        from: client.power_on,
+        to,
     }
-    audit
+}
+
+fn audit(
+    plan: &Plan,
+    layout: &Layout,
+    mut boots: Boots,
+    clients: &[Client],
+    end: Instant,
+) -> Audit {
+    let empty = vec![vec![0; layout.phases()]; layout.streams];
+    let (mut waiting, mut in_flight) = (empty.clone(), empty);
+    for client in clients.iter().filter(|c| !c.power_on.is_never()) {
+        boots.add(plan, layout, boot_of(client, end));
+        count(layout, &client.device.waiting(), &mut waiting);
+        count(layout, &client.device.in_flight(), &mut in_flight);
+    }
+    Audit {
+        planned: boots.into_planned(),
+        waiting,
+        in_flight,
+    }
 }
 
 fn count(layout: &Layout, operations: &[Operation], counts: &mut [Vec<u64>]) {

@@ -28,7 +28,7 @@ pub(super) struct Port {
 pub(super) struct Client {
     pub(super) device: Device,
     pub(super) attempt_began: Instant,
-    /// When it first got power.
+    /// When it got the power that it has; never, if it has none.
     pub(super) power_on: Instant,
     attempts: u32,
     /// The last cleared fault after which it was not connected, and still is not.
@@ -66,7 +66,7 @@ impl Port {
     }
 
     /// The connection to tell of it, if there is one.
-    fn close(&mut self, actor: Actor) -> Option<ConnId> {
+    pub(super) fn close(&mut self, actor: Actor) -> Option<ConnId> {
         let conn = self.is_open.then(|| self.conn(actor));
         self.is_open = false;
         self.epoch += 1;

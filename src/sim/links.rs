@@ -36,7 +36,7 @@ impl Links {
     pub(super) fn new(plan: &Plan) -> Self {
         let degrades = plan.faults.iter().any(|fault| match &fault.kind {
             FaultKind::Network { fault, .. } => matches!(fault, NetworkFault::Degrade(_)),
-            FaultKind::Backend { .. } => false,
+            FaultKind::Backend { .. } | FaultKind::Device { .. } => false,
         });
         let has_paths = degrades || plan.cohorts.iter().any(|cohort| cohort.link.is_some());
         let unused = Linked {

@@ -1,8 +1,10 @@
-//! Network faults in the simulation: they act at the devices' end, so no node hears of a refused
-//! connect, and of a cut connection it hears as late as of anything else.
+//! Network and device faults in the simulation: they act at the devices' end, so no node hears of a
+//! refused connect, of a cut connection it hears as late as of anything else, and of a power cut not
+//! at all.
 
 use super::queue::{Event, RUN, Up};
 use super::world::World;
+use crate::device;
 use crate::device::outage::End;
 use crate::scenario::plan::DeviceIdx;
 use crate::time::Instant;
@@ -34,5 +36,21 @@ impl World {
             self.send_up(now, Some(conn), Up::Closed);
             self.device_closed(now, conn, id, end.cause());
         }
+    }
+
+    /// A device fault takes a device's power. Nothing leaves it any more: its connection, if it has
+    /// one or is making one, stays half-open at its node.
+    pub(super) fn cut_power(&mut self, now: Instant, id: DeviceIdx) {
+        let client = &mut self.devices[id as usize];
+        if !client.device.is_powered() {
+            return;
+        }
+        self.books.boot_ended(&self.plan, client, now);
+        client.power_on = Instant::NEVER;
+        let actor = self.actor_of_device(id);
+        if let Some(conn) = self.queue.port_mut(actor).close(actor) {
+            self.leave_half_open(now, conn, id);
+        }
+        self.step_device(id, now, device::Input::PowerOff);
     }
 }

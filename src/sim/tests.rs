@@ -8,6 +8,7 @@ mod links;
 mod metastable;
 mod oracle;
 mod outage;
+mod power;
 mod presets;
 
 use super::clients::Watch;

@@ -256,6 +256,7 @@ impl World {
     fn act(&mut self, now: Instant, action: Action) {
         match action {
             Action::PhaseStart(_) => {}
+            Action::PowerOff(id) => self.cut_power(now, id),
             Action::PowerOn(id) => {
                 let client = &mut self.devices[id as usize];
                 client.power_on = client.power_on.min(now);
@@ -319,7 +320,7 @@ impl World {
     fn mark_affected(&mut self, fault: usize) {
         let index = u32::try_from(fault).expect("a file's limit on faults is below u32");
         for client in &mut self.devices {
-            if client.device.is_powered() && !client.device.is_connected() {
+            if client.device.is_missed() {
                 client.recovering = Some(index);
                 self.books.affected(fault);
             }

@@ -2,10 +2,12 @@
 
 use super::Checker;
 use super::length::Length;
+use super::power::CRASH_WINDOW;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::{
-    BackendFault, DropAck, Fault, FaultKind, Lose, NetworkFault, Plan, Selector, Sessions, Spared,
+    BackendFault, DeviceFault, DropAck, Fault, FaultKind, Lose, NetworkFault, Plan, Selector,
+    Sessions, Spared,
 };
 use crate::scenario::quantity::{Share, Time};
 use std::time::Duration;
@@ -32,67 +34,91 @@ impl Checker<'_> {
         plan: &Plan,
     ) -> Option<Fault> {
         let written = &fault.value;
+        let words = [
+            written.backend.as_ref().map(|at| ("backend", at.span)),
+            written.outage.as_ref().map(|at| ("outage", at.span)),
+            written.degrade.as_ref().map(|at| ("degrade", at.span)),
+            written.power_cut.as_ref().map(|at| ("power_cut", at.span)),
+            written.crash.as_ref().map(|at| ("crash", at.span)),
+        ];
+        let mut words = words.into_iter().flatten();
+        if let (Some((one, _)), Some((other, span))) = (words.next(), words.next()) {
+            let span = self.first_line(span);
+            self.error(
+                span,
+                "these are two faults",
+                format!("keep `{one}` or `{other}`, and make the other a fault of its own"),
+            );
+            return None;
+        }
+        if let Some(backend) = &written.backend {
+            return self.fault_of_backend(file, fault, backend, window, plan);
+        }
+        if let Some(outage) = &written.outage {
+            let (kind, within) = self.outage(outage, window.number, plan);
+            return self.timed_within(fault, window, kind, within);
+        }
         if let Some(degrade) = &written.degrade {
-            return self.degrade(fault, degrade, window, plan);
+            let kind = self.degrade(degrade, window, plan);
+            return self.timed(fault, window, kind, None);
         }
-        match (&written.backend, &written.outage) {
-            (Some(backend), None) => {
-                if let Some(why) = self.foreign_target(file) {
-                    let span = self.first_line(backend.span);
-                    self.error(
-                        span,
-                        format!("backend faults need the embedded target, but {why}"),
-                        "remove the fault, or use `target: { embedded: {} }`",
-                    );
-                    return None;
-                }
-                let (kind, down) = self.backend_fault(backend, plan.target.nodes())?;
-                self.timed(fault, window, kind, down)
-            }
-            (None, Some(outage)) => {
-                let (kind, within) = self.outage(outage, window.number, plan);
-                let fault = self.timed(fault, window, kind, None)?;
-                self.check_within(within, &fault);
-                Some(fault)
-            }
-            (Some(_), Some(outage)) => {
-                let span = self.first_line(outage.span);
-                self.error(
-                    span,
-                    "these are two faults",
-                    "keep `backend` or `outage`, and make the other a fault of its own",
-                );
-                None
-            }
-            (None, None) => {
-                self.absent(
-                    fault.span,
-                    "the fault is neither `backend` nor `outage` nor `degrade`",
-                    "add for example `backend: restart` or `outage: reset`",
-                );
-                None
-            }
+        if let Some(cut) = &written.power_cut {
+            let kind = self.power_cut(cut, plan);
+            return self.timed_within(fault, window, kind, cut.value.within.as_ref());
         }
+        if let Some(crash) = &written.crash {
+            let kind = self.crash(crash, plan);
+            return self.timed_within(fault, window, kind, crash.value.within.as_ref());
+        }
+        self.absent(
+            fault.span,
+            "the fault is neither `backend` nor `outage`, `degrade`, `power_cut` or `crash`",
+            "add for example `backend: restart`, `outage: reset` or `power_cut: {}`",
+        );
+        None
+    }
+
+    fn fault_of_backend(
+        &mut self,
+        file: &mirror::File,
+        fault: &At<mirror::Fault>,
+        backend: &At<mirror::BackendFault>,
+        window: &Window,
+        plan: &Plan,
+    ) -> Option<Fault> {
+        if let Some(why) = self.foreign_target(file) {
+            let span = self.first_line(backend.span);
+            self.error(
+                span,
+                format!("backend faults need the embedded target, but {why}"),
+                "remove the fault, or use `target: { embedded: {} }`",
+            );
+            return None;
+        }
+        let (kind, down) = self.backend_fault(backend, plan.target.nodes())?;
+        self.timed(fault, window, kind, down)
+    }
+
+    /// The fault with its window, at whose clearing all that it does to devices must be done.
+    fn timed_within(
+        &mut self,
+        fault: &At<mirror::Fault>,
+        window: &Window,
+        kind: FaultKind,
+        within: Option<&At<Time>>,
+    ) -> Option<Fault> {
+        let fault = self.timed(fault, window, kind, None)?;
+        self.check_within(within, &fault);
+        Some(fault)
     }
 
     /// A worse link for the devices meant.
     fn degrade(
         &mut self,
-        fault: &At<mirror::Fault>,
         degrade: &At<mirror::Degrade>,
         window: &Window,
         plan: &Plan,
-    ) -> Option<Fault> {
-        let written = &fault.value;
-        if written.backend.is_some() || written.outage.is_some() {
-            let span = self.first_line(degrade.span);
-            self.error(
-                span,
-                "these are two faults",
-                "keep `degrade` or the other, and make each a fault of its own",
-            );
-            return None;
-        }
+    ) -> FaultKind {
         let degrade = &degrade.value;
         let who = self.reached(
             degrade.who.as_ref(),
@@ -100,12 +126,8 @@ impl Checker<'_> {
             window.number,
             plan,
         );
-        let fault_of = NetworkFault::Degrade(self.link(&degrade.link));
-        let kind = FaultKind::Network {
-            who,
-            fault: fault_of,
-        };
-        self.timed(fault, window, kind, None)
+        let fault = NetworkFault::Degrade(self.link(&degrade.link));
+        FaultKind::Network { who, fault }
     }
 
     /// Who is meant by a `where`, but for a `leak`, of the written fault `number`.
@@ -173,7 +195,21 @@ impl Checker<'_> {
                 Some(Length::fixed(down.span, length))
             }
             (None, Some(written)) => Some(self.fault_length(written, within_of(&fault.value))?),
-            (None, None) => None,
+            (None, None) => match &kind {
+                FaultKind::Device {
+                    fault: DeviceFault::Crash { within, .. },
+                    ..
+                } => {
+                    let window = CRASH_WINDOW.max(*within).min(phase_length - offset);
+                    Some(Length::fixed(fault.span, window))
+                }
+                FaultKind::Backend { .. }
+                | FaultKind::Network { .. }
+                | FaultKind::Device {
+                    fault: DeviceFault::PowerCut { .. },
+                    ..
+                } => None,
+            },
         };
         if let Some(length) = length
             && offset + length.longest > phase_length
@@ -224,13 +260,13 @@ impl Checker<'_> {
         (FaultKind::Network { who, fault }, within)
     }
 
-    /// A connection that is cut when connects are accepted again would be a fault of its own.
+    /// A connection or a power that is cut after the clearing would be a fault of its own.
     fn check_within(&mut self, within: Option<&At<Time>>, fault: &Fault) {
         let length = fault.clear - fault.start;
         if let Some(time) = within.filter(|time| time.value.0 > length) {
             self.error(
                 time.span,
-                "connections would end after the fault has cleared",
+                "devices would be cut off after the fault has cleared",
                 format!("the fault is {length:?} long: write a `within` of at most that"),
             );
         }
@@ -307,5 +343,8 @@ pub(super) fn within_of(fault: &mirror::Fault) -> Duration {
         Some(mirror::Outage::Refuse(_) | mirror::Outage::Dns(_) | mirror::Outage::Blackhole(_))
         | None => None,
     };
+    let power_cut = (fault.power_cut.as_ref()).and_then(|cut| cut.value.within.as_ref());
+    let crash = (fault.crash.as_ref()).and_then(|crash| crash.value.within.as_ref());
+    let within = within.or(power_cut).or(crash);
     within.map_or(Duration::ZERO, |time| time.value.0)
 }

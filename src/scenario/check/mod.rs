@@ -10,6 +10,7 @@ mod fleet;
 mod length;
 mod link;
 mod phases;
+mod power;
 mod repeat;
 mod service;
 mod slo_intervals;

@@ -96,8 +96,12 @@ impl Checker<'_> {
         let phases = || list.value.iter().map(|phase| &phase.value);
         let powering = phases().filter(|phase| phase.power_on.is_some()).count();
         let faults = phases().flat_map(|phase| &phase.faults);
-        let outages = faults
-            .filter(|fault| fault.value.outage.is_some() || fault.value.degrade.is_some())
+        let of_devices = faults.filter(|fault| {
+            let fault = &fault.value;
+            let outages = fault.outage.is_some() || fault.degrade.is_some();
+            outages || fault.power_cut.is_some() || fault.crash.is_some()
+        });
+        let outages = of_devices
             .map(|fault| repeat::times(&fault.value) as usize)
             .sum::<usize>();
         if (powering + outages) as u64 * u64::from(devices) <= ASKED_MAX {
@@ -106,7 +110,7 @@ impl Checker<'_> {
         let span = self.first_line(list.span);
         self.error(
             span,
-            format!("{powering} phases with power_on and {outages} outages for {devices} devices are too many"),
+            format!("{powering} phases with power_on and {outages} outages, power cuts and crashes for {devices} devices are too many"),
             format!("at most {ASKED_MAX} of both times devices"),
         );
         true

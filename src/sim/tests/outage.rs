@@ -266,7 +266,11 @@ fn attempts_under_way_are_cut_as_well() {
     let power_ons = timeline::compile(&plan, |_| true).into_iter();
     let mut order = power_ons.filter_map(|entry| match entry.action {
         Action::PowerOn(device) => Some(device),
-        Action::FaultClear(_) | Action::PhaseStart(_) | Action::FaultStart(_) | Action::End => None,
+        Action::FaultClear(_)
+        | Action::PhaseStart(_)
+        | Action::FaultStart(_)
+        | Action::PowerOff(_)
+        | Action::End => None,
     });
     let cost = attempt_cost(plan.seed, order.next_back().expect("there are 100"), 0);
     let outcome = outcome(plan);
