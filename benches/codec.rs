@@ -86,6 +86,7 @@ fn profile(payload: Payload) -> Profile {
         phases: Vec::new(),
         faults: Vec::new(),
         objectives: Vec::new(),
+        recovery: fleetstorm::scenario::recovery::RecoveryRule::default(),
         drain: minute,
     };
     Profile {

@@ -92,6 +92,7 @@ fn plan(streams: usize) -> Plan {
         }],
         faults: Vec::new(),
         objectives: Vec::new(),
+        recovery: fleetstorm::scenario::recovery::RecoveryRule::default(),
         drain: Duration::from_secs(30),
     }
 }

@@ -209,6 +209,7 @@ fn plan() -> Plan {
         phases: Vec::new(),
         faults: Vec::new(),
         objectives: Vec::new(),
+        recovery: fleetstorm::scenario::recovery::RecoveryRule::default(),
         drain: MINUTE,
     }
 }

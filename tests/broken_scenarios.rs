@@ -141,7 +141,7 @@ const TABLE: &[(&str, Mistakes)] = &[
         "outages",
         &[
             (11, 19, "keep `backend` or `outage`, and make the other a"),
-            (12, 9, "add for example `backend: restart` or `outage: r"),
+            (12, 9, "add for example `backend: restart`, `outage: reset`"),
             (13, 21, "did you mean `blackhole`"),
             (14, 47, "did you mean `north`"),
             (15, 38, "the fault is 10s long: write a `within` of at mos"),
@@ -225,6 +225,21 @@ const TABLE: &[(&str, Mistakes)] = &[
         &[(5, 45, "write at most 5s, or a longer keep_alive")],
     ),
     ("qos", &[(6, 58, "write `qos: 0`, `qos: 1` or `qos: 2`")]),
+    ("recovery-word", &[(8, 56, "did you mean `recovered`")]),
+    (
+        "verdict-words",
+        &[
+            (8, 19, "write at least 10s"),
+            (8, 31, "write for example 10s"),
+            (10, 62, "write `is: recovered`"),
+            (11, 5, "add `is: recovered`"),
+            (12, 78, "instead of `during`"),
+            (13, 53, "instead of `is`"),
+            (14, 83, "remove `percentile`"),
+            (15, 61, "write for example `at_most: 1%`"),
+            (16, 82, "keep one of them"),
+        ],
+    ),
     (
         "same-topic",
         &[(6, 33, "put `{device}` into it: an observer follows sing")],

@@ -9,6 +9,7 @@ use fleetstorm::scenario::plan::{
     Backoff, BackoffShape, Client, Delay, Direction, Field, GoneClients, Link, Payload, PhaseShape,
     Schedule, Step, Target, WhenLate,
 };
+use fleetstorm::scenario::recovery::{RecoveryRule, RecoveryVerdict};
 use fleetstorm::scenario::sdks::SDKS;
 use fleetstorm::scenario::slo::{Bound, Indicator, Limit, Statistic, Window};
 use scenario_text::{faulty, one, plan, secs, with};
@@ -476,6 +477,22 @@ fn filters() {
 }
 
 #[test]
+fn how_a_recovery_is_judged() {
+    let rule = |text: &str| plan(&format!("{}{text}", faulty("{ backend: stall }"))).recovery;
+    assert_eq!(rule(""), RecoveryRule::default());
+    assert_eq!(rule("recovery: {}\n"), RecoveryRule::default());
+    let all = RecoveryRule {
+        limit_rate_per_s: Some(500.0),
+        hold: secs(10),
+        within: Some(secs(300)),
+    };
+    assert_eq!(
+        rule("recovery: { limit_rate: 500/s, hold: 10s, within: 5min }\n"),
+        all
+    );
+}
+
+#[test]
 fn objectives() {
     let table = [
         (
@@ -500,6 +517,24 @@ fn objectives() {
             "reconnect.stranded, at_most: 3, after: storm",
             Statistic::Value,
             Bound::AtMost(Limit::Count(3)),
+            Window::After(1),
+        ),
+        (
+            "connect.wasted, at_most: 2%, after: storm",
+            Statistic::Value,
+            Bound::AtMost(Limit::Ratio(0.02)),
+            Window::After(1),
+        ),
+        (
+            "connect.wasted, at_most: 2%, during: [ramp]",
+            Statistic::Value,
+            Bound::AtMost(Limit::Ratio(0.02)),
+            Window::During(vec![0]),
+        ),
+        (
+            "recovery.verdict, is: stranded, after: storm",
+            Statistic::Value,
+            Bound::Is(RecoveryVerdict::Stranded),
             Window::After(1),
         ),
         (

@@ -3,8 +3,9 @@
 
 use super::data::RunData;
 use super::judge;
-use super::objective::{self, recovery, sample_floor};
+use super::objective::{self, reconnect, sample_floor};
 use super::prediction;
+use super::recovery;
 use super::units;
 use super::value::{
     self, ALL_PHASES, Backend, BackendNode, Counts, Delivery, Fault, Latency, LatencyTable,
@@ -59,6 +60,7 @@ pub fn report(run: &RunData) -> Report {
         latency: latency(run),
         generator,
         recoveries: recoveries(run),
+        recovery_verdicts: recovery::verdicts(run),
         errors: run
             .outcome
             .as_ref()
@@ -275,9 +277,9 @@ fn recoveries(run: &RunData) -> Vec<Recovery> {
             affected: counted.affected,
             recovered: counted.recovered,
             stranded: counted.affected.saturating_sub(counted.recovered),
-            peak_attempts_per_s: recovery::peak(run, index).map(|peak| peak.attempts),
-            amplification: recovery::herd(run, index).and_then(|herd| herd.amplification()),
-            resumed: recovery::herd(run, index).and_then(|herd| herd.resumes.ratio()),
+            peak_attempts_per_s: reconnect::peak(run, index).map(|peak| peak.attempts),
+            amplification: reconnect::herd(run, index).and_then(|herd| herd.amplification()),
+            resumed: reconnect::herd(run, index).and_then(|herd| herd.resumes.ratio()),
             times: times.collect(),
         })
     });
@@ -348,6 +350,7 @@ fn timeline(run: &RunData) -> Vec<Point> {
         connected: row.gauges.connected,
         attempts: row.counters.attempts,
         connects: row.counters.connects,
+        attempt_failures: row.counters.attempt_failures,
         wasted: row.counters.wasted,
         planned: row.counters.planned,
         sent: row.counters.sent,

@@ -7,6 +7,7 @@
 mod banner;
 mod model;
 mod provenance;
+mod recovery;
 mod tables;
 mod timeline;
 mod trust;
@@ -54,7 +55,7 @@ pub fn render(report: &Report) -> String {
                     (model::section(report))
                     (trust::section(report))
                     (timeline::section(report))
-                    (tables::recoveries(report))
+                    (recovery::section(report))
                     (tables::latencies(report))
                     (tables::delivery(report))
                     (tables::errors(report))

@@ -197,7 +197,7 @@ fn lag_limit_us(run: &RunData) -> u64 {
             Bound::AtMost(Limit::Time(time)) | Bound::AtLeast(Limit::Time(time)) if is_latency => {
                 Some((time.as_secs_f64() * 1e6 * LAG_SHARE_OF_TIGHTEST_LIMIT) as u64)
             }
-            Bound::AtMost(_) | Bound::AtLeast(_) => None,
+            Bound::AtMost(_) | Bound::AtLeast(_) | Bound::Is(_) => None,
         }
     });
     limits.min().unwrap_or(0).max(LAG_FLOOR_US)

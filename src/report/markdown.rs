@@ -38,6 +38,15 @@ fn lines(report: &Report, out: &mut String) -> std::fmt::Result {
     if !report.objectives.is_empty() {
         objectives(report, out)?;
     }
+    for recovery in &report.recovery_verdicts {
+        writeln!(
+            out,
+            "Recovery from {} ({}): **{}**.\n",
+            escape(&recovery.fault),
+            escape(&recovery.phase),
+            escape(&recovery.reason)
+        )?;
+    }
     if matches!(
         report.verdict,
         RunVerdict::Invalid | RunVerdict::Interrupted

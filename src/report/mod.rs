@@ -20,6 +20,7 @@ pub mod markdown;
 pub mod objective;
 mod plots;
 mod prediction;
+mod recovery;
 #[cfg(test)]
 mod tests;
 pub mod text;

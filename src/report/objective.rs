@@ -5,7 +5,7 @@
 //! the end of is INCONCLUSIVE.
 
 mod intervals;
-pub(super) mod recovery;
+pub(super) mod reconnect;
 
 use super::data::RunData;
 use super::units;
@@ -91,11 +91,12 @@ impl Value {
 }
 
 fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
-    let measured = measure(run, objective);
     let (limit, is_at_most) = match objective.bound {
         Bound::AtMost(limit) => (limit, true),
         Bound::AtLeast(limit) => (limit, false),
+        Bound::Is(word) => return storm::judge(run, objective, word),
     };
+    let measured = measure(run, objective);
     let target = number(limit);
     let mut result = Objective {
         name: objective.name.clone(),
@@ -103,7 +104,7 @@ fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
         statistic: statistic_text(objective.statistic),
         window: window::text(&run.plan, &objective.window),
         bound: if is_at_most { "at_most" } else { "at_least" },
-        target,
+        target: Some(target),
         target_text: String::new(),
         value: None,
         value_text: "n/a".to_owned(),
@@ -154,6 +155,7 @@ fn meets(bound: Bound, value: f64) -> bool {
     match bound {
         Bound::AtMost(limit) => value <= number(limit),
         Bound::AtLeast(limit) => value >= number(limit),
+        Bound::Is(_) => false,
     }
 }
 
@@ -219,6 +221,7 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
         Indicator::ConnectWasted => storm::connect_wasted(run, objective),
         Indicator::ReconnectTime => reconnect_time(run, objective),
         Indicator::ReconnectStranded => reconnect_stranded(run, objective),
+        Indicator::RecoveryVerdict => Measured::Nothing("a verdict is judged by a word".to_owned()),
         Indicator::DeliveryLost => delivery(run, objective, |d| {
             let remark = format!(" (of {} verified)", units::count(d.verified_acks));
             (d.lost, d.verified_acks, remark)
@@ -235,9 +238,9 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
             (d.reordered, d.seen, remark)
         }),
         Indicator::FleetAvailability => availability(run, objective),
-        Indicator::ReconnectPeakRate => recovery::peak_rate(run, objective),
-        Indicator::RetryAmplification => recovery::amplification(run, objective),
-        Indicator::SessionResumeRatio => recovery::resume_ratio(run, objective),
+        Indicator::ReconnectPeakRate => reconnect::peak_rate(run, objective),
+        Indicator::RetryAmplification => reconnect::amplification(run, objective),
+        Indicator::SessionResumeRatio => reconnect::resume_ratio(run, objective),
         Indicator::AvailabilityIntervalAverage | Indicator::AvailabilityBadMinutes => {
             match objective.statistic {
                 Statistic::Intervals(interval) => {
@@ -270,6 +273,7 @@ fn latency(run: &RunData, objective: &slo::Objective, metrics: &[Metric]) -> Mea
         | Indicator::ConnectWasted
         | Indicator::ReconnectTime
         | Indicator::ReconnectStranded
+        | Indicator::RecoveryVerdict
         | Indicator::E2eLatency
         | Indicator::DeliveryLost
         | Indicator::DeliveryDuplicated
@@ -479,7 +483,9 @@ fn availability(run: &RunData, objective: &slo::Objective) -> Measured {
 }
 
 fn in_unit_of(bound: Bound, count: u64, all: u64) -> f64 {
-    let (Bound::AtMost(limit) | Bound::AtLeast(limit)) = bound;
+    let (Bound::AtMost(limit) | Bound::AtLeast(limit)) = bound else {
+        return count as f64;
+    };
     match limit {
         Limit::Ratio(_) if all > 0 => count as f64 / all as f64,
         Limit::Ratio(_) | Limit::Count(_) | Limit::Time(_) | Limit::Rate(_) | Limit::Factor(_) => {
@@ -554,6 +560,7 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
             | Indicator::ConnectSuccess
             | Indicator::ConnectWasted
             | Indicator::ReconnectTime
+            | Indicator::RecoveryVerdict
             | Indicator::PublishAckLatency
             | Indicator::E2eLatency
             | Indicator::DeliveryLost
@@ -573,7 +580,9 @@ const fn events_unit(indicator: Indicator) -> &'static str {
         Indicator::ConnectLatency | Indicator::ConnectSuccess | Indicator::ConnectWasted => {
             "attempts"
         }
-        Indicator::ReconnectTime | Indicator::ReconnectStranded => "devices",
+        Indicator::ReconnectTime | Indicator::ReconnectStranded | Indicator::RecoveryVerdict => {
+            "devices"
+        }
         Indicator::PublishAckLatency => "publishes",
         Indicator::E2eLatency | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {
             "deliveries"

@@ -115,6 +115,51 @@ pub(super) fn timeline(report: &Report) -> Vec<Plot> {
     plots
 }
 
+/// The pictures of a recovery, top to bottom; empty if no second was recorded.
+pub(super) fn recovery(report: &Report) -> Vec<Plot> {
+    let points = &report.timeline;
+    if points.is_empty() {
+        return Vec::new();
+    }
+    let storm = [
+        Line::over(Ink::Middle, "attempts", points, |p| Some(p.attempts)),
+        Line::over(Ink::Worst, "wasted", points, |p| Some(p.wasted)),
+        Line::over(Ink::Main, "accepted", points, |p| Some(p.connects)).filled(),
+    ];
+    let shares = [
+        Line::over(
+            Ink::Worst,
+            "attempts wasted, of those that ended",
+            points,
+            |p| percent(p.wasted, p.connects + p.attempt_failures),
+        ),
+        Line::over(
+            Ink::Main,
+            "devices connected, of those with power",
+            points,
+            |p| percent(p.connected, p.powered),
+        ),
+    ];
+    let last = Look {
+        is_first: false,
+        is_log: false,
+        has_times: true,
+    };
+    let first = Look {
+        is_first: true,
+        has_times: false,
+        ..last
+    };
+    vec![
+        look(report, "Connection attempts per second", first, &storm),
+        look(report, "Percent", last, &shares),
+    ]
+}
+
+fn percent(part: u64, of: u64) -> Option<u64> {
+    (of > 0).then(|| (part as f64 / of as f64 * 100.0).round() as u64)
+}
+
 /// A line of a plot before it is drawn.
 struct Line {
     ink: Ink,
@@ -199,8 +244,29 @@ fn plot(
     is_log: bool,
     lines: &[Line],
 ) -> Plot {
+    let look_of = Look {
+        is_first,
+        is_log,
+        // Of the timeline's plots the last has a logarithmic scale.
+        has_times: is_log,
+    };
+    look(report, title, look_of, lines)
+}
+
+/// What a plot has besides its lines.
+#[derive(Copy, Clone)]
+struct Look {
+    /// Room for the labels of phases and faults above it.
+    is_first: bool,
+    /// A logarithmic scale, with the limits on latency.
+    is_log: bool,
+    /// The time axis below it.
+    has_times: bool,
+}
+
+fn look(report: &Report, title: &'static str, look: Look, lines: &[Line]) -> Plot {
     let mut svg = String::new();
-    draw(report, is_first, is_log, lines, &mut svg).expect("a String accepts every write");
+    draw(report, look, lines, &mut svg).expect("a String accepts every write");
     Plot {
         title,
         legend: lines
@@ -223,11 +289,12 @@ struct Frame {
     bottom: i32,
 }
 
-fn draw(report: &Report, is_first: bool, is_log: bool, lines: &[Line], svg: &mut String) -> Drawn {
+fn draw(report: &Report, look: Look, lines: &[Line], svg: &mut String) -> Drawn {
+    let (is_first, is_log) = (look.is_first, look.is_log);
     let top = if is_first { LABELS + TOP } else { TOP };
     let bottom = top + BODY;
     // The time axis stands below the last plot only.
-    let height = if is_log {
+    let height = if look.has_times {
         bottom + TIMES
     } else {
         bottom + FONT / 2
@@ -312,7 +379,7 @@ fn draw(report: &Report, is_first: bool, is_log: bool, lines: &[Line], svg: &mut
         LABEL,
         FINENESS,
     )?;
-    if is_log {
+    if look.has_times {
         times(&area, &frame, end_s)?;
     }
     area.present()?;
@@ -415,7 +482,7 @@ fn latency_limits(report: &Report) -> Vec<LimitLine> {
     let ours = objectives.filter(|o| o.indicator == "publish.ack_latency" && o.unit == "s");
     ours.flat_map(|o| {
         o.spans_s.iter().map(|&(from_s, to_s)| LimitLine {
-            us: o.target * 1e6,
+            us: o.target.unwrap_or(0.0) * 1e6,
             from_s,
             to_s,
             text: format!("{} {}", o.statistic, o.target_text),

@@ -114,7 +114,7 @@ fn the_page_is_one_small_file_without_scripts() {
         ] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
-        assert_eq!(page.matches("<svg viewBox=\"0 0 10800").count(), 4);
+        assert_eq!(page.matches("<svg viewBox=\"0 0 10800").count(), 6);
     }
 }
 

@@ -65,6 +65,17 @@ fn lines(report: &Report, dir: &Path, color: Color, out: &mut String) -> std::fm
             printable(&objective.reason)
         )?;
     }
+    if !report.recovery_verdicts.is_empty() {
+        writeln!(out)?;
+    }
+    for recovery in &report.recovery_verdicts {
+        writeln!(
+            out,
+            "  recovery from {}: {}",
+            printable(&recovery.fault),
+            printable(&recovery.reason)
+        )?;
+    }
     if matches!(
         report.verdict,
         RunVerdict::Invalid | RunVerdict::Interrupted

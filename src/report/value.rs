@@ -4,12 +4,14 @@
 mod counts;
 mod generator;
 mod prediction;
+mod recovery;
 mod verdict;
 
 pub use crate::stats::evidence::Mode;
 pub use counts::{Counts, Delivery, NamedBooks, SeriesSums};
 pub use generator::{Generator, Rule, Watch, Worker};
 pub use prediction::Prediction;
+pub use recovery::{RecoveryLevel, RecoveryVerdict};
 pub use verdict::{RunVerdict, Verdict, Word, exit_code};
 
 use super::units;
@@ -67,6 +69,8 @@ pub struct Report {
     pub generator: Generator,
     /// Per fault with devices not connected at its clearing.
     pub recoveries: Vec<Recovery>,
+    /// Per fault that closes its phase.
+    pub recovery_verdicts: Vec<RecoveryVerdict>,
     /// By kind, most frequent first.
     pub errors: Vec<Error>,
     /// What the reference backend counted itself; empty with another target.
@@ -142,18 +146,18 @@ pub struct Objective {
     pub statistic: String,
     /// For example `in steady`, `after restart`, `whole run`.
     pub window: String,
-    /// `at_most` or `at_least`.
+    /// `at_most`, `at_least` or, of a word, `is`.
     pub bound: &'static str,
-    /// The limit, in `unit`.
-    pub target: f64,
+    /// The limit, in `unit`; `None` if it is a word (`target_text`).
+    pub target: Option<f64>,
     /// The limit for people, with its sign: `≤ 250 ms`.
     pub target_text: String,
-    /// What was measured, in `unit`; `None` if nothing was, or if it never happened.
+    /// What was measured, in `unit`; `None` if nothing was, if it never happened, or if it is a word
+    /// (`value_text`).
     pub value: Option<f64>,
     /// The value for people: `never` if it did not happen, `n/a` if nothing was measured.
     pub value_text: String,
-    /// `s`, `ratio`, `per_s`, `factor`, `messages`, `devices` or
-    /// `minutes`.
+    /// `s`, `ratio`, `per_s`, `factor`, `messages`, `devices`, `minutes` or `word`.
     pub unit: &'static str,
     /// What the value rests on: events, devices, or device-seconds.
     pub events: u64,
@@ -435,6 +439,8 @@ pub struct Point {
     pub attempts: u64,
     /// CONNACKs.
     pub connects: u64,
+    /// Attempts that failed.
+    pub attempt_failures: u64,
     /// Attempts that ended by the device's own timeout after their CONNECT was written.
     pub wasted: u64,
     /// Arrivals of schedules.

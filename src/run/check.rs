@@ -14,6 +14,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+mod recovery;
+
 /// Figures as a terminal shows them before a run and while it goes on.
 pub(super) const WORDS: Words = Words {
     count: grouped,
@@ -244,6 +246,7 @@ fn objective_text(plan: &Plan, objective: &Objective) -> String {
     let bound = match objective.bound {
         Bound::AtMost(limit) => format!("<= {}", limit_text(limit)),
         Bound::AtLeast(limit) => format!(">= {}", limit_text(limit)),
+        Bound::Is(verdict) => format!("is {}", verdict.name()),
     };
     let window = match &objective.window {
         Window::Run => String::new(),
@@ -325,6 +328,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
     }
     warnings.extend(overload(plan));
     warnings.extend(plan.cohorts.iter().filter_map(without_wait));
+    warnings.extend(recovery::warnings(plan));
     for objective in &plan.objectives {
         let Statistic::Percentile(p) = objective.statistic else {
             continue;

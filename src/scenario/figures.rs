@@ -141,7 +141,8 @@ impl Plan {
                 Bound::AtMost(
                     Limit::Ratio(_) | Limit::Count(_) | Limit::Rate(_) | Limit::Factor(_),
                 )
-                | Bound::AtLeast(_) => None,
+                | Bound::AtLeast(_)
+                | Bound::Is(_) => None,
             })
             .min()
     }

@@ -5,6 +5,7 @@ use super::plan::{
     Backoff, BackoffShape, Client, Cohort, Embedded, Field, GoneClients, Observe, Payload, Phase,
     PhaseShape, Plan, PowerOn, Schedule, Selector, Session, Stream, Target, WhenLate,
 };
+use super::recovery::RecoveryRule;
 use super::template::{Segment, Template};
 use crate::mqtt::packet::QoS;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub(crate) fn plan(devices: u32) -> Plan {
         phases: phases(devices),
         faults: Vec::new(),
         objectives: Vec::new(),
+        recovery: RecoveryRule::default(),
         drain: Duration::from_secs(30),
     }
 }

@@ -6,6 +6,7 @@ mod length;
 mod link;
 mod network;
 mod power;
+mod recovery;
 mod sdk;
 
 pub(super) use domain::Values;
@@ -13,6 +14,7 @@ pub(super) use length::{Drawn, Length};
 pub(super) use link::{Link, LinkSettings};
 pub(super) use network::{Degrade, Repeat};
 pub(super) use power::{BootTime, Crash, PowerCut, Spread};
+pub(super) use recovery::{Recovery, RecoveryWord};
 pub(super) use sdk::SdkName;
 
 use super::located::{At, Pairs};
@@ -44,6 +46,8 @@ pub(super) struct File {
     pub(super) phases: Option<At<Vec<At<Phase>>>>,
     /// What the run is judged by.
     pub(super) slos: Option<Vec<At<Slo>>>,
+    /// How the recovery from a fault is judged.
+    pub(super) recovery: Option<Recovery>,
     /// Longest wait after the last phase for what is in flight; 30s if absent.
     pub(super) drain: Option<Time>,
 }
@@ -715,6 +719,8 @@ pub(super) struct Slo {
     pub(super) at_most: Option<At<LimitText>>,
     /// Lower limit, with its unit.
     pub(super) at_least: Option<At<LimitText>>,
+    /// The word that it must be; for recovery.verdict.
+    pub(super) is: Option<At<RecoveryWord>>,
     /// Only these phases; the whole run if absent.
     pub(super) during: Option<At<Vec<At<String>>>>,
     /// From the last clearing of a fault in this phase to the next fault or the end.
@@ -740,6 +746,10 @@ pub(super) enum IndicatorWord {
     /// Devices that never came back.
     #[serde(rename = "reconnect.stranded")]
     ReconnectStranded,
+    /// What became of the fleet after a fault cleared: recovered, slow, metastable, collapsed or
+    /// stranded.
+    #[serde(rename = "recovery.verdict")]
+    RecoveryVerdict,
     /// From the stream's schedule to PUBACK (QoS 1) or PUBCOMP (QoS 2).
     #[serde(rename = "publish.ack_latency")]
     PublishAckLatency,

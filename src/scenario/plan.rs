@@ -2,6 +2,7 @@
 //! `scenario::file` and cannot be wrong: references are indices, quantities have units.
 
 pub use super::power::DeviceFault;
+use super::recovery::RecoveryRule;
 use super::slo::Objective;
 use super::template::Template;
 use crate::mqtt::packet::QoS;
@@ -37,6 +38,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// What is judged.
     pub objectives: Vec<Objective>,
+    /// How recoveries are judged.
+    pub recovery: RecoveryRule,
     /// Longest wait after the last phase for what is in flight.
     pub drain: Duration,
 }

@@ -1,5 +1,6 @@
 //! Objectives: what the run is judged by.
 
+use super::recovery::RecoveryVerdict;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub enum Indicator {
     ReconnectTime,
     /// Devices not connected at the clearing that never came back in the window.
     ReconnectStranded,
+    /// What became of the fleet after a fault cleared.
+    RecoveryVerdict,
     /// From the stream's schedule to PUBACK or PUBCOMP (response time); timeouts count at their timeout.
     PublishAckLatency,
     /// From the stream's schedule to the observer.
@@ -59,12 +62,13 @@ pub enum Indicator {
 
 impl Indicator {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ConnectLatency,
         Self::ConnectSuccess,
         Self::ConnectWasted,
         Self::ReconnectTime,
         Self::ReconnectStranded,
+        Self::RecoveryVerdict,
         Self::PublishAckLatency,
         Self::E2eLatency,
         Self::DeliveryLost,
@@ -86,6 +90,7 @@ impl Indicator {
             Self::ConnectWasted => "connect.wasted",
             Self::ReconnectTime => "reconnect.time",
             Self::ReconnectStranded => "reconnect.stranded",
+            Self::RecoveryVerdict => "recovery.verdict",
             Self::PublishAckLatency => "publish.ack_latency",
             Self::E2eLatency => "e2e.latency",
             Self::DeliveryLost => "delivery.lost",
@@ -124,6 +129,8 @@ pub enum Bound {
     AtMost(Limit),
     /// value >= limit.
     AtLeast(Limit),
+    /// The verdict on the recovery is this one.
+    Is(RecoveryVerdict),
 }
 
 /// A limit with its unit.

@@ -37,7 +37,7 @@ pub(super) fn section(report: &Report) -> Markup {
     }
 }
 
-fn figure(plot: &Plot) -> Markup {
+pub(super) fn figure(plot: &Plot) -> Markup {
     html! {
         figure {
             figcaption {

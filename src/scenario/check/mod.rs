@@ -11,6 +11,7 @@ mod length;
 mod link;
 mod phases;
 mod power;
+mod recovery;
 mod repeat;
 mod service;
 mod slo_intervals;
@@ -207,6 +208,7 @@ impl Checker<'_> {
             phases: Vec::new(),
             faults: Vec::new(),
             objectives: Vec::new(),
+            recovery: self.recovery(file),
             drain: file.drain.map_or(DEFAULT_DRAIN, |drain| drain.0),
         };
         self.phases(file, &mut plan);

@@ -21,6 +21,8 @@ pub(super) enum Sort {
     Recovery,
     /// Devices that did not come back from a fault.
     Stranded,
+    /// What became of a fleet after a fault.
+    Verdict,
     /// A ratio of which more is better.
     Ratio,
     /// A ratio of which less is better.
@@ -52,8 +54,29 @@ impl Sort {
             Self::Stranded | Self::Delivery | Self::Minutes => "at_most: 0",
             Self::Ratio | Self::Resume | Self::Intervals => "at_least: 99.9%",
             Self::Waste => "at_most: 1%",
+            Self::Verdict => "is: recovered",
             Self::PeakRate => "at_most: 500/s",
             Self::Amplification => "at_most: 6",
+        }
+    }
+}
+
+impl Sort {
+    /// What an indicator is that has no statistic.
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Verdict => "a word",
+            Self::Latency
+            | Self::Recovery
+            | Self::Stranded
+            | Self::Ratio
+            | Self::Waste
+            | Self::Delivery
+            | Self::PeakRate
+            | Self::Amplification
+            | Self::Resume
+            | Self::Intervals
+            | Self::Minutes => "one number",
         }
     }
 }
@@ -136,6 +159,7 @@ impl Checker<'_> {
                 None,
                 None,
                 Sort::Stranded
+                | Sort::Verdict
                 | Sort::Ratio
                 | Sort::Waste
                 | Sort::Delivery
@@ -168,40 +192,16 @@ impl Checker<'_> {
                     "keep one of them",
                 );
             }
-            (
-                Some(At { span, .. }),
-                None,
-                Sort::Stranded
-                | Sort::Ratio
-                | Sort::Waste
-                | Sort::Delivery
-                | Sort::PeakRate
-                | Sort::Amplification
-                | Sort::Resume
-                | Sort::Intervals
-                | Sort::Minutes,
-            ) => {
-                let message = format!("{name} is one number and has no percentile");
+            (Some(At { span, .. }), None, _) => {
+                let message = format!("{name} is {} and has no percentile", sort.noun());
                 self.error(*span, message, "remove `percentile`");
             }
             (None, Some(At { span, .. }), Sort::Latency) => {
                 let message = format!("{name} is judged by a percentile over events");
                 self.error(*span, message, "write `percentile: 99` instead of `share`");
             }
-            (
-                None,
-                Some(At { span, .. }),
-                Sort::Stranded
-                | Sort::Ratio
-                | Sort::Waste
-                | Sort::Delivery
-                | Sort::PeakRate
-                | Sort::Amplification
-                | Sort::Resume
-                | Sort::Intervals
-                | Sort::Minutes,
-            ) => {
-                let message = format!("{name} is one number and has no share");
+            (None, Some(At { span, .. }), _) => {
+                let message = format!("{name} is {} and has no share", sort.noun());
                 self.error(*span, message, "remove `share`");
             }
         }
@@ -210,8 +210,12 @@ impl Checker<'_> {
 
     fn bound(&mut self, slo: &At<mirror::Slo>, indicator: Indicator, sort: Sort) -> Option<Bound> {
         let name = indicator.name();
+        if sort == Sort::Verdict {
+            return self.verdict_bound(slo);
+        }
         let lower = sort.has_lower_limit();
         let example = sort.example();
+        self.no_word(slo, name, example);
         let (limit, wrong) = match (&slo.value.at_most, &slo.value.at_least) {
             (Some(limit), None) => (limit, lower),
             (None, Some(limit)) => (limit, !lower),
@@ -249,7 +253,7 @@ impl Checker<'_> {
             }
             Sort::PeakRate => parse_rate(text).map(Limit::Rate),
             Sort::Amplification => parse_factor(text).map(Limit::Factor),
-            Sort::Stranded | Sort::Delivery | Sort::Minutes => {
+            Sort::Verdict | Sort::Stranded | Sort::Delivery | Sort::Minutes => {
                 text.parse().map(Limit::Count).map_err(|_| {
                     (
                         format!("`{text}` is not a whole number"),
@@ -304,6 +308,7 @@ impl Checker<'_> {
                 Some(after),
                 Sort::Recovery
                 | Sort::Stranded
+                | Sort::Verdict
                 | Sort::PeakRate
                 | Sort::Amplification
                 | Sort::Resume
@@ -320,7 +325,11 @@ impl Checker<'_> {
             (
                 None,
                 None,
-                Sort::Recovery | Sort::Stranded | Sort::PeakRate | Sort::Amplification,
+                Sort::Recovery
+                | Sort::Stranded
+                | Sort::Verdict
+                | Sort::PeakRate
+                | Sort::Amplification,
             ) => {
                 self.absent(
                     slo.span,
@@ -332,7 +341,11 @@ impl Checker<'_> {
             (
                 Some(during),
                 _,
-                Sort::Recovery | Sort::Stranded | Sort::PeakRate | Sort::Amplification,
+                Sort::Recovery
+                | Sort::Stranded
+                | Sort::Verdict
+                | Sort::PeakRate
+                | Sort::Amplification,
             ) => {
                 self.error(
                     during.span,
@@ -427,6 +440,7 @@ const fn sort(indicator: Indicator) -> Sort {
         }
         Indicator::ReconnectTime => Sort::Recovery,
         Indicator::ReconnectStranded => Sort::Stranded,
+        Indicator::RecoveryVerdict => Sort::Verdict,
         Indicator::ConnectSuccess | Indicator::FleetAvailability => Sort::Ratio,
         Indicator::ConnectWasted => Sort::Waste,
         Indicator::DeliveryLost | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {
@@ -447,6 +461,7 @@ const fn indicator(word: IndicatorWord) -> Indicator {
         IndicatorWord::ConnectWasted => Indicator::ConnectWasted,
         IndicatorWord::ReconnectTime => Indicator::ReconnectTime,
         IndicatorWord::ReconnectStranded => Indicator::ReconnectStranded,
+        IndicatorWord::RecoveryVerdict => Indicator::RecoveryVerdict,
         IndicatorWord::PublishAckLatency => Indicator::PublishAckLatency,
         IndicatorWord::E2eLatency => Indicator::E2eLatency,
         IndicatorWord::DeliveryLost => Indicator::DeliveryLost,
