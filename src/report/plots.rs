@@ -152,7 +152,12 @@ pub(super) fn recovery(report: &Report) -> Vec<Plot> {
     };
     vec![
         look(report, "Connection attempts per second", first, &storm),
-        look(report, "Percent", last, &shares),
+        look(
+            report,
+            "Wasted attempts and connected devices, percent",
+            last,
+            &shares,
+        ),
     ]
 }
 

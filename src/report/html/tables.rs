@@ -237,10 +237,11 @@ pub(super) fn phases(report: &Report) -> Markup {
     html! {
         section {
             h2 { "Phases" }
+            p.lead { "A failed attempt is wasted if the device gave it up after its CONNECT was written: what the target did for it was for nothing." }
             div.scroll { table {
                 thead { tr {
                     th { "Phase" } th.num { "From" } th.num { "To" } th { "Judged" }
-                    th.num { "Connects accepted" } th.num { "Attempts failed" } th.num { "Availability" }
+                    th.num { "Connects accepted" } th.num { "Attempts failed" } th.num { "Of those wasted" } th.num { "Availability" }
                 } }
                 tbody { @for phase in &report.phases { tr {
                     td { (printable(&phase.name)) }
@@ -249,6 +250,7 @@ pub(super) fn phases(report: &Report) -> Markup {
                     td { @if phase.judged { "yes" } @else { span.muted { "no" } } }
                     td.num { (phase.accepted.map_or_else(|| "n/a".to_owned(), units::count)) }
                     td.num { (phase.failed.map_or_else(|| "n/a".to_owned(), units::count)) }
+                    td.num { (phase.wasted.map_or_else(|| "n/a".to_owned(), units::count)) }
                     td.num { (phase.availability.map_or_else(|| "n/a".to_owned(), units::ratio)) }
                 } } }
             } }
