@@ -125,7 +125,8 @@ fn used(objective: &Objective) -> Markup {
     let is_breached = objective.verdict == Verdict::Fail;
     let share = match objective.limit_used {
         Some(share) => share,
-        None if is_breached => f64::INFINITY,
+        // A word has no limit to exceed.
+        None if is_breached && objective.target.is_some() => f64::INFINITY,
         None => return html! { span.muted { "–" } },
     };
     let text = if share.is_infinite() {
