@@ -6,8 +6,8 @@ mod scenario_text;
 use fleetstorm::mqtt::packet::QoS;
 use fleetstorm::scenario::file::Overrides;
 use fleetstorm::scenario::plan::{
-    Backoff, BackoffShape, Client, Delay, Direction, Field, GoneClients, Link, Payload, PhaseShape,
-    Schedule, Step, Target, WhenLate,
+    Backoff, BackoffShape, BootTime, Client, Delay, Direction, Field, GoneClients, Link, Pace,
+    Payload, PhaseShape, Schedule, Spread, Step, Target, WhenLate,
 };
 use fleetstorm::scenario::recovery::{RecoveryRule, RecoveryVerdict};
 use fleetstorm::scenario::sdks::SDKS;
@@ -626,6 +626,56 @@ fn a_second_phase_powers_on_the_rest() {
     let twice = format!("{text}  - {{ name: again, power_on: {{ rate: 10/s }} }}\n");
     let errors = with(&twice, &Overrides::default()).expect_err("nobody is left");
     assert!(errors.contains("already have power"), "{errors}");
+}
+
+#[test]
+fn power_comes_at_a_rate_or_spread_over_time() {
+    let none = BootTime::NONE;
+    let waves = Spread::Waves {
+        count: 3,
+        every: secs(60),
+    };
+    let uniform = BootTime::Uniform {
+        min: secs(2),
+        max: secs(20),
+    };
+    let table = [
+        ("{ rate: 10/s }", 10, Pace::PerSecond(10.0), none),
+        (
+            "{ rate: 10/s, boot: { fixed: 5s } }",
+            15,
+            Pace::PerSecond(10.0),
+            BootTime::Fixed(secs(5)),
+        ),
+        (
+            "{ over: { uniform: 60s } }",
+            60,
+            Pace::Over(Spread::Uniform(secs(60))),
+            none,
+        ),
+        (
+            "{ over: { beta: 10500ms }, boot: { uniform: { min: 2s, max: 20s } } }",
+            31,
+            Pace::Over(Spread::Beta(Duration::from_millis(10_500))),
+            uniform,
+        ),
+        // The last wave has its time, too.
+        (
+            "{ over: { waves: { count: 3, every: 60s } } }",
+            180,
+            Pace::Over(waves),
+            none,
+        ),
+    ];
+    for (words, length_s, pace, boot) in table {
+        let text = format!(
+            "name: one\nfleet: [{{ cohort: m, devices: 100 }}]\nphases: [{{ name: ramp, power_on: {words} }}]\n"
+        );
+        let phase = &plan(&text).phases[0];
+        assert_eq!(phase.length, secs(length_s), "{words}");
+        let power_on = phase.power_on.as_ref().expect("it has one");
+        assert_eq!((power_on.pace, power_on.boot), (pace, boot), "{words}");
+    }
 }
 
 fn client(words: &str) -> Client {

@@ -112,7 +112,7 @@ fn write_phases(out: &mut String, plan: &Plan) -> std::fmt::Result {
         let (start, length) = (phase.start.as_secs_f64(), phase.length.as_secs_f64());
         write!(out, "  {start:>7.1} s  {:<16} {length:>7.1} s", phase.name)?;
         if let Some(power_on) = &phase.power_on {
-            write!(out, "  power on {}/s", WORDS.per_s(power_on.rate_per_s))?;
+            write!(out, "  power on {}", WORDS.power_on(power_on))?;
         }
         for fault in plan.faults.iter().filter(|fault| fault.phase == index) {
             write!(out, "  {}", fault_text(plan, fault))?;

@@ -1,11 +1,12 @@
 //! Figures that follow from a plan: what to expect of a run before it starts.
 
 use super::plan::{
-    BackendFault, Cohort, DeviceIdx, FaultKind, Field, NetworkFault, Payload, Plan, Schedule,
+    BackendFault, Cohort, DeviceIdx, FaultKind, Field, NetworkFault, Pace, Payload, Plan, Schedule,
     Selector, Service, ServiceTime, Step, Stream,
 };
 use super::slo::{Bound, Limit};
 use super::template::{Segment, Template};
+use super::timeline::Power;
 use std::time::Duration;
 
 impl Plan {
@@ -43,13 +44,22 @@ impl Plan {
         self.streams.iter().map(of_stream).fold(0.0, |a, b| a + b)
     }
 
-    /// Highest rate at which phases give devices power, per second; zero if none does.
+    /// Highest rate at which phases give devices power, per second: the rate where one is set, else
+    /// the most power-ons within any one second. Zero if no phase does.
     pub fn power_on_peak_per_s(&self) -> f64 {
-        self.phases
-            .iter()
-            .filter_map(|phase| phase.power_on.as_ref())
-            .map(|power_on| power_on.rate_per_s)
-            .fold(0.0, f64::max)
+        let mut power = Power::off(self);
+        let mut peak = 0.0f64;
+        for (index, phase) in self.phases.iter().enumerate() {
+            let Some(power_on) = &phase.power_on else {
+                continue;
+            };
+            let instants = power.instants(self, index, power_on);
+            peak = peak.max(match power_on.pace {
+                Pace::PerSecond(rate) => rate,
+                Pace::Over(_) => most_in_a_second(instants.map(|(at, _)| at).collect()),
+            });
+        }
+        peak
     }
 
     /// Most devices that one restart, reset, close, power cut or crash cuts off: the herd that comes
@@ -146,6 +156,21 @@ impl Plan {
             })
             .min()
     }
+}
+
+/// The most instants within any one second.
+fn most_in_a_second(mut instants: Vec<Duration>) -> f64 {
+    instants.sort_unstable();
+    let second = Duration::from_secs(1);
+    let mut first = 0;
+    let mut most = 0;
+    for (last, at) in instants.iter().enumerate() {
+        while instants[first] + second <= *at {
+            first += 1;
+        }
+        most = most.max(last + 1 - first);
+    }
+    f64::from(u32::try_from(most).expect("no more than there are devices, a u32"))
 }
 
 /// See [`Plan::shows_ids`].
@@ -263,7 +288,7 @@ mod tests {
     use super::*;
     use crate::mqtt::packet::QoS;
     use crate::scenario::fixture;
-    use crate::scenario::plan::{Fault, FaultKind, NetworkFault, Selector, WillPlan};
+    use crate::scenario::plan::{Fault, FaultKind, NetworkFault, Selector, Spread, WillPlan};
 
     #[test]
     fn what_ends_connections_makes_a_herd_and_what_stops_connects_none() {
@@ -287,6 +312,28 @@ mod tests {
         let within = Duration::from_secs(1);
         assert_eq!(herd_after(NetworkFault::Close { within }), 180);
         assert_eq!(herd_after(NetworkFault::Reset { within }), 180);
+    }
+
+    #[test]
+    fn the_peak_of_a_spread_power_on_is_that_of_its_draws() {
+        let mut plan = fixture::plan(6_000);
+        let mut peak = |spread| {
+            let power_on = plan.phases[0].power_on.as_mut().expect("it has one");
+            power_on.pace = Pace::Over(spread);
+            plan.power_on_peak_per_s()
+        };
+        let second = Duration::from_secs(1);
+        let waves = Spread::Waves {
+            count: 3,
+            every: second,
+        };
+        assert!((peak(Spread::AtOnce) - 6_000.0).abs() < 1e-9);
+        assert!((peak(waves) - 2_000.0).abs() < 1e-9);
+        let uniform = peak(Spread::Uniform(60 * second));
+        assert!((100.0..160.0).contains(&uniform), "{uniform}");
+        // The density of Beta(3, 4) is at most 2.0736, at 0.4.
+        let beta = peak(Spread::Beta(10 * second));
+        assert!((1_200.0..1_350.0).contains(&beta), "{beta}");
     }
 
     #[test]

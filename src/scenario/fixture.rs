@@ -2,8 +2,9 @@
 //! them.
 
 use super::plan::{
-    Backoff, BackoffShape, Client, Cohort, Embedded, Field, GoneClients, Observe, Payload, Phase,
-    PhaseShape, Plan, PowerOn, Schedule, Selector, Session, Stream, Target, WhenLate,
+    Backoff, BackoffShape, BootTime, Client, Cohort, Embedded, Field, GoneClients, Observe, Pace,
+    Payload, Phase, PhaseShape, Plan, PowerOn, Schedule, Selector, Session, Stream, Target,
+    WhenLate,
 };
 use super::recovery::RecoveryRule;
 use super::template::{Segment, Template};
@@ -114,7 +115,8 @@ fn phases(devices: u32) -> Vec<Phase> {
             start: Duration::ZERO,
             length: Duration::from_secs(10),
             power_on: Some(PowerOn {
-                rate_per_s: f64::from(devices.max(1)) / 10.0,
+                pace: Pace::PerSecond(f64::from(devices.max(1)) / 10.0),
+                boot: BootTime::NONE,
                 who: Selector::default(),
             }),
         },

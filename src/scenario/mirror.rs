@@ -507,12 +507,16 @@ pub(super) struct Phase {
     pub(super) faults: Vec<At<Fault>>,
 }
 
-/// Devices get power at an even rate, in a random order.
+/// Devices get power, at a `rate` in a random order or spread `over` time.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PowerOn {
-    /// Devices per second.
-    pub(super) rate: Rate,
+    /// Devices per second; or write `over`.
+    pub(super) rate: Option<Rate>,
+    /// How power comes to them; or write `rate`.
+    pub(super) over: Option<At<Spread>>,
+    /// From power to the first connect; 0s if absent.
+    pub(super) boot: Option<At<BootTime>>,
     /// Which; all that have no power yet if absent.
     #[serde(rename = "where")]
     pub(super) who: Option<At<Where>>,

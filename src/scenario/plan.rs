@@ -1,7 +1,7 @@
 //! The checked plan: what the rest of the program works from. A `Plan` can only be made by
 //! `scenario::file` and cannot be wrong: references are indices, quantities have units.
 
-pub use super::power::DeviceFault;
+pub use super::power::{BootTime, DeviceFault, Pace, Spread};
 use super::recovery::RecoveryRule;
 use super::slo::Objective;
 use super::template::Template;
@@ -577,11 +577,13 @@ pub struct Phase {
     pub power_on: Option<PowerOn>,
 }
 
-/// Devices get power at an even rate, in an order drawn by permutation.
+/// Devices get power.
 #[derive(Clone, Debug)]
 pub struct PowerOn {
-    /// Devices per second.
-    pub rate_per_s: f64,
+    /// How it comes to them.
+    pub pace: Pace,
+    /// How long each boots before its first connect.
+    pub boot: BootTime,
     /// Which; devices that already have power are left alone.
     pub who: Selector,
 }

@@ -40,6 +40,15 @@ pub enum Spread {
     },
 }
 
+/// How power comes to the devices of a phase.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Pace {
+    /// At an even rate, in an order drawn by permutation; devices per second, above zero.
+    PerSecond(f64),
+    /// Spread like this.
+    Over(Spread),
+}
+
 /// How long a device takes from power to its first connect.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum BootTime {
@@ -61,6 +70,29 @@ impl Event {
     pub const fn fault(seed: u64, fault: usize) -> Self {
         let index = fault as u64;
         Self { seed, index }
+    }
+
+    /// The power-on of phase `phase` of a plan.
+    pub const fn phase(seed: u64, phase: usize) -> Self {
+        // Faults have the indices below.
+        let index = 1 << 32 | phase as u64;
+        Self { seed, index }
+    }
+
+    /// From the beginning of a phase to the first connect of `device`, which is number `place` of
+    /// `count` to get power.
+    pub fn power_on(
+        self,
+        pace: Pace,
+        boot: BootTime,
+        device: DeviceIdx,
+        (place, count): (u32, u32),
+    ) -> Duration {
+        let power = match pace {
+            Pace::PerSecond(rate) => Duration::from_secs_f64(f64::from(place) / rate),
+            Pace::Over(spread) => self.spread(spread, device, place, count),
+        };
+        power + self.boot(boot, device)
     }
 
     /// Uniform below `within`: when after its start a fault takes the power of `device`.

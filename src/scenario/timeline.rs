@@ -3,7 +3,8 @@
 
 mod cuts;
 
-use super::plan::{DeviceIdx, Plan, Selector};
+use super::plan::{DeviceIdx, Plan, PowerOn, Selector};
+use super::power::Event;
 use crate::rng::{self, Purpose};
 use std::time::Duration;
 
@@ -46,13 +47,12 @@ pub fn compile(plan: &Plan, owns: impl Fn(DeviceIdx) -> bool) -> Vec<Entry> {
         let Some(power_on) = &phase.power_on else {
             continue;
         };
-        let order = power.switch_on(plan, index, &power_on.who);
-        entries.extend((0u32..).zip(order).filter(|(_, device)| owns(*device)).map(
-            |(place, device)| Entry {
-                at: phase.start + Duration::from_secs_f64(f64::from(place) / power_on.rate_per_s),
-                action: Action::PowerOn(device),
-            },
-        ));
+        let powered = power.instants(plan, index, power_on);
+        let owned = powered.filter(|(_, device)| owns(*device));
+        entries.extend(owned.map(|(after, device)| Entry {
+            at: phase.start + after,
+            action: Action::PowerOn(device),
+        }));
     }
     cuts::add(plan, owns, &mut entries);
     for (index, fault) in plan.faults.iter().enumerate() {
@@ -86,6 +86,24 @@ impl Power {
         }
     }
 
+    /// Gives power to the devices that `power_on`, of phase `phase`, means: when after the phase's
+    /// start each can connect.
+    pub(super) fn instants(
+        &mut self,
+        plan: &Plan,
+        phase: usize,
+        power_on: &PowerOn,
+    ) -> impl Iterator<Item = (Duration, DeviceIdx)> {
+        let order = self.switch_on(plan, phase, &power_on.who);
+        let count = u32::try_from(order.len()).expect("no more than there are devices, a u32");
+        let event = Event::phase(plan.seed, phase);
+        let (pace, boot) = (power_on.pace, power_on.boot);
+        (0u32..).zip(order).map(move |(place, device)| {
+            let after = event.power_on(pace, boot, device, (place, count));
+            (after, device)
+        })
+    }
+
     /// Gives power to the devices of `who` that have none, in phase `phase`; those devices in the
     /// order in which they get it.
     pub(super) fn switch_on(
@@ -110,7 +128,8 @@ impl Power {
 mod tests {
     use super::*;
     use crate::scenario::fixture;
-    use crate::scenario::plan::{BackendFault, Fault, FaultKind, NetworkFault, Phase, PowerOn};
+    use crate::scenario::plan::{BackendFault, Fault, FaultKind, NetworkFault, Phase};
+    use crate::scenario::power::{BootTime, Pace, Spread};
     use proptest::prelude::*;
 
     fn secs(secs: u64) -> Duration {
@@ -123,7 +142,8 @@ mod tests {
         plan.seed = seed;
         let power_on = |share| {
             Some(PowerOn {
-                rate_per_s: 100.0,
+                pace: Pace::PerSecond(100.0),
+                boot: BootTime::NONE,
                 who: Selector {
                     share,
                     ..Selector::default()
@@ -204,6 +224,23 @@ mod tests {
         assert_eq!(at[299], Duration::from_millis(2_990));
         assert_eq!(at[300], secs(10));
         assert_eq!(at[999], secs(10) + Duration::from_millis(6_990));
+    }
+
+    #[test]
+    fn power_may_come_in_waves_and_after_a_boot() {
+        let mut plan = plan(900, 42);
+        let waves = Spread::Waves {
+            count: 3,
+            every: secs(2),
+        };
+        for phase in &mut plan.phases {
+            let power_on = phase.power_on.as_mut().expect("each has one");
+            (power_on.pace, power_on.boot) = (Pace::Over(waves), BootTime::Fixed(secs(1)));
+        }
+        let entries = compile(&plan, |_| true);
+        let at = |s: u64| power_ons(&entries).filter(|(at, _)| *at == secs(s)).count();
+        // 270 devices in the first phase, the rest in the second.
+        assert_eq!([1, 3, 5, 11, 13, 15].map(at), [90, 90, 90, 210, 210, 210]);
     }
 
     #[test]

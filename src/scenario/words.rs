@@ -1,11 +1,12 @@
-//! What a plan says of the target's law, of links, outages and device faults, in words: `run::check` prints them
-//! before a run, `report` after it. Times and shares are told as they are set, never rounded.
+//! What a plan says of the target's law, of links, outages, device faults and power, in words:
+//! `run::check` prints them before a run, `report` after it. Times and shares are told as they are
+//! set, never rounded.
 
 use super::plan::{
     Backoff, BackoffShape, Client, Delay, DeviceFault, Direction, Embedded, GoneClients, Link,
-    NetworkFault, Plan, Selector, Service, ServiceTime,
+    NetworkFault, Plan, PowerOn, Selector, Service, ServiceTime,
 };
-use super::power::{BootTime, Spread};
+use super::power::{BootTime, Pace, Spread};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -217,6 +218,15 @@ impl Words {
                 format!("crash of {who}{}{}", self.within(*within), self.boot(*boot))
             }
         }
+    }
+
+    /// How a phase gives devices power.
+    pub fn power_on(self, power_on: &PowerOn) -> String {
+        let pace = match power_on.pace {
+            Pace::PerSecond(rate) => format!("{}/s", self.per_s(rate)),
+            Pace::Over(spread) => self.spread(spread),
+        };
+        format!("{pace}{}", self.boot(power_on.boot))
     }
 
     /// How power comes to a group of devices.

@@ -19,7 +19,7 @@ use crate::mqtt::packet::{Connect, Packet, QoS};
 use crate::scenario::fixture;
 use crate::scenario::plan::{
     BackendFault, Backoff, BackoffShape, DropAck, Embedded, Fault, FaultKind, GoneClients, Observe,
-    PhaseShape, Plan, Schedule, Sessions, Target,
+    Pace, PhaseShape, Plan, Schedule, Sessions, Target,
 };
 use crate::stats::books::{Books, DeliveryCounts};
 use crate::stats::recorder::Recovery;
@@ -414,7 +414,7 @@ fn a_paused_listener_makes_connects_wait_not_fail() {
     // The second half gets power while the listener is paused.
     plan.phases[RAMP].length = ms(10_000);
     if let Some(power_on) = &mut plan.phases[RAMP].power_on {
-        power_on.rate_per_s = 5.0;
+        power_on.pace = Pace::PerSecond(5.0);
     }
     plan.faults[0].start = ms(10_000);
     let outcome = outcome(plan);
@@ -437,7 +437,7 @@ fn a_paused_listener_makes_connects_wait_not_fail() {
 fn a_full_backlog_lets_connects_come_again() {
     let mut plan = plan(5_000, ms(60_000));
     if let Some(power_on) = &mut plan.phases[RAMP].power_on {
-        power_on.rate_per_s = 5_000.0;
+        power_on.pace = Pace::PerSecond(5_000.0);
     }
     plan.observe.devices = 0;
     plan.cohorts[0].client.connect_timeout = ms(30_000);

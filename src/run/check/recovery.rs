@@ -1,6 +1,6 @@
 //! Whether a run gives its objectives on a recovery's verdict the time that a verdict takes.
 
-use crate::scenario::plan::Plan;
+use crate::scenario::plan::{Pace, Plan};
 use crate::scenario::recovery::RecoveryRule;
 use crate::scenario::slo::{Bound, Objective, Window};
 use std::time::Duration;
@@ -67,8 +67,12 @@ fn needed_s(plan: &Plan, fault: usize) -> f64 {
 fn ramp_end(plan: &Plan, to: Duration) -> Duration {
     let ramps = plan.phases.iter().filter(|phase| phase.start < to);
     let end = |phase: &crate::scenario::plan::Phase| {
-        let rate = phase.power_on.as_ref()?.rate_per_s;
-        let takes = Duration::from_secs_f64(f64::from(plan.devices()) / rate);
+        let power_on = phase.power_on.as_ref()?;
+        let spread = match power_on.pace {
+            Pace::PerSecond(rate) => Duration::from_secs_f64(f64::from(plan.devices()) / rate),
+            Pace::Over(spread) => spread.longest(),
+        };
+        let takes = spread + power_on.boot.longest();
         Some((phase.start + takes).min(phase.start + phase.length))
     };
     ramps.filter_map(end).max().unwrap_or_default()

@@ -72,7 +72,7 @@ impl Checker<'_> {
         }
         self.absent(
             fault.span,
-            "the fault is neither `backend` nor `outage`, `degrade`, `power_cut` or `crash`",
+            "the fault is none of `backend`, `outage`, `degrade`, `power_cut` and `crash`",
             "add for example `backend: restart`, `outage: reset` or `power_cut: {}`",
         );
         None

@@ -6,7 +6,7 @@ use super::repeat;
 use crate::scenario::errors::nearest_help;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
-use crate::scenario::plan::{Phase, Plan, PowerOn, Selector, Target};
+use crate::scenario::plan::{Pace, Phase, Plan, PowerOn, Selector, Spread, Target};
 use crate::scenario::quantity::parse_share;
 use crate::scenario::timeline::Power;
 use crate::scenario::tree::Span;
@@ -18,6 +18,19 @@ const MAX_PHASES: usize = 1_000;
 /// Phases with `power_on` and outages, times devices: each asks every device whether it is meant,
 /// and a small file must not keep a machine busy. About two seconds of work.
 const ASKED_MAX: u64 = 20_000_000;
+
+/// How long a power-on of `count` devices takes, in seconds.
+fn takes_s(power_on: &PowerOn, count: usize) -> f64 {
+    let boot = power_on.boot.longest().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a number of devices, a u32")]
+    let count = count as f64;
+    boot + match power_on.pace {
+        Pace::PerSecond(rate) => count / rate,
+        // The last wave has its time, too: it belongs to the phase.
+        Pace::Over(Spread::Waves { count, every }) => f64::from(count) * every.as_secs_f64(),
+        Pace::Over(spread) => spread.longest().as_secs_f64(),
+    }
+}
 
 impl Checker<'_> {
     /// Fills in phases and faults.
@@ -54,7 +67,7 @@ impl Checker<'_> {
             let name = self.name(&phase.value.name, "_ ");
             let power_on = phase.value.power_on.as_ref();
             let before = self.problems.len();
-            let power_on = power_on.map(|at| (at.span, self.power_on(&at.value, plan)));
+            let power_on = power_on.map(|at| (at.span, self.power_on(at, plan)));
             let sound = before == self.problems.len();
             let length = self.length(phase, index, plan, power_on.as_ref(), &mut power, sound);
             for fault in &phase.value.faults {
@@ -116,9 +129,28 @@ impl Checker<'_> {
         true
     }
 
-    fn power_on(&mut self, power_on: &mirror::PowerOn, plan: &Plan) -> PowerOn {
+    fn power_on(&mut self, power_on: &At<mirror::PowerOn>, plan: &Plan) -> PowerOn {
+        let span = power_on.span;
+        let power_on = &power_on.value;
+        let pace = match (power_on.rate, &power_on.over) {
+            (Some(rate), None) => Pace::PerSecond(rate.0),
+            (None, Some(over)) => Pace::Over(self.power_spread(&over.value)),
+            (Some(_), Some(over)) => {
+                self.error(over.span, "power_on has two paces", "keep `rate` or `over`");
+                Pace::PerSecond(1.0)
+            }
+            (None, None) => {
+                self.absent(
+                    span,
+                    "power_on needs either `rate` or `over`",
+                    "write `power_on: { rate: 1000/s }` or `power_on: { over: { beta: 10s } }`",
+                );
+                Pace::PerSecond(1.0)
+            }
+        };
         PowerOn {
-            rate_per_s: power_on.rate.0,
+            pace,
+            boot: self.boot(power_on.boot.as_ref()),
             who: self.who(power_on.who.as_ref(), plan),
         }
     }
@@ -156,8 +188,7 @@ impl Checker<'_> {
                 "remove this power_on or name others in its `where`",
             );
         }
-        #[expect(clippy::cast_precision_loss, reason = "a number of devices, a u32")]
-        let takes = count as f64 / power_on.rate_per_s;
+        let takes = takes_s(power_on, count);
         let whole = takes.ceil().max(1.0);
         match written {
             // A hair is allowed, so that 7 devices at 0.7/s fit into 10 s.
@@ -167,15 +198,17 @@ impl Checker<'_> {
                     .length
                     .as_ref()
                     .map_or(phase.span, |time| time.span);
+                let (how, remedy) = match power_on.pace {
+                    Pace::PerSecond(rate) => (
+                        format!(" ({count} devices at {rate} per second)"),
+                        "raise the rate",
+                    ),
+                    Pace::Over(_) => (String::new(), "make its times shorter"),
+                };
                 self.error(
                     span,
-                    format!(
-                        "power_on takes {takes:.1} s ({count} devices at {} per second)",
-                        power_on.rate_per_s
-                    ),
-                    format!(
-                        "make the phase at least `for: {whole}s`, remove `for`, or raise the rate"
-                    ),
+                    format!("power_on takes {takes:.1} s{how}"),
+                    format!("make the phase at least `for: {whole}s`, remove `for`, or {remedy}"),
                 );
                 length
             }

@@ -1,3 +1,5 @@
+//! The shapes of the draws against their closed forms.
+
 use super::*;
 
 const EVENT: Event = Event::fault(42, 3);

@@ -156,6 +156,70 @@ fn an_outage_names_whom_it_meets() {
 }
 
 #[test]
+fn a_device_fault_names_whom_it_meets_and_how_they_come_back() {
+    let plan = fixture::plan(10);
+    let who = Selector {
+        cohort: Some(0),
+        share: Some(0.3),
+        ..Selector::default()
+    };
+    let s = Duration::from_secs;
+    let cut = |back, boot| DeviceFault::PowerCut {
+        within: s(2),
+        back,
+        boot,
+    };
+    let waves = |count| Spread::Waves {
+        count,
+        every: s(60),
+    };
+    let uniform = BootTime::Uniform {
+        min: s(2),
+        max: s(20),
+    };
+    let table = [
+        (
+            cut(Spread::AtOnce, BootTime::NONE),
+            "power cut of 30 % of the devices of meters within 2s, back at once",
+        ),
+        (
+            cut(Spread::Uniform(s(60)), BootTime::Fixed(s(5))),
+            "power cut of 30 % of the devices of meters within 2s, back evenly over 60s, 5s to boot",
+        ),
+        (
+            cut(Spread::Beta(s(10)), uniform),
+            "power cut of 30 % of the devices of meters within 2s, back as Beta(3, 4) over 10s, 2s to 20s to boot",
+        ),
+        (
+            cut(waves(3), BootTime::NONE),
+            "power cut of 30 % of the devices of meters within 2s, back in <3> waves, one every 60s",
+        ),
+        (
+            DeviceFault::Crash {
+                within: s(0),
+                boot: uniform,
+            },
+            "crash of 30 % of the devices of meters, 2s to 20s to boot",
+        ),
+    ];
+    for (fault, text) in table {
+        assert_eq!(WORDS.device_fault(&plan, &who, &fault), text);
+    }
+    let power_on = |pace, boot| PowerOn {
+        pace,
+        boot,
+        who: who.clone(),
+    };
+    let at_a_rate = power_on(Pace::PerSecond(1_000.0), BootTime::NONE);
+    assert_eq!(WORDS.power_on(&at_a_rate), "<1000>/s");
+    let spread = power_on(Pace::Over(waves(1)), BootTime::Fixed(s(5)));
+    assert_eq!(
+        WORDS.power_on(&spread),
+        "in <1> wave, one every 60s, 5s to boot"
+    );
+}
+
+#[test]
 fn no_rate_is_rounded_to_nothing() {
     let table = [
         (-0.0, "0"),

@@ -65,7 +65,7 @@ fn storm(devices: u32, backoff: BackoffShape, target: Embedded) -> Outcome {
     plan.phases.truncate(1);
     plan.phases[0].length = HORIZON;
     if let Some(power_on) = &mut plan.phases[0].power_on {
-        power_on.rate_per_s = 2.0 * f64::from(devices);
+        power_on.pace = crate::scenario::power::Pace::PerSecond(2.0 * f64::from(devices));
     }
     plan.drain = Duration::ZERO;
     run(&Arc::new(plan), 7).expect("the fixture can be simulated")

@@ -132,7 +132,7 @@ fn a_refusal_keeps_established_connections() {
     let mut plan = with(plan(100, ms(1_000)), ms(0), ms(30_000), refuse(everyone()));
     // The second half gets power while connects are refused.
     if let Some(power_on) = &mut plan.phases[RAMP].power_on {
-        power_on.rate_per_s = 5.0;
+        power_on.pace = Pace::PerSecond(5.0);
     }
     plan.streams[0].ack_timeout = ms(120_000);
     let outcome = outcome(plan);
@@ -184,7 +184,7 @@ fn without_names_established_connections_go_on_and_new_ones_fail_at_their_cost()
     };
     let mut plan = with(plan(100, ms(1_000)), ms(0), ms(30_000), dns);
     if let Some(power_on) = &mut plan.phases[RAMP].power_on {
-        power_on.rate_per_s = 5.0;
+        power_on.pace = Pace::PerSecond(5.0);
     }
     plan.streams[0].ack_timeout = ms(120_000);
     let outcome = outcome(plan);
@@ -258,7 +258,7 @@ fn attempts_under_way_are_cut_as_well() {
     let stall = BackendFault::Stall;
     let mut plan = with_fault(plan(100, ms(60_000)), ms(0), ms(20_000), stall);
     if let Some(power_on) = &mut plan.phases[RAMP].power_on {
-        power_on.rate_per_s = 5.0;
+        power_on.pace = Pace::PerSecond(5.0);
     }
     plan.cohorts[0].client.connect_timeout = ms(30_000);
     backoff(&mut plan, ms(300_000), None);

@@ -1,3 +1,5 @@
+//! Device faults in the timeline: which cuts are something, and where power comes back.
+
 use super::*;
 use crate::scenario::fixture;
 use crate::scenario::plan::Selector;
