@@ -8,6 +8,10 @@ use crate::time::Instant;
 /// to the end of the last phase; what happens before and after is not counted. A device counts as
 /// up while it is expected, has a session, and is not cut off by a fault that the harness knows.
 ///
+/// A device without power is not expected, be it before its power-on or because a device fault took
+/// it; after each boot it counts anew, from its first CONNACK or its connect timeout on. So a power cut
+/// shows in `reconnect.time` and `reconnect.stranded`, not here.
+///
 /// Four bits per device of the fleet say where it stands, so that no event counts twice.
 #[derive(Debug)]
 pub(super) struct Availability {
