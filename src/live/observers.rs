@@ -136,6 +136,7 @@ impl Fleet {
                 match (sighting, self.state.recording()) {
                     (Sighting::First { replayed }, Some(recorder)) => {
                         recorder.record_seen(now, stamp.intended, replayed);
+                        recorder.record_sample(now, stamp.device, stamp.intended);
                     }
                     (Sighting::First { .. } | Sighting::Repeated | Sighting::Unknown, _) => {}
                 }

@@ -117,7 +117,8 @@ impl Fleet {
         self.state.boots = Some(Boots::new(&layout));
         let recorder = Recorder::new(layout)
             .with_ack_timeouts(&timeouts)
-            .with_recovery(&self.plan.episodes(start), &self.plan.persistent_devices());
+            .with_recovery(&self.plan.episodes(start), &self.plan.persistent_devices())
+            .with_freshness(&self.plan.fresh_devices());
         self.state.recorder = Some(recorder);
         self.state.stage = Stage::Running;
         self.state.start = start;

@@ -249,7 +249,9 @@ fn latency(run: &RunData) -> Latency {
     let has_driver = !run.header.mode.is_simulated();
     let metrics = Metric::ALL.into_iter();
     let metrics = metrics.filter(|m| has_driver || *m != Metric::DriverLag);
-    Latency(metrics.map(table).collect())
+    // A table that nobody asked for.
+    let is_there = |t: &LatencyTable| t.key != Metric::FreshnessAge.name() || !t.rows.is_empty();
+    Latency(metrics.map(table).filter(is_there).collect())
 }
 
 fn recoveries(run: &RunData) -> Vec<Recovery> {

@@ -544,6 +544,7 @@ fn outcome() -> Outcome {
                     resumed: 4_985,
                 },
             }],
+            freshness: None,
             resumes: [(0, 0), (0, 0), (0, 0), (4_990, 4_985)]
                 .map(|(reconnects, resumed)| ResumeCounts {
                     reconnects,

@@ -4,6 +4,7 @@
 //! events than its sample floor, an unverified delivery, or a window that the run did not reach
 //! the end of is INCONCLUSIVE.
 
+mod freshness;
 mod intervals;
 pub(super) mod reconnect;
 
@@ -238,6 +239,7 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
             (d.reordered, d.seen, remark)
         }),
         Indicator::FleetAvailability => availability(run, objective),
+        Indicator::FreshnessAge => freshness::age(run, objective),
         Indicator::ReconnectPeakRate => reconnect::peak_rate(run, objective),
         Indicator::RetryAmplification => reconnect::amplification(run, objective),
         Indicator::SessionResumeRatio => reconnect::resume_ratio(run, objective),
@@ -247,9 +249,10 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
                     intervals::interval_average(run, objective, interval)
                 }
                 Statistic::BadMinutes(share) => intervals::bad_minutes(run, objective, share),
-                Statistic::Percentile(_) | Statistic::Share(_) | Statistic::Value => {
-                    Measured::Nothing("it is judged by intervals".to_owned())
-                }
+                Statistic::Percentile(_)
+                | Statistic::Share(_)
+                | Statistic::Value
+                | Statistic::Mean => Measured::Nothing("it is judged by intervals".to_owned()),
             }
         }
     }
@@ -283,7 +286,8 @@ fn latency(run: &RunData, objective: &slo::Objective, metrics: &[Metric]) -> Mea
         | Indicator::RetryAmplification
         | Indicator::SessionResumeRatio
         | Indicator::AvailabilityIntervalAverage
-        | Indicator::AvailabilityBadMinutes => 0,
+        | Indicator::AvailabilityBadMinutes
+        | Indicator::FreshnessAge => 0,
     };
     let mut measured = percentile_of(&values, values.count() + unended, p);
     if let (Measured::Value(value), true) = (&mut measured, unended > 0) {
@@ -396,7 +400,7 @@ fn reconnect_time(run: &RunData, objective: &slo::Objective) -> Measured {
                 ..Value::new(value, affected)
             })
         }
-        Statistic::Value | Statistic::Intervals(_) | Statistic::BadMinutes(_) => {
+        Statistic::Value | Statistic::Intervals(_) | Statistic::BadMinutes(_) | Statistic::Mean => {
             Measured::Nothing("a time is judged by a share".to_owned())
         }
     }
@@ -570,7 +574,8 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
             | Indicator::ReconnectPeakRate
             | Indicator::RetryAmplification
             | Indicator::SessionResumeRatio
-            | Indicator::AvailabilityIntervalAverage,
+            | Indicator::AvailabilityIntervalAverage
+            | Indicator::FreshnessAge,
         ) => "messages",
     }
 }
@@ -590,6 +595,7 @@ const fn events_unit(indicator: Indicator) -> &'static str {
         Indicator::DeliveryLost => "verified acks",
         Indicator::FleetAvailability => "device-seconds",
         Indicator::ReconnectPeakRate => "attempts",
+        Indicator::FreshnessAge => "readings",
         Indicator::RetryAmplification => "devices",
         Indicator::SessionResumeRatio => "reconnects",
         Indicator::AvailabilityIntervalAverage | Indicator::AvailabilityBadMinutes => "requests",
@@ -601,6 +607,7 @@ fn statistic_text(statistic: Statistic) -> String {
         Statistic::Percentile(p) => format!("p{p}"),
         Statistic::Share(share) => format!("{} of devices", units::ratio(share)),
         Statistic::Value => String::new(),
+        Statistic::Mean => "mean".to_owned(),
         Statistic::Intervals(interval) => {
             format!(
                 "mean of intervals of {}",

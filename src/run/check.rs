@@ -240,6 +240,7 @@ fn objective_text(plan: &Plan, objective: &Objective) -> String {
         Statistic::Percentile(p) => format!(" p{p}"),
         Statistic::Share(share) => format!(" of {:.4} %", share * 100.0),
         Statistic::Value => String::new(),
+        Statistic::Mean => " mean".to_owned(),
         Statistic::Intervals(interval) => format!(" of {interval:?}"),
         Statistic::BadMinutes(share) => format!(" of {:.4} % failed", share * 100.0),
     };

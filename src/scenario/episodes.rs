@@ -1,6 +1,8 @@
-//! What recovery from a fault rests on: its stretch of the run, and whose sessions the target keeps.
+//! What recovery from a fault rests on: its stretch of the run, whose sessions the target keeps,
+//! and whose samples are followed.
 
 use super::plan::Plan;
+use super::slo::Indicator;
 use crate::stats::recorder::Episode;
 use crate::time::Instant;
 use std::ops::Range;
@@ -35,5 +37,15 @@ impl Plan {
     pub fn persistent_devices(&self) -> Vec<Range<u32>> {
         let cohorts = self.cohorts.iter().filter(|c| !c.session.clean);
         cohorts.map(|c| c.first..c.first + c.devices).collect()
+    }
+
+    /// Observed devices, if an objective asks how old what is known of them is.
+    pub fn fresh_devices(&self) -> Vec<u32> {
+        let mut objectives = self.objectives.iter();
+        if !objectives.any(|o| o.indicator == Indicator::FreshnessAge) {
+            return Vec::new();
+        }
+        let devices = 0..self.devices();
+        devices.filter(|device| self.observed(*device)).collect()
     }
 }

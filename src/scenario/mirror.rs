@@ -710,7 +710,7 @@ pub(super) struct Slo {
     pub(super) name: At<String>,
     /// What is measured.
     pub(super) indicator: At<IndicatorWord>,
-    /// Percentile over events, above 0 and up to 100; for latencies and reconnect.time.
+    /// Percentile, above 0 and up to 100; for latencies, reconnect.time and freshness.age.
     pub(super) percentile: Option<At<Number>>,
     /// Time within which this share of the affected devices came back; for reconnect.time.
     pub(super) share: Option<At<Share>>,
@@ -719,6 +719,8 @@ pub(super) struct Slo {
     /// Share of failed requests from which on a minute is bad; for availability.bad_minutes, 100% if
     /// absent.
     pub(super) bad_when: Option<At<Share>>,
+    /// Another statistic than a percentile; for freshness.age.
+    pub(super) statistic: Option<At<StatisticWord>>,
     /// Upper limit, with its unit.
     pub(super) at_most: Option<At<LimitText>>,
     /// Lower limit, with its unit.
@@ -727,8 +729,17 @@ pub(super) struct Slo {
     pub(super) is: Option<At<RecoveryWord>>,
     /// Only these phases; the whole run if absent.
     pub(super) during: Option<At<Vec<At<String>>>>,
-    /// From the last clearing of a fault in this phase to the next fault or the end.
+    /// From the last clearing of a fault in this phase to the next fault or the end; for reconnect.*,
+    /// retry.amplification and session.resume_ratio.
     pub(super) after: Option<At<String>>,
+}
+
+/// A statistic by its word.
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StatisticWord {
+    /// The mean over time.
+    Mean,
 }
 
 /// What is measured.
@@ -787,6 +798,9 @@ pub(super) enum IndicatorWord {
     /// Minutes in which connection attempts and publishes failed.
     #[serde(rename = "availability.bad_minutes")]
     AvailabilityBadMinutes,
+    /// Age of the newest telemetry that an observer has of a device, over time.
+    #[serde(rename = "freshness.age")]
+    FreshnessAge,
 }
 
 /// A limit as text; what it means depends on the indicator.

@@ -58,11 +58,13 @@ pub enum Indicator {
     AvailabilityIntervalAverage,
     /// Minutes in which requests failed.
     AvailabilityBadMinutes,
+    /// Age of the newest sample of an observed device that an observer had seen, over time.
+    FreshnessAge,
 }
 
 impl Indicator {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ConnectLatency,
         Self::ConnectSuccess,
         Self::ConnectWasted,
@@ -80,6 +82,7 @@ impl Indicator {
         Self::SessionResumeRatio,
         Self::AvailabilityIntervalAverage,
         Self::AvailabilityBadMinutes,
+        Self::FreshnessAge,
     ];
 
     /// The word used in scenarios and reports.
@@ -102,6 +105,7 @@ impl Indicator {
             Self::SessionResumeRatio => "session.resume_ratio",
             Self::AvailabilityIntervalAverage => "availability.interval_average",
             Self::AvailabilityBadMinutes => "availability.bad_minutes",
+            Self::FreshnessAge => "freshness.age",
         }
     }
 }
@@ -120,6 +124,8 @@ pub enum Statistic {
     /// The number of minutes in which at least this share (0 to 1, exclusive of 0) of the requests
     /// failed.
     BadMinutes(f64),
+    /// The mean over time.
+    Mean,
 }
 
 /// What the statistic must be.

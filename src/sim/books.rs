@@ -59,7 +59,8 @@ impl Books {
         let timeouts: Vec<Duration> = plan.streams.iter().map(|s| s.ack_timeout).collect();
         let recorder = Recorder::new(layout.clone())
             .with_ack_timeouts(&timeouts)
-            .with_recovery(&plan.episodes(start), &plan.persistent_devices());
+            .with_recovery(&plan.episodes(start), &plan.persistent_devices())
+            .with_freshness(&plan.fresh_devices());
         self.clearings = plan.faults.iter().map(|f| start.after(f.clear)).collect();
         let boots = Boots::new(&layout);
         self.open = Some(Open {
@@ -137,6 +138,7 @@ impl Books {
                     && let Some(Open { recorder, .. }) = &mut self.open
                 {
                     recorder.record_seen(now, stamp.intended, replayed);
+                    recorder.record_sample(now, stamp.device, stamp.intended);
                 }
             }
             observer::Event::Corrupt => self.ledger.corrupt(),

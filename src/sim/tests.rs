@@ -3,6 +3,7 @@
 
 mod blackhole;
 mod degrade;
+mod freshness;
 mod herd;
 mod links;
 mod metastable;

@@ -12,6 +12,7 @@ use std::ops::Range;
 mod availability;
 mod deltas;
 mod errors;
+mod freshness;
 mod herd;
 mod snapshot;
 mod totals;
@@ -19,9 +20,11 @@ mod totals;
 use availability::Availability;
 use deltas::Deltas;
 use errors::ErrorTable;
+use freshness::Ages;
 use herd::Herd;
 
 pub use errors::{ErrorCount, ErrorKind};
+pub use freshness::Freshness;
 pub use herd::{Episode, HerdCounts, ResumeCounts};
 pub use snapshot::{HistogramDelta, ProcessGauges, Snapshot, merge_histograms};
 pub use totals::{AttemptCounts, Audit, Recovery, Totals};
@@ -77,6 +80,7 @@ pub struct Recorder {
     attempts: Vec<AttemptCounts>,
     recoveries: Vec<Recovery>,
     herd: Herd,
+    ages: Ages,
     out_of_range: u64,
 }
 
@@ -95,6 +99,7 @@ impl Recorder {
             attempts: vec![AttemptCounts::default(); phases],
             recoveries: Vec::new(),
             herd: Herd::new(&layout),
+            ages: Ages::default(),
             out_of_range: 0,
             layout,
         }
@@ -115,6 +120,16 @@ impl Recorder {
     #[must_use]
     pub fn with_recovery(mut self, episodes: &[Episode], persistent: &[Range<u32>]) -> Self {
         self.herd.follow(episodes, persistent);
+        self
+    }
+
+    /// Follows how old the newest sample is that was seen of these devices; of none, it costs
+    /// nothing.
+    #[must_use]
+    pub fn with_freshness(mut self, observed: &[u32]) -> Self {
+        if !observed.is_empty() {
+            self.ages.follow(&self.layout, observed);
+        }
         self
     }
 
@@ -144,8 +159,13 @@ impl Recorder {
             Event::PoweredOn => {
                 self.availability.powered_on(now, device);
                 self.herd.down(device);
+                self.ages.powered_on(device);
             }
-            Event::PoweredOff => self.availability.powered_off(now, device),
+            Event::PoweredOff => {
+                self.availability.powered_off(now, device);
+                let read = |phase, us| self.deltas.record_age(phase, us);
+                self.ages.powered_off(&self.layout, now, device, read);
+            }
             Event::Expected => self.availability.expected(now, device),
             Event::AttemptStarted { .. } => {
                 self.counters.attempts += 1;
@@ -234,6 +254,14 @@ impl Recorder {
         self.latency(metric, phase, now.us_since(intended), now, None);
     }
 
+    /// An observer saw a sample of `device`, made at `made`, for the first time.
+    pub fn record_sample(&mut self, now: Instant, device: u32, made: Instant) {
+        if self.ages.is_followed() {
+            let read = |phase, us| self.deltas.record_age(phase, us);
+            self.ages.seen(&self.layout, now, device, made, read);
+        }
+    }
+
     /// All that changed since the last call, for the second of the run that ends at `now`
     /// (`second` = 0 for the first after T0).
     pub fn take_snapshot(&mut self, now: Instant, second: u32, process: ProcessGauges) -> Snapshot {
@@ -270,6 +298,8 @@ impl Recorder {
         let phases = self.layout.phases();
         let mut books: Vec<Vec<Books>> = self.books.chunks(phases).map(<[Books]>::to_vec).collect();
         let schedule_agrees = audit.close(&mut books);
+        let read = |phase, us| self.deltas.record_age(phase, us);
+        let freshness = self.ages.finish(&self.layout, now, read);
         Totals {
             books,
             schedule_agrees,
@@ -278,6 +308,7 @@ impl Recorder {
             recoveries: self.recoveries.clone(),
             herds: self.herd.counts(),
             resumes: self.herd.resumes(),
+            freshness,
             delivery,
             out_of_range: self.out_of_range,
             errors: self.errors.totals(),

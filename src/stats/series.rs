@@ -33,11 +33,14 @@ pub enum Metric {
     /// Timer deadline to handling, in the worker, and the gaps between the turns of its loop;
     /// phase = phase of the deadline, or of the gap's begin.
     DriverLag,
+    /// Age of the newest sample seen of an observed device, read once in 5 s; phase = of the
+    /// reading. Only if an objective asks.
+    FreshnessAge,
 }
 
 impl Metric {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ConnectLatency,
         Self::ReconnectTime,
         Self::AckResponse,
@@ -46,6 +49,7 @@ impl Metric {
         Self::EndToEnd,
         Self::EndToEndReplayed,
         Self::DriverLag,
+        Self::FreshnessAge,
     ];
 
     /// Stem of its file and key in `report.json`.
@@ -59,6 +63,7 @@ impl Metric {
             Self::EndToEnd => "e2e_latency",
             Self::EndToEndReplayed => "e2e_latency_replayed",
             Self::DriverLag => "driver_lag",
+            Self::FreshnessAge => "freshness_age",
         }
     }
 }

@@ -44,7 +44,7 @@ type Group = (
 );
 
 /// In the order of reading; response and service time side by side.
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 5] = [
     (
         "Publish",
         "Response time counts from the schedule, service time from the first write. Live publishes went out on time; replayed ones waited for a connection or were written again.",
@@ -61,6 +61,11 @@ const GROUPS: [Group; 4] = [
             ("e2e_latency", "live"),
             ("e2e_latency_replayed", "replayed"),
         ],
+    ),
+    (
+        "Freshness",
+        "Age of the newest sample that an observer had seen of a device, read once in 5 s of each device's time.",
+        &[("freshness_age", "age")],
     ),
     (
         "Connect",

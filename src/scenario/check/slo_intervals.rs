@@ -62,6 +62,18 @@ impl Checker<'_> {
                 "remove `interval`, or judge availability.interval_average",
             );
         }
+        if let Some(statistic) = slo.value.statistic.as_ref()
+            && (sort != Sort::Age || slo.value.percentile.is_some())
+        {
+            let (message, help) = if sort == Sort::Age {
+                let message = "`percentile` and `statistic` exclude each other".to_owned();
+                (message, "keep one of them")
+            } else {
+                let message = format!("{name} is not judged by its mean");
+                (message, "remove `statistic`")
+            };
+            self.error(statistic.span, message, help);
+        }
         if let Some(share) = slo.value.bad_when.as_ref()
             && sort != Sort::Minutes
         {
@@ -110,6 +122,8 @@ mod tests {
             "indicator: availability.interval_average, interval: 1min, at_least: 99.9%, during: [cut]",
             "indicator: availability.bad_minutes, at_most: 0",
             "indicator: availability.bad_minutes, bad_when: 50%, at_most: 2",
+            "indicator: freshness.age, statistic: mean, at_most: 2min",
+            "indicator: freshness.age, percentile: 99, at_most: 2min, during: [cut]",
         ]);
         let minutes = |m: u64| Statistic::Intervals(Duration::from_secs(60 * m));
         let expected = [
@@ -158,6 +172,16 @@ mod tests {
                 Statistic::BadMinutes(0.5),
                 Bound::AtMost(Limit::Count(2)),
                 Window::Run,
+            ),
+            (
+                Statistic::Mean,
+                Bound::AtMost(Limit::Time(Duration::from_secs(120))),
+                Window::Run,
+            ),
+            (
+                Statistic::Percentile(99.0),
+                Bound::AtMost(Limit::Time(Duration::from_secs(120))),
+                Window::During(vec![1]),
             ),
         ];
         assert_eq!(parsed.len(), expected.len());

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::scenario::located::At;
 use crate::scenario::mirror::{self, IndicatorWord};
 use crate::scenario::plan::Plan;
-use crate::scenario::quantity::{parse_factor, parse_rate, parse_share, parse_time};
+use crate::scenario::quantity::{Number, parse_factor, parse_rate, parse_share, parse_time};
 use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
 
 /// Most objectives.
@@ -39,9 +39,79 @@ pub(super) enum Sort {
     Intervals,
     /// A number of minutes.
     Minutes,
+    /// A time, over time.
+    Age,
+}
+
+/// Where an indicator may look.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Place {
+    /// Phases, or the whole run.
+    Phases,
+    /// After a fault's clearing.
+    Recovery,
+    /// Either of these.
+    Any,
+    /// The whole run.
+    Run,
+}
+
+/// How an indicator is made one figure.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Reduction {
+    /// A percentile.
+    Percentile,
+    /// A percentile or a share of devices.
+    PercentileOrShare,
+    /// A percentile or the mean.
+    PercentileOrMean,
+    /// It is one.
+    None,
 }
 
 impl Sort {
+    const fn place(self) -> Place {
+        match self {
+            Self::Latency | Self::Ratio | Self::Intervals | Self::Minutes | Self::Age => {
+                Place::Phases
+            }
+            Self::Recovery
+            | Self::Stranded
+            | Self::Verdict
+            | Self::PeakRate
+            | Self::Amplification => Place::Recovery,
+            Self::Resume | Self::Waste => Place::Any,
+            Self::Delivery => Place::Run,
+        }
+    }
+
+    const fn reduction(self) -> Reduction {
+        match self {
+            Self::Latency => Reduction::Percentile,
+            Self::Recovery => Reduction::PercentileOrShare,
+            Self::Age => Reduction::PercentileOrMean,
+            Self::Stranded
+            | Self::Verdict
+            | Self::Ratio
+            | Self::Waste
+            | Self::Delivery
+            | Self::PeakRate
+            | Self::Amplification
+            | Self::Resume
+            | Self::Intervals
+            | Self::Minutes => Reduction::None,
+        }
+    }
+
+    /// What an indicator is that needs no reduction.
+    const fn noun(self) -> &'static str {
+        if matches!(self, Self::Verdict) {
+            "a word"
+        } else {
+            "one number"
+        }
+    }
+
     /// Whether more is better.
     const fn has_lower_limit(self) -> bool {
         matches!(self, Self::Ratio | Self::Resume | Self::Intervals)
@@ -50,33 +120,14 @@ impl Sort {
     const fn example(self) -> &'static str {
         match self {
             Self::Latency => "at_most: 250ms",
+            Self::Age => "at_most: 2min",
             Self::Recovery => "at_most: 60s",
             Self::Stranded | Self::Delivery | Self::Minutes => "at_most: 0",
             Self::Ratio | Self::Resume | Self::Intervals => "at_least: 99.9%",
-            Self::Waste => "at_most: 1%",
             Self::Verdict => "is: recovered",
+            Self::Waste => "at_most: 1%",
             Self::PeakRate => "at_most: 500/s",
             Self::Amplification => "at_most: 6",
-        }
-    }
-}
-
-impl Sort {
-    /// What an indicator is that has no statistic.
-    const fn noun(self) -> &'static str {
-        match self {
-            Self::Verdict => "a word",
-            Self::Latency
-            | Self::Recovery
-            | Self::Stranded
-            | Self::Ratio
-            | Self::Waste
-            | Self::Delivery
-            | Self::PeakRate
-            | Self::Amplification
-            | Self::Resume
-            | Self::Intervals
-            | Self::Minutes => "one number",
         }
     }
 }
@@ -137,75 +188,84 @@ impl Checker<'_> {
     ) -> Option<Statistic> {
         let name = indicator.name();
         let written = &slo.value;
-        match (&written.percentile, &written.share, sort) {
-            (Some(percentile), None, Sort::Latency | Sort::Recovery) => {
-                let value = percentile.value.0;
-                if value > 0.0 && value <= 100.0 {
-                    return Some(Statistic::Percentile(value));
-                }
-                self.error(
-                    percentile.span,
-                    format!("there is no percentile {value}"),
-                    "write a number above 0 and up to 100, such as 99 or 99.9",
-                );
-            }
-            (None, Some(share), Sort::Recovery) => {
+        match (&written.percentile, &written.share, sort.reduction()) {
+            (
+                Some(percentile),
+                None,
+                Reduction::Percentile | Reduction::PercentileOrShare | Reduction::PercentileOrMean,
+            ) => return self.percentile(percentile),
+            (None, Some(share), Reduction::PercentileOrShare) => {
                 if share.value.0 > 0.0 {
                     return Some(Statistic::Share(share.value.0));
                 }
                 self.error(share.span, "a share of nobody", "write for example 99%");
             }
-            (
-                None,
-                None,
-                Sort::Stranded
-                | Sort::Verdict
-                | Sort::Ratio
-                | Sort::Waste
-                | Sort::Delivery
-                | Sort::PeakRate
-                | Sort::Amplification
-                | Sort::Resume,
-            ) => {
-                return Some(Statistic::Value);
+            (None, None, Reduction::None) => return self.one_number(written, sort),
+            (None, None, Reduction::PercentileOrMean) if written.statistic.is_some() => {
+                return Some(Statistic::Mean);
             }
-            (None, None, Sort::Intervals) => return self.interval(written),
-            (None, None, Sort::Minutes) => return self.bad_when(written),
-            (None, None, Sort::Latency) => {
-                self.absent(
-                    slo.span,
-                    format!("{name} needs a percentile"),
-                    "add `percentile: 99`",
-                );
+            (None, None, Reduction::Percentile) => {
+                let message = format!("{name} needs a percentile");
+                self.absent(slo.span, message, "add `percentile: 99`");
             }
-            (None, None, Sort::Recovery) => {
-                self.absent(
-                    slo.span,
-                    format!("{name} needs a share or a percentile"),
-                    "add `share: 99%`",
-                );
+            (None, None, Reduction::PercentileOrShare) => {
+                let message = format!("{name} needs a share or a percentile");
+                self.absent(slo.span, message, "add `share: 99%`");
+            }
+            (None, None, Reduction::PercentileOrMean) => {
+                let message = format!("{name} needs a percentile or the mean");
+                let help = "add `percentile: 99` or `statistic: mean`";
+                self.absent(slo.span, message, help);
             }
             (Some(_), Some(share), _) => {
-                self.error(
-                    share.span,
-                    "`percentile` and `share` exclude each other",
-                    "keep one of them",
-                );
+                let message = "`percentile` and `share` exclude each other";
+                self.error(share.span, message, "keep one of them");
             }
-            (Some(At { span, .. }), None, _) => {
+            (Some(At { span, .. }), None, Reduction::None) => {
                 let message = format!("{name} is {} and has no percentile", sort.noun());
                 self.error(*span, message, "remove `percentile`");
             }
-            (None, Some(At { span, .. }), Sort::Latency) => {
+            (None, Some(At { span, .. }), Reduction::Percentile | Reduction::PercentileOrMean) => {
                 let message = format!("{name} is judged by a percentile over events");
                 self.error(*span, message, "write `percentile: 99` instead of `share`");
             }
-            (None, Some(At { span, .. }), _) => {
+            (None, Some(At { span, .. }), Reduction::None) => {
                 let message = format!("{name} is {} and has no share", sort.noun());
                 self.error(*span, message, "remove `share`");
             }
         }
         None
+    }
+
+    fn percentile(&mut self, percentile: &At<Number>) -> Option<Statistic> {
+        let value = percentile.value.0;
+        if value > 0.0 && value <= 100.0 {
+            return Some(Statistic::Percentile(value));
+        }
+        self.error(
+            percentile.span,
+            format!("there is no percentile {value}"),
+            "write a number above 0 and up to 100, such as 99 or 99.9",
+        );
+        None
+    }
+
+    fn one_number(&mut self, slo: &mirror::Slo, sort: Sort) -> Option<Statistic> {
+        match sort {
+            Sort::Intervals => self.interval(slo),
+            Sort::Minutes => self.bad_when(slo),
+            Sort::Latency
+            | Sort::Recovery
+            | Sort::Stranded
+            | Sort::Verdict
+            | Sort::Ratio
+            | Sort::Waste
+            | Sort::Delivery
+            | Sort::PeakRate
+            | Sort::Amplification
+            | Sort::Resume
+            | Sort::Age => Some(Statistic::Value),
+        }
     }
 
     fn bound(&mut self, slo: &At<mirror::Slo>, indicator: Indicator, sort: Sort) -> Option<Bound> {
@@ -247,7 +307,7 @@ impl Checker<'_> {
         }
         let text = limit.value.0.as_str();
         let parsed = match sort {
-            Sort::Latency | Sort::Recovery => parse_time(text).map(Limit::Time),
+            Sort::Latency | Sort::Recovery | Sort::Age => parse_time(text).map(Limit::Time),
             Sort::Ratio | Sort::Waste | Sort::Resume | Sort::Intervals => {
                 parse_share(text).map(Limit::Ratio)
             }
@@ -281,56 +341,16 @@ impl Checker<'_> {
         plan: &Plan,
     ) -> Option<Window> {
         let name = indicator.name();
-        match (&slo.value.during, &slo.value.after, sort) {
-            (
-                None,
-                None,
-                Sort::Latency
-                | Sort::Ratio
-                | Sort::Waste
-                | Sort::Delivery
-                | Sort::Resume
-                | Sort::Intervals
-                | Sort::Minutes,
-            ) => Some(Window::Run),
-            (
-                Some(during),
-                None,
-                Sort::Latency
-                | Sort::Ratio
-                | Sort::Waste
-                | Sort::Resume
-                | Sort::Intervals
-                | Sort::Minutes,
-            ) => self.during(during, plan),
-            (
-                None,
-                Some(after),
-                Sort::Recovery
-                | Sort::Stranded
-                | Sort::Verdict
-                | Sort::PeakRate
-                | Sort::Amplification
-                | Sort::Resume
-                | Sort::Waste,
-            ) => self.after(after, file, plan),
-            (Some(_), Some(after), Sort::Resume | Sort::Waste) => {
-                self.error(
-                    after.span,
-                    "`during` and `after` exclude each other",
-                    "keep one of them",
-                );
+        match (&slo.value.during, &slo.value.after, sort.place()) {
+            (None, None, Place::Phases | Place::Any | Place::Run) => Some(Window::Run),
+            (Some(during), None, Place::Phases | Place::Any) => self.during(during, plan),
+            (None, Some(after), Place::Recovery | Place::Any) => self.after(after, file, plan),
+            (Some(_), Some(after), Place::Any) => {
+                let message = "`during` and `after` exclude each other";
+                self.error(after.span, message, "keep one of them");
                 None
             }
-            (
-                None,
-                None,
-                Sort::Recovery
-                | Sort::Stranded
-                | Sort::Verdict
-                | Sort::PeakRate
-                | Sort::Amplification,
-            ) => {
+            (None, None, Place::Recovery) => {
                 self.absent(
                     slo.span,
                     format!("{name} is measured from the clearing of a fault"),
@@ -338,15 +358,7 @@ impl Checker<'_> {
                 );
                 None
             }
-            (
-                Some(during),
-                _,
-                Sort::Recovery
-                | Sort::Stranded
-                | Sort::Verdict
-                | Sort::PeakRate
-                | Sort::Amplification,
-            ) => {
+            (Some(during), _, Place::Recovery) => {
                 self.error(
                     during.span,
                     format!("{name} is measured from the clearing of a fault"),
@@ -354,15 +366,12 @@ impl Checker<'_> {
                 );
                 None
             }
-            (Some(during), _, Sort::Delivery) => {
-                self.error(
-                    during.span,
-                    format!("{name} counts over the whole run"),
-                    "remove `during`",
-                );
+            (Some(during), _, Place::Run) => {
+                let message = format!("{name} counts over the whole run");
+                self.error(during.span, message, "remove `during`");
                 None
             }
-            (_, Some(after), Sort::Latency | Sort::Ratio | Sort::Intervals | Sort::Minutes) => {
+            (_, Some(after), Place::Phases) => {
                 self.error(
                     after.span,
                     format!("{name} is measured per phase"),
@@ -370,12 +379,9 @@ impl Checker<'_> {
                 );
                 None
             }
-            (None, Some(after), Sort::Delivery) => {
-                self.error(
-                    after.span,
-                    format!("{name} counts over the whole run"),
-                    "remove `after`",
-                );
+            (None, Some(after), Place::Run) => {
+                let message = format!("{name} counts over the whole run");
+                self.error(after.span, message, "remove `after`");
                 None
             }
         }
@@ -441,8 +447,8 @@ const fn sort(indicator: Indicator) -> Sort {
         Indicator::ReconnectTime => Sort::Recovery,
         Indicator::ReconnectStranded => Sort::Stranded,
         Indicator::RecoveryVerdict => Sort::Verdict,
-        Indicator::ConnectSuccess | Indicator::FleetAvailability => Sort::Ratio,
         Indicator::ConnectWasted => Sort::Waste,
+        Indicator::ConnectSuccess | Indicator::FleetAvailability => Sort::Ratio,
         Indicator::DeliveryLost | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {
             Sort::Delivery
         }
@@ -451,6 +457,7 @@ const fn sort(indicator: Indicator) -> Sort {
         Indicator::SessionResumeRatio => Sort::Resume,
         Indicator::AvailabilityIntervalAverage => Sort::Intervals,
         Indicator::AvailabilityBadMinutes => Sort::Minutes,
+        Indicator::FreshnessAge => Sort::Age,
     }
 }
 
@@ -459,9 +466,9 @@ const fn indicator(word: IndicatorWord) -> Indicator {
         IndicatorWord::ConnectLatency => Indicator::ConnectLatency,
         IndicatorWord::ConnectSuccess => Indicator::ConnectSuccess,
         IndicatorWord::ConnectWasted => Indicator::ConnectWasted,
+        IndicatorWord::RecoveryVerdict => Indicator::RecoveryVerdict,
         IndicatorWord::ReconnectTime => Indicator::ReconnectTime,
         IndicatorWord::ReconnectStranded => Indicator::ReconnectStranded,
-        IndicatorWord::RecoveryVerdict => Indicator::RecoveryVerdict,
         IndicatorWord::PublishAckLatency => Indicator::PublishAckLatency,
         IndicatorWord::E2eLatency => Indicator::E2eLatency,
         IndicatorWord::DeliveryLost => Indicator::DeliveryLost,
@@ -473,5 +480,6 @@ const fn indicator(word: IndicatorWord) -> Indicator {
         IndicatorWord::SessionResumeRatio => Indicator::SessionResumeRatio,
         IndicatorWord::AvailabilityIntervalAverage => Indicator::AvailabilityIntervalAverage,
         IndicatorWord::AvailabilityBadMinutes => Indicator::AvailabilityBadMinutes,
+        IndicatorWord::FreshnessAge => Indicator::FreshnessAge,
     }
 }

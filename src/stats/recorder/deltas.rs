@@ -5,7 +5,7 @@ use crate::stats::histogram::Histogram;
 use crate::stats::series::Metric;
 
 /// One histogram per (metric, phase) that had a value in this second. As many exist as one second
-/// ever used at a time (eight metrics in two or three phases), 184 KiB each.
+/// ever used at a time (nine metrics in two or three phases), 184 KiB each.
 #[derive(Debug)]
 pub(super) struct Deltas {
     phases: usize,
@@ -34,6 +34,12 @@ impl Deltas {
         self.used[metric as usize * self.phases + phase]
             .get_or_insert_with(|| free.pop().unwrap_or_default())
             .record_us(us);
+    }
+
+    /// Records the age of a sample; one beyond the range counts at its end.
+    pub(super) fn record_age(&mut self, phase: usize, us: u64) {
+        let us = us.min(Histogram::RANGE_US.1);
+        self.record(Metric::FreshnessAge, phase, us);
     }
 
     /// Records a gap between two turns of the driver's loop in microseconds.

@@ -1,6 +1,6 @@
 //! What a worker reports at its end, and how workers' totals add up.
 
-use super::{ErrorCount, HerdCounts, ResumeCounts};
+use super::{ErrorCount, Freshness, HerdCounts, ResumeCounts};
 use crate::stats::books::{Books, DeliveryCounts};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,9 @@ pub struct Totals {
     /// Per phase of the CONNACK: reconnects of devices with a persistent session.
     #[serde(default)]
     pub resumes: Vec<ResumeCounts>,
+    /// How old what is known of the observed devices was; `None` if no objective asks.
+    #[serde(default)]
+    pub freshness: Option<Freshness>,
     /// The delivery ledger.
     pub delivery: DeliveryCounts,
     /// Values outside the histograms' range.
@@ -134,6 +137,9 @@ impl Totals {
         grow(&mut self.resumes, other.resumes.len());
         for (a, b) in self.resumes.iter_mut().zip(&other.resumes) {
             a.add(b);
+        }
+        if let Some(other) = &other.freshness {
+            self.freshness.get_or_insert_default().add(other);
         }
         self.delivery.add(&other.delivery);
         self.out_of_range += other.out_of_range;

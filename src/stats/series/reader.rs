@@ -71,6 +71,10 @@ pub fn read(dir: &Path) -> Result<SeriesData, SeriesError> {
     data.warnings.extend(torn);
     for metric in Metric::ALL {
         let path = dir.join(log_name(metric));
+        if metric == Metric::FreshnessAge && !path.exists() {
+            // A run of a version that did not know it; nothing was asked about it either.
+            continue;
+        }
         let torn = read_lines(&path, |number, line| {
             if line.starts_with('#') {
                 return Ok(());

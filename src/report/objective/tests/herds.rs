@@ -1,6 +1,7 @@
 //! Recovery besides its time, and availability as contracts count it.
 
 use super::*;
+use crate::stats::recorder::Freshness;
 use crate::stats::series::Counters;
 
 fn after(indicator: Indicator, bound: Bound) -> slo::Objective {
@@ -307,6 +308,66 @@ fn bad_minutes_of_both_rules() {
             },
             Verdict::Pass,
             "of 3 minutes, 2 without a request",
+        ),
+    ]);
+}
+
+fn age(statistic: Statistic, limit_s: u64) -> slo::Objective {
+    let bound = Bound::AtMost(Limit::Time(Duration::from_secs(limit_s)));
+    let steady = Window::During(vec![1]);
+    objective("o", Indicator::FreshnessAge, statistic, bound, steady)
+}
+
+/// In the steady phase 5 s old in the mean, 10 s at p99.
+fn aged(run: &mut RunData) {
+    totals(run).freshness = Some(Freshness {
+        phases: vec![(0.0, 0.0), (5_000.0, 1_000.0)],
+        powered: 10,
+        seen: 10,
+    });
+    let readings = values(1_000, |i| (i + 1) * 10_000);
+    run.series
+        .histograms
+        .insert((Metric::FreshnessAge, 1), readings);
+}
+
+#[test]
+fn the_age_of_what_is_known() {
+    let p99 = Statistic::Percentile(99.0);
+    check([
+        case(
+            age(Statistic::Mean, 5),
+            aged,
+            Verdict::Pass,
+            "mean is 5 s, within the limit of 5 s (over 1,000 device-seconds)",
+        ),
+        case(age(Statistic::Mean, 4), aged, Verdict::Fail, "mean is 5 s"),
+        case(age(p99, 10), aged, Verdict::Pass, "p99 is 9.9"),
+        case(age(p99, 9), aged, Verdict::Fail, "(n = 1,000)"),
+        case(
+            age(p99, 10),
+            |run| {
+                aged(run);
+                let freshness = totals(run).freshness.as_mut().expect("just set");
+                freshness.seen = 9;
+            },
+            Verdict::Inconclusive,
+            "of 1 of 10 observed devices no sample was seen at all",
+        ),
+        case(
+            age(p99, 10),
+            |_| {},
+            Verdict::NoData,
+            "no count of the ages",
+        ),
+        case(
+            age(p99, 10),
+            |run| {
+                aged(run);
+                run.plan.observe.devices = 0;
+            },
+            Verdict::NoData,
+            "no device is observed",
         ),
     ]);
 }
