@@ -33,6 +33,7 @@ const TABLE: &[(&str, Mistakes)] = &[
         "after-no-fault",
         &[(11, 79, "no phase has one: add `faults` to it")],
     ),
+    ("any-too-many", &[(10, 98, "write a smaller `any`")]),
     ("backend-word", &[(9, 53, "did you mean `restart`")]),
     (
         "degrade-and-outage",

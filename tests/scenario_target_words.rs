@@ -381,6 +381,23 @@ fn attributes_nest_and_each_level_can_be_meant() {
     assert_eq!(site.len(), 1);
     assert!(feeder.contains(&site[0]));
     assert_eq!(members("region: south, feeder: south/1").len(), 3);
+    let two = members("region: south, site: { any: 2 }");
+    assert_eq!(two, members("site: { any: 2 }, region: south"));
+    let south = members("region: south");
+    assert!(two.iter().all(|device| south.contains(device)));
+    assert!((2..=4).contains(&two.len()), "{two:?}");
+    assert_eq!(members("feeder: { any: 4 }").len(), 10);
+    let wrong = [
+        "feeder: { any: 5 }",
+        "feeder: { any: 0 }",
+        "feeder: { all: 2 }",
+        "cohort: { any: 1 }",
+        "feedr: { any: 1 }",
+        "feeder: any",
+    ];
+    for who in wrong {
+        assert!(with(&text(who), &Overrides::default()).is_err(), "{who}");
+    }
     for who in [
         "feeder: north/3",
         "feeder: north",

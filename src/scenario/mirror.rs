@@ -9,7 +9,7 @@ mod power;
 mod recovery;
 mod sdk;
 
-pub(super) use domain::Values;
+pub(super) use domain::{Values, Wanted};
 pub(super) use length::{Drawn, Length};
 pub(super) use link::{Link, LinkSettings};
 pub(super) use network::{Degrade, Repeat};
@@ -524,7 +524,7 @@ pub(super) struct PowerOn {
 
 /// Which devices: `cohort`, `node`, `share` with `draw`, and any attribute with its value.
 #[derive(Debug, Deserialize)]
-pub(super) struct Where(pub(super) Pairs<At<String>>);
+pub(super) struct Where(pub(super) Pairs<At<Wanted>>);
 
 impl JsonSchema for Where {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -545,7 +545,7 @@ impl JsonSchema for Where {
                     "description": "Which devices the share picks; 0 if absent. The same number picks the same ones everywhere.",
                 },
             },
-            "additionalProperties": { "type": ["string", "number", "boolean"] },
+            "additionalProperties": generator.subschema_for::<Wanted>(),
         })
     }
 }

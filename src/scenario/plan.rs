@@ -597,6 +597,8 @@ pub struct Selector {
     pub node: Option<u16>,
     /// Only devices whose attribute has this value.
     pub attributes: Vec<(String, String)>,
+    /// Only devices whose attribute has one of these values, which the seed has drawn.
+    pub any_of: Vec<(String, Vec<String>)>,
     /// Of those, this exact share (0 to 1) by permutation; `None` = all.
     pub share: Option<f64>,
     /// Which of the permutations `share` uses: selectors that differ in nothing else mean different
@@ -630,6 +632,10 @@ pub struct Fault {
 
 /// Where a fault acts and what it does.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a plan has few faults, and none is moved while a run goes on"
+)]
 pub enum FaultKind {
     /// On the reference backend.
     Backend {

@@ -2,6 +2,10 @@
 
 use super::plan::{Attribute, Cohort, DeviceIdx, Plan, Selector, Spared};
 use crate::rng::{self, Purpose};
+use std::collections::BTreeSet;
+
+/// Most drawn values that are named in a sentence.
+const LISTED_MAX: usize = 20;
 
 impl Selector {
     /// The devices meant, ascending. A share picks exactly `round(share * n)` of the `n` devices
@@ -63,15 +67,85 @@ impl Selector {
             let and = if index == 0 { "with" } else { "and" };
             text = format!("{text} {and} {name} {value}");
         }
+        for (index, (name, values)) in self.any_of.iter().enumerate() {
+            let is_first = index == 0 && self.attributes.is_empty();
+            let and = if is_first { "with" } else { "and" };
+            let mut listed = values[..values.len().min(LISTED_MAX)].join(" or ");
+            if values.len() > LISTED_MAX {
+                listed = format!("{listed} or {} more", values.len() - LISTED_MAX);
+            }
+            text = format!("{text} {and} {name} {listed}");
+        }
         text
+    }
+
+    /// So many of the values of attribute `name` that the devices meant have, in the order of the
+    /// plan: an exact number by permutation. The error is how many there are, if not so many.
+    pub(super) fn draw_values(
+        &self,
+        plan: &Plan,
+        name: &str,
+        count: u32,
+    ) -> Result<Vec<String>, u32> {
+        let met = self.values_met(plan, name);
+        let all = u32::try_from(met.len()).expect("no more than there are devices, a u32");
+        if count > all {
+            return Err(all);
+        }
+        let salt = salt("any", name).wrapping_add(u64::from(self.draw));
+        let is_drawn = |rank| rng::permute(plan.seed, Purpose::AnyValue, salt, all, rank) < count;
+        let ranked = (0u32..).zip(met);
+        let drawn = ranked.filter(|(rank, _)| is_drawn(*rank));
+        Ok(drawn.map(|(_, value)| value.to_owned()).collect())
+    }
+
+    /// The values of attribute `name` that the devices meant have, in the order of the plan.
+    fn values_met<'p>(&self, plan: &'p Plan, name: &str) -> Vec<&'p str> {
+        let members = self.members(plan);
+        let mut known = BTreeSet::new();
+        let mut met = Vec::new();
+        for cohort in &plan.cohorts {
+            let Some(attribute) = cohort.attributes.iter().find(|a| a.name == name) else {
+                continue;
+            };
+            let mut end = 0;
+            let counts = attribute.values.iter().map(|(_, count)| {
+                end += count;
+                end
+            });
+            let ends: Vec<u32> = counts.collect();
+            let mut is_met = vec![false; ends.len()];
+            let begin = members.partition_point(|device| *device < cohort.first);
+            let last = cohort.first + cohort.devices;
+            for device in members[begin..].iter().take_while(|device| **device < last) {
+                let salt = attribute.salt(cohort);
+                let index = device - cohort.first;
+                let place =
+                    rng::permute(plan.seed, Purpose::Attribute, salt, cohort.devices, index);
+                is_met[ends.partition_point(|end| *end <= place)] = true;
+            }
+            let values = attribute
+                .values
+                .iter()
+                .zip(is_met)
+                .filter(|(_, is_met)| *is_met);
+            met.extend(
+                values
+                    .map(|((value, _), _)| value.as_str())
+                    .filter(|value| known.insert(*value)),
+            );
+        }
+        met
     }
 
     /// Those of `cohort` with the node and the attributes, ascending.
     fn members_of(&self, plan: &Plan, cohort: &Cohort) -> Vec<DeviceIdx> {
-        let wanted = self.attributes.iter();
-        let places: Option<Vec<Places>> = wanted
-            .map(|(name, value)| Places::of(cohort, name, value))
-            .collect();
+        let one = |(name, value): &'_ (String, String)| {
+            Places::of(cohort, name, std::slice::from_ref(value))
+        };
+        let any = |(name, values): &'_ (String, Vec<String>)| Places::of(cohort, name, values);
+        let attributes = self.attributes.iter().map(one);
+        let places: Option<Vec<Places>> = attributes.chain(self.any_of.iter().map(any)).collect();
         let Some(places) = places else {
             return Vec::new();
         };
@@ -93,31 +167,33 @@ impl Selector {
     }
 }
 
-/// Where in the order of their cohort that an attribute goes by the devices with a value are.
+/// Where in the order of their cohort that an attribute goes by the devices with certain values are.
 struct Places {
     salt: u64,
-    range: std::ops::Range<u32>,
+    /// Ascending.
+    ranges: Vec<std::ops::Range<u32>>,
 }
 
 impl Places {
-    /// `None` if no device of the cohort has that value.
-    fn of(cohort: &Cohort, name: &str, value: &str) -> Option<Self> {
+    /// `None` if no device of the cohort has such a value.
+    fn of(cohort: &Cohort, name: &str, wanted: &[String]) -> Option<Self> {
         let attribute = cohort.attributes.iter().find(|a| a.name == name)?;
+        let mut ranges = Vec::with_capacity(wanted.len());
         let mut begin = 0;
         for (known, count) in &attribute.values {
-            if known == value {
-                return Some(Self {
-                    salt: attribute.salt(cohort),
-                    range: begin..begin + count,
-                });
+            if wanted.contains(known) {
+                ranges.push(begin..begin + count);
             }
             begin += count;
         }
-        None
+        let salt = attribute.salt(cohort);
+        (!ranges.is_empty()).then_some(Self { salt, ranges })
     }
 
     fn hold(&self, place: u32) -> bool {
-        self.range.contains(&place)
+        let found = self.ranges.partition_point(|range| range.end <= place);
+        let range = self.ranges.get(found);
+        range.is_some_and(|range| range.contains(&place))
     }
 }
 
@@ -295,6 +371,36 @@ mod tests {
             root: Some("region".into()),
         });
         plan
+    }
+
+    #[test]
+    fn drawn_values_are_an_exact_number_among_those_that_the_other_conditions_leave() {
+        let plan = tree(100, 7);
+        let everyone = Selector::default();
+        let two = everyone.draw_values(&plan, "feeder", 2).expect("of eight");
+        assert_eq!(two.len(), 2);
+        let all = everyone.draw_values(&plan, "feeder", 8).expect("of eight");
+        assert_eq!((all[0].as_str(), all[7].as_str()), ("north/1", "south/4"));
+        assert_eq!(everyone.draw_values(&plan, "feeder", 9), Err(8));
+        let south = region("south", None).draw_values(&plan, "feeder", 4);
+        assert_eq!(south, Ok((1..=4).map(|n| format!("south/{n}")).collect()));
+        let draws = |draw| {
+            let selector = Selector {
+                draw,
+                ..Selector::default()
+            };
+            selector.draw_values(&plan, "feeder", 4)
+        };
+        assert!((1..20).any(|draw| draws(draw) != draws(0)));
+        let any = Selector {
+            any_of: vec![("feeder".into(), vec!["north/2".into(), "south/1".into()])],
+            ..region("south", None)
+        };
+        assert_eq!(any.members(&plan), feeder("south/1").members(&plan));
+        assert_eq!(
+            any.text(&plan),
+            "the devices with region south and feeder north/2 or south/1"
+        );
     }
 
     #[test]

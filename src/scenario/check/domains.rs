@@ -4,10 +4,13 @@ use super::Checker;
 use crate::scenario::errors::nearest_help;
 use crate::scenario::located::{At, Pairs};
 use crate::scenario::mirror::Values;
-use crate::scenario::plan::Attribute;
+use crate::scenario::plan::{Attribute, Plan, Selector};
 
 /// Most values of one attribute that is split within another.
 const MAX_VALUES: u64 = 100_000;
+
+/// Most values that an `any` draws.
+const MAX_DRAWN: u32 = 1_000;
 
 /// A split as it is written.
 struct Split<'f> {
@@ -153,5 +156,56 @@ impl Checker<'_> {
             values: parent.values.iter().flat_map(parts).collect(),
             root: Some(parent.root.as_ref().unwrap_or(&parent.name).clone()),
         })
+    }
+
+    /// Whether some device has the attribute `key`; if not, that is reported.
+    pub(super) fn is_attribute(&mut self, key: &At<String>, plan: &Plan) -> bool {
+        let all = || plan.cohorts.iter().flat_map(|cohort| &cohort.attributes);
+        if all().any(|attribute| attribute.name == key.value) {
+            return true;
+        }
+        if !self.pruned.items_of("fleet") {
+            let mut known: Vec<&str> = vec!["cohort", "node", "share", "draw"];
+            known.extend(all().map(|attribute| attribute.name.as_str()));
+            known.dedup();
+            self.unknown("attribute", key, &known);
+        }
+        false
+    }
+
+    /// Draws `count` values of the attribute `key` among those that `selector` leaves so far.
+    pub(super) fn any_of(
+        &mut self,
+        key: &At<String>,
+        count: &At<u32>,
+        plan: &Plan,
+        selector: &mut Selector,
+    ) {
+        if !self.is_attribute(key, plan) {
+            return;
+        }
+        if !(1..=MAX_DRAWN).contains(&count.value) {
+            self.error(
+                count.span,
+                format!("`any` cannot be {}", count.value),
+                format!("write a whole number from 1 to {MAX_DRAWN}"),
+            );
+            return;
+        }
+        let among = Selector {
+            share: None,
+            ..selector.clone()
+        };
+        match among.draw_values(plan, &key.value, count.value) {
+            Ok(values) => selector.any_of.push((key.value.clone(), values)),
+            Err(there_are) => self.error(
+                count.span,
+                format!(
+                    "there are {there_are} values of `{}` to draw from",
+                    key.value
+                ),
+                "write a smaller `any`, or make the other conditions wider",
+            ),
+        }
     }
 }

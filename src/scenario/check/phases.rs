@@ -227,24 +227,31 @@ impl Checker<'_> {
     fn selector(&mut self, at: &At<mirror::Where>, plan: &Plan) -> Selector {
         let before = self.problems.len();
         let mut selector = Selector::default();
-        for (key, value) in &at.value.0.0 {
+        let mut any = Vec::new();
+        for (key, wanted) in &at.value.0.0 {
+            let value = match &wanted.value {
+                mirror::Wanted::Any(count) => {
+                    any.push((key, count));
+                    continue;
+                }
+                mirror::Wanted::Value(text) => &At {
+                    span: wanted.span,
+                    value: text.clone(),
+                },
+            };
             match key.value.as_str() {
                 "cohort" => selector.cohort = self.cohort_index(value, plan),
                 "node" => selector.node = self.where_node(value, plan),
-                "draw" => match value.value.parse::<u32>() {
-                    Ok(draw) => selector.draw = draw,
-                    Err(_) => self.error(
-                        value.span,
-                        format!("`{}` is not the number of a draw", value.value),
-                        "write a whole number such as `draw: 2`",
-                    ),
-                },
+                "draw" => selector.draw = self.draw_number(value),
                 "share" => match parse_share(&value.value) {
                     Ok(share) => selector.share = Some(share),
                     Err((message, help)) => self.error(value.span, message, help),
                 },
                 _ => self.attribute(key, value, plan, &mut selector),
             }
+        }
+        for (key, count) in any {
+            self.any_of(key, count, plan, &mut selector);
         }
         self.check_draw(at, &selector);
         let sound = before == self.problems.len() && self.pruned.is_empty();
@@ -259,10 +266,23 @@ impl Checker<'_> {
         selector
     }
 
+    fn draw_number(&mut self, value: &At<String>) -> u32 {
+        value.value.parse().unwrap_or_else(|_| {
+            self.error(
+                value.span,
+                format!("`{}` is not the number of a draw", value.value),
+                "write a whole number such as `draw: 2`",
+            );
+            0
+        })
+    }
+
     /// A draw without a share would pick nothing.
     fn check_draw(&mut self, at: &At<mirror::Where>, selector: &Selector) {
         let draw = at.value.0.0.iter().find(|(key, _)| key.value == "draw");
-        if let (Some((key, _)), None) = (draw, selector.share) {
+        let mut all = at.value.0.0.iter();
+        let has_any = all.any(|(_, wanted)| matches!(wanted.value, mirror::Wanted::Any(_)));
+        if let (Some((key, _)), None, false) = (draw, selector.share, has_any) {
             self.error(
                 key.span,
                 "`draw` without `share` draws nothing",
@@ -300,17 +320,11 @@ impl Checker<'_> {
         plan: &Plan,
         selector: &mut Selector,
     ) {
-        let incomplete = self.pruned.items_of("fleet");
-        let all = || plan.cohorts.iter().flat_map(|cohort| &cohort.attributes);
-        if !all().any(|attribute| attribute.name == key.value) {
-            if !incomplete {
-                let mut known: Vec<&str> = vec!["cohort", "node", "share", "draw"];
-                known.extend(all().map(|attribute| attribute.name.as_str()));
-                known.dedup();
-                self.unknown("attribute", key, &known);
-            }
+        if !self.is_attribute(key, plan) {
             return;
         }
+        let incomplete = self.pruned.items_of("fleet");
+        let all = || plan.cohorts.iter().flat_map(|cohort| &cohort.attributes);
         let values = || {
             all()
                 .filter(|attribute| attribute.name == key.value)

@@ -1,8 +1,11 @@
-//! The values of an attribute: shares, or an even split within another attribute.
+//! The values of an attribute: shares, or an even split within another attribute; and those that a
+//! `where` wants.
 
 use crate::scenario::located::{At, Pairs};
 use crate::scenario::quantity::Share;
 use schemars::JsonSchema;
+use serde::de::{Deserialize, Deserializer, EnumAccess, VariantAccess as _, Visitor};
+use std::fmt;
 
 /// Words of an even split: no value of an attribute with shares can be called so.
 pub(in crate::scenario) const WITHIN: &str = "within";
@@ -42,3 +45,59 @@ impl JsonSchema for Values {
         })
     }
 }
+
+/// What a `where` wants of a key: a value, or `{ any: 2 }` of an attribute's.
+#[derive(Debug)]
+pub(in crate::scenario) enum Wanted {
+    /// This one.
+    Value(String),
+    /// So many, drawn by the seed.
+    Any(At<u32>),
+}
+
+impl<'de> Deserialize<'de> for Wanted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WantedVisitor;
+        impl<'de> Visitor<'de> for WantedVisitor {
+            type Value = Wanted;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value, or a mapping such as `{ any: 2 }`")
+            }
+
+            fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Wanted, A::Error> {
+                let (word, access) = data.variant::<String>()?;
+                match word.as_str() {
+                    ANY => access.newtype_variant().map(Wanted::Any),
+                    _ => access.unit_variant().map(|()| Wanted::Value(word)),
+                }
+            }
+        }
+        // Read as an enumeration, so that a value such as 1.10 stays the text that it is.
+        deserializer.deserialize_enum("Wanted", &[ANY], WantedVisitor)
+    }
+}
+
+impl JsonSchema for Wanted {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Wanted".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A value of an attribute, or so many of its values, drawn by the seed.",
+            "oneOf": [
+                { "type": ["string", "number", "boolean"] },
+                {
+                    "type": "object",
+                    "properties": { "any": { "type": "integer", "minimum": 1, "maximum": 1_000 } },
+                    "required": ["any"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
+    }
+}
+
+/// The word of a draw among values: none can be called so.
+const ANY: &str = "any";
