@@ -59,7 +59,8 @@ pub struct Cut {
 pub enum Stop {
     /// The attempt fails for this, at what it costs.
     Fails(Cause),
-    /// Nobody answers, not even if the blackhole clears meanwhile: the device has to time out.
+    /// The SYN is lost, and nobody is told. It is sent again after [`super::path::next_syn`], as long
+    /// as the device waits; [`Outages::stops_syn`] says what becomes of it then.
     Unanswered,
 }
 
@@ -132,15 +133,23 @@ impl Outages {
     /// stands in its way. A name is resolved before the SYN can be lost, and a SYN that is lost
     /// nobody refuses.
     pub fn stops_connect(&self, device: DeviceIdx) -> Option<Stop> {
+        let mut ours = self.active().filter(|(_, outage)| outage.who.has(device));
+        if ours.any(|(_, outage)| outage.kind == NetworkFault::Dns) {
+            return Some(Stop::Fails(Cause::Unresolved));
+        }
+        self.stops_syn(device)
+    }
+
+    /// What becomes of the SYN of a connect of `device` whose name is resolved.
+    pub fn stops_syn(&self, device: DeviceIdx) -> Option<Stop> {
         let mut stop = None;
         for (_, outage) in self.active().filter(|(_, outage)| outage.who.has(device)) {
             match outage.kind {
-                NetworkFault::Dns => return Some(Stop::Fails(Cause::Unresolved)),
                 NetworkFault::Blackhole => stop = Some(Stop::Unanswered),
                 NetworkFault::Reset { .. } | NetworkFault::Close { .. } | NetworkFault::Refuse => {
                     stop = stop.or(Some(Stop::Fails(Cause::Refused)));
                 }
-                NetworkFault::Degrade(_) => {}
+                NetworkFault::Dns | NetworkFault::Degrade(_) => {}
             }
         }
         stop

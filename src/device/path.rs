@@ -309,7 +309,7 @@ fn retransmission_wait(lost: u32) -> Duration {
     RETRANSMISSION_TIMEOUT * ((1 << lost) - 1)
 }
 
-/// How long until a SYN that a full listener has dropped is sent again, `waited` after the first: at
+/// How long until a SYN that a full listener has dropped or a blackhole swallowed is sent again, `waited` after the first: at
 /// 1, 3, 7 … s (RFC 6298, 5.5), as the kernel does in a live run.
 pub fn next_syn(waited: Duration) -> Duration {
     let sent_again = (waited.as_secs() + 1).ilog2().min(RETRANSMISSIONS_MAX);

@@ -5,6 +5,7 @@ use super::link::Overflow;
 use super::port::Port;
 use super::transit::{Closing, Transit};
 use crate::device::outage::Stop;
+use crate::device::path;
 use crate::device::{self, Device, Profile, payload};
 use crate::mqtt::codec::{self, CodecError};
 use crate::mqtt::packet::Publish;
@@ -27,6 +28,8 @@ pub(super) struct Slot {
     recorded: bool,
     /// It is in a blackhole.
     pub(super) is_swallowed: bool,
+    /// When it sends the SYN again that was lost in a blackhole, `NEVER` if none was.
+    pub(super) syn_again_at: Instant,
     /// The connection that it gave up in a blackhole, until the target ends it or its time is over.
     pub(super) half_open: Option<Box<Closing>>,
     /// The last cleared fault after which it was not connected, and still is not.
@@ -41,6 +44,7 @@ impl Slot {
     /// When it wants a turn.
     pub(super) fn next(&self) -> Instant {
         let mut next = self.device.poll_timeout().min(self.port.told_at());
+        next = next.min(self.syn_again_at);
         if let Some(half_open) = &self.half_open {
             next = next.min(half_open.next());
         }
@@ -87,6 +91,7 @@ impl Fleet {
                 observed: self.plan.observed(id),
                 recorded: self.is_recorded(id),
                 is_swallowed: false,
+                syn_again_at: Instant::NEVER,
                 half_open: None,
                 recovering: None,
                 power_on: Instant::NEVER,
@@ -186,6 +191,7 @@ impl Fleet {
             self.leave_half_open(i, now);
         }
         let slot = &mut self.devices[i];
+        slot.syn_again_at = Instant::NEVER;
         if let Some(transit) = &mut slot.transit {
             transit.forget();
         }
@@ -219,6 +225,7 @@ impl Fleet {
     }
 
     pub(super) fn close_device(&mut self, i: usize, now: Instant) {
+        self.devices[i].syn_again_at = Instant::NEVER;
         if self.devices[i].is_swallowed {
             return self.leave_half_open(i, now);
         }
@@ -229,14 +236,26 @@ impl Fleet {
     }
 
     fn open_device(&mut self, i: usize, at: Instant, now: Instant) {
-        let key = self.device_key(i);
         let slot = &mut self.devices[i];
         slot.attempt_began = at;
         slot.attempts += 1;
-        match self.cuts.law.stops_connect(slot.device.id()) {
+        let stop = self.cuts.law.stops_connect(slot.device.id());
+        self.send_syn(i, at, now, stop);
+    }
+
+    /// Device `i` sends a SYN at `at`, unless `stop` says what becomes of it.
+    fn send_syn(&mut self, i: usize, at: Instant, now: Instant, stop: Option<Stop>) {
+        let key = self.device_key(i);
+        let slot = &mut self.devices[i];
+        slot.syn_again_at = Instant::NEVER;
+        match stop {
             Some(Stop::Fails(cause)) => return self.fail_device(i, now, cause),
             // There is no socket, and nothing to tell: the device will give up by itself.
-            Some(Stop::Unanswered) => return,
+            Some(Stop::Unanswered) => {
+                let waited = at.since(slot.attempt_began);
+                slot.syn_again_at = at.after(path::next_syn(waited));
+                return;
+            }
             None => {}
         }
         if slot.transit.is_some() {
@@ -245,6 +264,16 @@ impl Fleet {
         match slot.port.open(&mut self.routes) {
             Ok(epoch) => self.spawn_reader(key, epoch),
             Err(cause) => self.fail_device(i, now, cause),
+        }
+    }
+
+    /// Sends the SYN of device `i` again that was lost in a blackhole, if that is due.
+    pub(super) fn send_syn_again(&mut self, i: usize, now: Instant) {
+        let at = self.devices[i].syn_again_at;
+        if at <= now {
+            self.state.record_lag(at, now);
+            let stop = self.cuts.law.stops_syn(self.devices[i].device.id());
+            self.send_syn(i, at, now, stop);
         }
     }
 

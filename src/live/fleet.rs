@@ -207,6 +207,7 @@ impl Fleet {
                 if self.devices[i].half_open.is_some() {
                     self.release_half_open(i, now);
                 }
+                self.send_syn_again(i, now);
                 self.tell_device(i, now);
                 let due = self.devices[i].device.poll_timeout();
                 if due <= now {

@@ -8,7 +8,8 @@ use super::clients::client_of;
 use super::queue::{Down, Event, Up};
 use super::world::{Who, World};
 use crate::backend::ConnId;
-use crate::device::outage::{HELD_BYTES_MAX, half_open_for};
+use crate::device::outage::{HELD_BYTES_MAX, Stop, half_open_for};
+use crate::device::path;
 use crate::scenario::plan::DeviceIdx;
 use crate::stats::event::{self, Cause, Limit};
 use crate::time::Instant;
@@ -132,6 +133,33 @@ impl World {
             self.queue.push(now.after(LINK_DELAY), actor, end);
         }
         self.queue.push(until, actor, Event::HalfOpenEnds(conn));
+    }
+
+    /// The SYN of a device in a blackhole is lost: its kernel sends it again.
+    pub(super) fn lose_syn(&mut self, now: Instant, conn: ConnId, id: DeviceIdx) {
+        let waited = now.since(self.devices[id as usize].attempt_began);
+        let again = now.after(path::next_syn(waited));
+        self.queue
+            .push(again, client_of(conn), Event::SynAgain(conn));
+    }
+
+    /// A lost SYN is sent again, unless the device has given up.
+    pub(super) fn send_syn_again(&mut self, now: Instant, conn: ConnId) {
+        let actor = client_of(conn);
+        let Who::Device(id) = self.who(actor) else {
+            return;
+        };
+        if self.queue.port(actor).conn(actor) != conn {
+            return;
+        }
+        match self.outages.stops_syn(id) {
+            Some(Stop::Unanswered) => self.lose_syn(now, conn, id),
+            Some(Stop::Fails(cause)) => self.device_closed(now, conn, id, cause),
+            None => {
+                self.queue.port_mut(actor).set_open();
+                self.send_up(now, Some(conn), Up::Opened);
+            }
+        }
     }
 
     /// The time of a half-open connection is over, unless it has ended before.

@@ -78,7 +78,12 @@ impl Port {
         self.is_open.then(|| self.conn(actor))
     }
 
-    const fn conn(&self, actor: Actor) -> ConnId {
+    /// Packets may go to the connection, whose SYN was lost before.
+    pub(super) const fn set_open(&mut self) {
+        self.is_open = true;
+    }
+
+    pub(super) const fn conn(&self, actor: Actor) -> ConnId {
         ConnId(((actor as u64) << 32) | self.epoch as u64)
     }
 }
@@ -134,7 +139,10 @@ impl World {
                     let conn = port.open(actor);
                     match self.outages.stops_connect(id) {
                         Some(Stop::Fails(cause)) => self.device_closed(now, conn, id, cause),
-                        Some(Stop::Unanswered) => port.is_open = false,
+                        Some(Stop::Unanswered) => {
+                            port.is_open = false;
+                            self.lose_syn(now, conn, id);
+                        }
                         None => self.send_up(now, Some(conn), Up::Opened),
                     }
                 }

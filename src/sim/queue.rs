@@ -52,6 +52,8 @@ pub(super) enum Event {
     Cut(DeviceIdx, End),
     /// The time of a connection that its device has left half-open is over.
     HalfOpenEnds(ConnId),
+    /// The SYN of a connection, lost in a blackhole, is sent again.
+    SynAgain(ConnId),
 }
 
 /// What a client sends its node.
@@ -133,6 +135,7 @@ enum What {
     Told(Cause),
     Cut(End),
     HalfOpenEnds,
+    SynAgain,
     Parcel(u32),
 }
 
@@ -307,6 +310,7 @@ impl Queue {
             Event::Told(conn, cause) => (conn.0, What::Told(cause)),
             Event::Cut(id, end) => (u64::from(id), What::Cut(end)),
             Event::HalfOpenEnds(conn) => (conn.0, What::HalfOpenEnds),
+            Event::SynAgain(conn) => (conn.0, What::SynAgain),
             Event::Up(conn, Up::Opened) => (conn.0, What::UpOpened),
             Event::Up(conn, Up::Closed) => (conn.0, What::UpClosed),
             Event::Up(conn, Up::Packet(Packet::PubAck(id))) => {
@@ -353,6 +357,7 @@ impl Queue {
                 Event::Cut(id, end)
             }
             What::HalfOpenEnds => Event::HalfOpenEnds(conn),
+            What::SynAgain => Event::SynAgain(conn),
             What::UpOpened => Event::Up(conn, Up::Opened),
             What::UpClosed => Event::Up(conn, Up::Closed),
             What::UpAck(ack, id) => Event::Up(conn, Up::Packet(ack.packet(id))),
@@ -390,6 +395,7 @@ impl Entry {
             // The device of a cut is no actor's number, and a herd is cut but once.
             What::Cut(_)
             | What::HalfOpenEnds
+            | What::SynAgain
             | What::Timeline
             | What::Second
             | What::DrainLook
@@ -498,6 +504,7 @@ mod tests {
                 Event::Told(CONN, Cause::Reset),
                 Event::Cut(7, End::Close),
                 Event::HalfOpenEnds(CONN),
+                Event::SynAgain(CONN),
                 Event::Up(CONN, Up::Opened),
                 Event::Up(CONN, Up::Packet(Packet::PubAck(3))),
                 Event::Up(CONN, Up::Packet(Packet::PubRec(4))),

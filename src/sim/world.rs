@@ -229,6 +229,7 @@ impl World {
             Event::Told(conn, cause) => self.tell(now, conn, cause),
             Event::Cut(id, end) => self.cut(now, id, end),
             Event::HalfOpenEnds(conn) => self.half_open_ends(now, conn),
+            Event::SynAgain(conn) => self.send_syn_again(now, conn),
         }
     }
 

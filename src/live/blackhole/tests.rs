@@ -88,6 +88,31 @@ fn who_gives_up_leaves_a_socket_that_lasts_its_time() {
 }
 
 #[test]
+fn an_attempt_begun_in_a_hole_succeeds_by_a_later_syn() {
+    by_hand(hole(), |fleet, listener| {
+        let _peers = connect_all(fleet, listener);
+        come_to(fleet, at(20_000));
+        until(fleet, 0, |fleet| !fleet.devices[0].device.is_connected());
+        let retry = fleet.devices[0].device.poll_timeout();
+        fleet.step_device(0, retry, retry, device::Input::Timeout);
+        let open = fleet.routes.open();
+        let syn_at = |fleet: &Fleet| fleet.devices[0].syn_again_at;
+        for (seconds, next) in [(1, 3), (3, 7)] {
+            let now = retry.after(s(seconds));
+            assert_eq!(syn_at(fleet), now);
+            fleet.send_syn_again(0, Instant::from_ns(now.ns() - 1));
+            fleet.send_syn_again(0, now);
+            assert_eq!(syn_at(fleet), retry.after(s(next)));
+            assert_eq!(fleet.routes.open(), open);
+        }
+        fleet.cuts.law.clear(0);
+        fleet.send_syn_again(0, retry.after(s(7)));
+        assert_eq!(fleet.routes.open(), open + 1);
+        assert!(syn_at(fleet).is_never());
+    });
+}
+
+#[test]
 fn a_cut_in_a_hole_is_no_end_to_the_target() {
     by_hand(hole(), |fleet, listener| {
         let mut peers = connect_all(fleet, listener);

@@ -186,3 +186,51 @@ fn holes_do_not_depend_on_the_order_in_which_devices_are_made() {
     assert!(count(&first, SILENT) > 0);
     assert_eq!(text(&first), text(&backwards(&plan)));
 }
+
+/// All get power within 10 ms, and nothing passes for the first 2 s.
+fn in_a_hole_at_power_on(plan: &mut Plan) {
+    let power_on = plan.phases[RAMP].power_on.as_mut();
+    power_on.expect("the ramp has one").rate_per_s = 1_000.0;
+    plan.faults.push(Fault {
+        phase: RAMP,
+        start: ms(0),
+        clear: ms(2_000),
+        kind: hole(),
+    });
+}
+
+/// Ten attempts begin in the hole and the first SYNs are lost; the hole clears before they give up.
+#[test]
+fn an_attempt_begun_in_a_hole_succeeds_by_a_later_syn() {
+    let mut plan = plan(10, ms(10_000));
+    plan.cohorts[0].client.connect_timeout = ms(10_000);
+    in_a_hole_at_power_on(&mut plan);
+    let outcome = outcome(plan);
+    assert_eq!(errors(&outcome), []);
+    let attempts = &outcome.totals.attempts;
+    assert_eq!(attempts.iter().map(|a| a.accepted).sum::<u64>(), 10);
+    // SYNs at 0 and 1 s are lost, that at 3 s is not.
+    for percentile in [1.0, 100.0] {
+        let connect = p(&outcome, Metric::ConnectLatency, RAMP, percentile);
+        assert_near(connect, ms(3_000) + 4 * LINK_DELAY, 0.001);
+    }
+    assert_eq!(outcome.backend("connections_opened"), 10 + 1);
+}
+
+#[test]
+fn an_attempt_given_up_in_a_hole_sends_no_syn_after_it() {
+    let mut plan = plan(10, ms(10_000));
+    let client = &mut plan.cohorts[0].client;
+    client.connect_timeout = ms(2_500);
+    client.backoff = Backoff::of(BackoffShape::Fixed(ms(5_000)));
+    in_a_hole_at_power_on(&mut plan);
+    let outcome = outcome(plan);
+    assert_eq!(count(&outcome, TIMED_OUT), 10);
+    assert_eq!(errors(&outcome), [TIMED_OUT]);
+    assert_eq!(outcome.backend("connections_opened"), 10 + 1);
+    // Each was given up once, and then got through at once.
+    let [fastest, slowest] =
+        [1.0, 100.0].map(|percentile| p(&outcome, Metric::ConnectLatency, RAMP, percentile));
+    assert_near(fastest, 4 * LINK_DELAY, 0.01);
+    assert_near(slowest, ms(2_500), 0.001);
+}
