@@ -409,6 +409,7 @@ fn second(second: u32) -> Row {
             powered: u64::from(second.min(9) + 1) * 1_000,
             expected: u64::from(second.min(9) + 1) * 1_000,
             connected: up,
+            waiting: 0,
         },
         ack: if sent == 0 {
             Percentiles::default()

@@ -82,6 +82,8 @@ pub struct Recorder {
     herd: Herd,
     ages: Ages,
     out_of_range: u64,
+    /// Operations planned and neither sent nor given up.
+    waiting: u64,
 }
 
 impl Recorder {
@@ -101,6 +103,7 @@ impl Recorder {
             herd: Herd::new(&layout),
             ages: Ages::default(),
             out_of_range: 0,
+            waiting: 0,
             layout,
         }
     }
@@ -140,9 +143,10 @@ impl Recorder {
         match *event {
             Event::Planned(op) => {
                 self.counters.planned += 1;
+                self.waiting += 1;
                 self.book(op).planned += 1;
             }
-            Event::Sent { op, qos, .. } => self.sent(op, qos),
+            Event::Sent { op, qos, replayed } => self.sent(op, qos, replayed),
             Event::Acked { op, sent, replayed } => self.acked(now, device, op, sent, replayed),
             Event::TimedOut { op, sent } => self.timed_out(now, device, op, sent),
             Event::SessionGone(op) => self.session_gone(now, device, op),
@@ -267,6 +271,7 @@ impl Recorder {
     pub fn take_snapshot(&mut self, now: Instant, second: u32, process: ProcessGauges) -> Snapshot {
         self.availability.advance(now);
         self.gauges = self.availability.gauges();
+        self.gauges.waiting = self.waiting;
         let lag_p99_us = self.deltas.lag_p99_us();
         Snapshot {
             second,
@@ -349,8 +354,10 @@ impl Recorder {
         self.latency(Metric::ConnectLatency, phase, took, now, Some(device));
     }
 
-    fn sent(&mut self, op: Operation, qos: QoS) {
+    fn sent(&mut self, op: Operation, qos: QoS, replayed: bool) {
         self.counters.sent += 1;
+        self.counters.replayed += u64::from(replayed);
+        self.waiting = self.waiting.saturating_sub(1);
         let ends_here = qos == QoS::AtMostOnce;
         self.counters.written += u64::from(ends_here);
         let book = self.book(op);
@@ -395,6 +402,7 @@ impl Recorder {
 
     fn unsent(&mut self, op: Operation, why: Unsent) {
         self.counters.unsent += 1;
+        self.waiting = self.waiting.saturating_sub(1);
         let book = self.book(op);
         match why {
             Unsent::Skipped => book.skipped += 1,

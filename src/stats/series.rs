@@ -102,7 +102,11 @@ pub struct Counters {
     /// Timers handled.
     pub timers: u64,
     /// Of `attempt_failures`, ended by the device's own timeout after its CONNECT was written.
+    #[serde(default)]
     pub wasted: u64,
+    /// First writes of operations that had waited for a connection; part of `sent`.
+    #[serde(default)]
+    pub replayed: u64,
 }
 
 /// Levels at the end of one second.
@@ -114,6 +118,9 @@ pub struct Gauges {
     pub expected: u64,
     /// Devices with an established session.
     pub connected: u64,
+    /// Operations that are due and neither sent nor given up, on all devices: the backlog.
+    #[serde(default)]
+    pub waiting: u64,
 }
 
 impl Counters {
@@ -135,6 +142,7 @@ impl Counters {
         self.seen += other.seen;
         self.timers += other.timers;
         self.wasted += other.wasted;
+        self.replayed += other.replayed;
     }
 }
 
@@ -144,6 +152,7 @@ impl Gauges {
         self.powered += other.powered;
         self.expected += other.expected;
         self.connected += other.connected;
+        self.waiting += other.waiting;
     }
 }
 

@@ -85,6 +85,7 @@ fn row(second: u32, of: Of) -> Row {
             powered: 1_000,
             expected: 1_000,
             connected: of.connected,
+            waiting: 0,
         },
         ack: Percentiles {
             p99_us: of.p99_us,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::device::outage::{HELD_BYTES_MAX, half_open_for};
-use crate::scenario::plan::{NetworkFault, Payload, Selector, WhenLate};
+use crate::scenario::plan::{NetworkFault, Pace, Payload, Selector, WhenLate};
 use crate::stats::event::{Cause, Limit};
 use crate::stats::recorder::ErrorKind;
 
@@ -190,7 +190,7 @@ fn holes_do_not_depend_on_the_order_in_which_devices_are_made() {
 /// All get power within 10 ms, and nothing passes for the first 2 s.
 fn in_a_hole_at_power_on(plan: &mut Plan) {
     let power_on = plan.phases[RAMP].power_on.as_mut();
-    power_on.expect("the ramp has one").rate_per_s = 1_000.0;
+    power_on.expect("the ramp has one").pace = Pace::PerSecond(1_000.0);
     plan.faults.push(Fault {
         phase: RAMP,
         start: ms(0),

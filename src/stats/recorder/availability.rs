@@ -104,6 +104,8 @@ impl Availability {
             powered: self.powered.count,
             expected: self.expected.count,
             connected: self.connected.count,
+            // The recorder counts it.
+            waiting: 0,
         }
     }
 

@@ -394,7 +394,8 @@ fn availability_is_exact_and_split_at_phase_boundaries() {
         Gauges {
             powered: 1,
             expected: 1,
-            connected: 1
+            connected: 1,
+            waiting: 0
         }
     );
     // The drain, after the last phase, does not count.

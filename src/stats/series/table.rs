@@ -4,8 +4,9 @@
 //! and `phase_name`, the counters of [`Counters`](super::Counters) (counts of this second, by
 //! completion), the levels of [`Gauges`](super::Gauges) at its end, and percentiles in microseconds
 //! of the operations that ended in it (empty if none): `ack_p50_us`, `ack_p99_us`, `ack_p999_us` of
-//! publish response times, live and replayed, and `connect_p99_us` of connection attempts. Last the
-//! counter `wasted`: a column that came later stands at the end, so that older files are still read.
+//! publish response times, live and replayed, and `connect_p99_us` of connection attempts. Last come
+//! the counter `wasted`, the level `waiting` and the counter `replayed`: columns that came later stand
+//! at the end, so that older files are still read.
 //!
 //! `generator.csv`, a line per second and worker: `lag_p99_us` (empty if no timer was due),
 //! `timers` handled, `cpu_percent` of one core, `fds` open, `rss_bytes`, `ports` in use from the
@@ -19,7 +20,7 @@ use std::str::FromStr;
 pub(super) const SERIES_HEADER: &str = "second,phase,phase_name,attempts,connects,\
 attempt_failures,disconnects,planned,sent,acked,written,timed_out,failed,unsent,retransmitted,\
 late_acks,seen,timers,powered,expected,connected,ack_p50_us,ack_p99_us,ack_p999_us,connect_p99_us,\
-wasted";
+wasted,waiting,replayed";
 
 /// Columns of the first version of `series.csv`. Those that came later stand behind them, and a file
 /// may end before any of them: what it does not have is zero.
@@ -70,8 +71,8 @@ pub(super) fn series_line(row: &Row, phase_name: &str) -> String {
         line.push(',');
         line.push_str(&optional(value));
     }
-    write!(line, ",{}", c.wasted).expect("a String takes all writes");
-    line.push('\n');
+    writeln!(line, ",{},{},{}", c.wasted, g.waiting, c.replayed)
+        .expect("a String takes all writes");
     line
 }
 
@@ -104,11 +105,13 @@ pub(super) fn parse_series(line: &str, columns: usize) -> Option<Row> {
             seen: cells.next()?,
             timers: cells.next()?,
             wasted: 0,
+            replayed: 0,
         },
         gauges: Gauges {
             powered: cells.next()?,
             expected: cells.next()?,
             connected: cells.next()?,
+            waiting: 0,
         },
         ack: Percentiles {
             p50_us: cells.optional()?,
@@ -117,8 +120,13 @@ pub(super) fn parse_series(line: &str, columns: usize) -> Option<Row> {
         },
         connect_p99_us: cells.optional()?,
     };
-    if columns > SERIES_COLUMNS_MIN {
-        row.counters.wasted = cells.next()?;
+    let later = [
+        &mut row.counters.wasted,
+        &mut row.gauges.waiting,
+        &mut row.counters.replayed,
+    ];
+    for column in later.into_iter().take(columns - SERIES_COLUMNS_MIN) {
+        *column = cells.next()?;
     }
     cells.end().then_some(row)
 }

@@ -131,12 +131,14 @@ fn the_tables_say_what_their_columns_are() {
     second.counters = Counters {
         attempts: 1,
         timers: 15,
+        replayed: 20,
         ..Counters::default()
     };
     second.gauges = Gauges {
         powered: 16,
         expected: 17,
         connected: 18,
+        waiting: 19,
     };
     second.generator = vec![GeneratorRow {
         second: 2,
@@ -151,8 +153,8 @@ fn the_tables_say_what_their_columns_are() {
     write(dir.path(), &[second]);
     let text = |name: &str| fs::read_to_string(dir.path().join(name)).expect("readable");
     insta::assert_snapshot!(text("series.csv"), @r##"
-    second,phase,phase_name,attempts,connects,attempt_failures,disconnects,planned,sent,acked,written,timed_out,failed,unsent,retransmitted,late_acks,seen,timers,powered,expected,connected,ack_p50_us,ack_p99_us,ack_p999_us,connect_p99_us,wasted
-    2,1,steady,1,0,0,0,0,0,0,0,0,0,0,0,0,0,15,16,17,18,,,,700,0
+    second,phase,phase_name,attempts,connects,attempt_failures,disconnects,planned,sent,acked,written,timed_out,failed,unsent,retransmitted,late_acks,seen,timers,powered,expected,connected,ack_p50_us,ack_p99_us,ack_p999_us,connect_p99_us,wasted,waiting,replayed
+    2,1,steady,1,0,0,0,0,0,0,0,0,0,0,0,0,0,15,16,17,18,,,,700,0,19,20
     "##);
     insta::assert_snapshot!(text("generator.csv"), @r##"
     second,worker,lag_p99_us,timers,cpu_percent,fds,rss_bytes,ports
