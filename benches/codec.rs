@@ -45,6 +45,7 @@ fn profile(payload: Payload) -> Profile {
         },
         on_connect: Vec::new(),
         streams: 0..1,
+        store: None,
     };
     let stream = Stream {
         name: "power".into(),
@@ -63,6 +64,7 @@ fn profile(payload: Payload) -> Profile {
         payload,
         when_late: WhenLate::Send,
         ack_timeout: minute,
+        priority: 100,
     };
     let plan = Plan {
         name: "bench".into(),

@@ -39,6 +39,7 @@ fn stream(when: PhaseShape) -> Stream {
         payload: Payload::Json(vec![("watts".into(), watts)]),
         when_late: WhenLate::Send,
         ack_timeout: Duration::from_secs(30),
+        priority: 100,
     }
 }
 
@@ -77,6 +78,7 @@ fn plan(streams: usize) -> Plan {
             },
             on_connect: Vec::new(),
             streams: 0..streams,
+            store: None,
         }],
         streams: vec![stream(PhaseShape::Uniform); streams],
         observe: Observe {

@@ -172,6 +172,7 @@ fn plan() -> Plan {
         },
         on_connect: Vec::new(),
         streams: 0..1,
+        store: None,
     };
     let stream = Stream {
         name: "power".into(),
@@ -186,6 +187,7 @@ fn plan() -> Plan {
         payload: Payload::Bytes(200),
         when_late: WhenLate::Send,
         ack_timeout: MINUTE,
+        priority: 100,
     };
     Plan {
         name: "bench".into(),

@@ -375,6 +375,7 @@ impl Device {
         }
         if self.timers.take(Timer::Arrival, now).is_some() {
             self.plan_due(now, self.horizon, out);
+            self.expire(now, out);
         }
         if self.timers.take(Timer::Burst, now).is_some() {
             match self.state {

@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod boots;
+mod buffer;
 pub mod connect;
 mod connection;
 pub mod herd;
@@ -13,6 +14,7 @@ pub mod payload;
 pub mod record;
 pub mod replay;
 pub mod stamp;
+mod store;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ use crate::mqtt::session::{KeepAlive, Session};
 use crate::scenario::plan::{Client, Cohort, DeviceIdx, Plan, Step};
 use crate::stats::event::{Cause, Event, Operation};
 use crate::time::{Duration, Instant};
+use buffer::Buffer;
 use std::sync::Arc;
 use streams::StreamState;
 use timers::{Timer, Timers};
@@ -176,6 +179,8 @@ pub struct Device {
     profile: Arc<Profile>,
     /// Telemetry, one per stream of the cohort.
     streams: Box<[StreamState]>,
+    /// What waits of the streams with `when_late: send`, if the cohort has a store.
+    buffer: Option<Box<Buffer>>,
     session: Session<Tag>,
     timers: Timers,
     /// When the attempt was wanted: power-on or the end of a backoff.
@@ -272,9 +277,12 @@ impl Device {
     pub fn new(profile: Arc<Profile>, id: DeviceIdx) -> Self {
         let streams = vec![StreamState::IDLE; profile.cohort().streams.len()];
         let horizon = profile.start.after(profile.plan.length());
+        let store = profile.cohort().store;
+        let buffer = store.map(|_| Box::new(Buffer::new(streams.len())));
         Self {
             profile,
             streams: streams.into_boxed_slice(),
+            buffer,
             session: Session::new(),
             timers: Timers::IDLE,
             attempt_intended: Instant::NEVER,
@@ -428,7 +436,8 @@ impl Device {
 
     /// Bytes it holds on the heap (the profile is shared).
     pub fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.streams) + self.session.heap_bytes()
+        let buffer = self.buffer.as_ref().map_or(0, |buffer| buffer.heap_bytes());
+        size_of_val(&*self.streams) + buffer + self.session.heap_bytes()
     }
 
     fn operations_in_flight(&self) -> impl Iterator<Item = Operation> {
@@ -443,7 +452,8 @@ impl Device {
             self.timers = Timers::IDLE;
             return;
         }
-        self.timers.arm(Timer::Arrival, self.next_arrival());
+        let arrival = self.next_arrival().min(self.next_expiry());
+        self.timers.arm(Timer::Arrival, arrival);
         let pulse = if self.is_connected() {
             self.session.pulse_deadline(self.profile.keep_alive())
         } else {

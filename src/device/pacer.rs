@@ -83,6 +83,33 @@ impl Pacer<'_> {
         Cursor { seq, at }
     }
 
+    /// The arrival `end - 1`, which is `first` or comes after it. By arithmetic where the schedule
+    /// allows (all but Poisson).
+    pub fn last_before(&self, first: Cursor, end: u32) -> Cursor {
+        let steps = end.saturating_sub(first.seq.saturating_add(1));
+        let seq = first.seq.saturating_add(steps);
+        let at = match self.schedule() {
+            Schedule::Every {
+                period,
+                phase: PhaseShape::Uniform | PhaseShape::Boot,
+            } => first
+                .at
+                .after_ns(ns(period).saturating_mul(u64::from(steps))),
+            Schedule::Every {
+                period,
+                phase: PhaseShape::Aligned { jitter },
+            } if steps > 0 => {
+                let periods = first.at.ns_since(self.start) / ns(period) + u64::from(steps);
+                self.aligned(periods.saturating_mul(ns(period)), jitter, seq)
+            }
+            Schedule::Every { .. } => first.at,
+            Schedule::Poisson { .. } => {
+                return (0..steps).fold(first, |cursor, _| self.next(cursor));
+            }
+        };
+        Cursor { seq, at }
+    }
+
     /// Adds the number of arrivals intended before `end` to `counts[i]`, where i is the phase they
     /// belong to: the first with `phase_ends[i]` after the arrival, or the last phase.
     ///

@@ -1,6 +1,7 @@
 //! The telemetry of a device: arrivals of its streams' schedules become due, are written, wait, or
 //! are let go. What waits is an interval of sequence numbers; its instants are recomputed.
 
+use super::buffer::Place;
 use super::pacer::{Cursor, Pacer};
 use super::timers::Timer;
 use super::{Device, Output, Profile, State, Tag, Telemetry};
@@ -15,6 +16,15 @@ pub(super) const BURST_MAX: usize = 64;
 
 /// Pause between two bursts of a backlog.
 const BURST_GAP: Duration = Duration::from_millis(1);
+
+/// What is to be written next.
+#[derive(Copy, Clone, Debug)]
+enum Next {
+    /// The oldest waiting operation of this stream of the cohort.
+    Oldest(usize),
+    /// A sample of the store.
+    Stored(Place),
+}
 
 /// Where a stream's schedule stands. The arrivals from `send` up to but without `next` wait.
 ///
@@ -117,21 +127,26 @@ impl Device {
         }
     }
 
-    /// Writes what waits, oldest first, as far as connection and window allow.
+    /// Writes what waits as far as connection, window and the pace of a store allow: oldest first, or
+    /// in the store's order.
     pub(super) fn flush(&mut self, now: Instant, out: &mut Vec<Output>) {
         if self.state != State::Online {
             return;
         }
+        self.expire(now, out);
         let mut written = 0;
-        while let Some(index) = self.next_sendable() {
+        while let Some(next) = self.next_to_write(now) {
             if written == BURST_MAX {
                 self.timers.arm(Timer::Burst, now.after(BURST_GAP));
                 return;
             }
-            self.write_oldest(index, now, out);
+            match next {
+                Next::Oldest(index) => self.write_oldest(index, now, out),
+                Next::Stored(place) => self.write_stored(place, now, out),
+            }
             written += 1;
         }
-        self.timers.disarm(Timer::Burst);
+        self.timers.arm(Timer::Burst, self.next_drain(now));
         if self.session.is_held_up() && self.has_waiting() {
             self.note_held_up(out);
         }
@@ -144,6 +159,9 @@ impl Device {
                 out.push(Output::Event(Event::Unsent(op, Unsent::DeviceOff)));
             });
             self.streams[index] = StreamState::IDLE;
+        }
+        if let Some(buffer) = &mut self.buffer {
+            buffer.clear();
         }
     }
 
@@ -158,7 +176,8 @@ impl Device {
 
     /// Whether any arrival waits.
     pub(super) fn has_waiting(&self) -> bool {
-        self.streams.iter().any(|stream| !stream.is_empty())
+        let stored = self.buffer.as_ref().is_some_and(|buffer| buffer.len() > 0);
+        stored || self.streams.iter().any(|stream| !stream.is_empty())
     }
 
     /// Calls `each` with the waiting operations of stream `index` of the cohort, oldest first.
@@ -169,6 +188,9 @@ impl Device {
         while cursor.seq != stream.next_seq {
             each(operation(&pacer, cursor));
             cursor = pacer.next(cursor);
+        }
+        if let Some(buffer) = &self.buffer {
+            buffer.for_each(index, &pacer, |cursor| each(operation(&pacer, cursor)));
         }
     }
 
@@ -183,14 +205,17 @@ impl Device {
         out.push(Output::Event(Event::Planned(op)));
         // From here on the arrival waits.
         let following = self.within_horizon(following);
+        if self.stores(index) {
+            self.streams[index].set_next(following);
+            return self.arrive_in_store(index, cursor, now, out);
+        }
         let state = &mut self.streams[index];
         (state.next_seq, state.next_at) = (following.seq, following.at);
         if older.is_none() && self.is_sendable(index) {
             self.write_oldest(index, now, out);
             return;
         }
-        let is_acknowledged = stream(&self.profile, index).qos != QoS::AtMostOnce;
-        if is_acknowledged && self.state == State::Online {
+        if self.waits_for_ack(index) {
             self.note_held_up(out);
         }
         let stream = stream(&self.profile, index);
@@ -208,11 +233,24 @@ impl Device {
     /// Writes the oldest waiting operation of a sendable stream.
     fn write_oldest(&mut self, index: usize, now: Instant, out: &mut Vec<Output>) {
         let pacer = pacer(&self.profile, self.id, self.boot, index);
-        let stream = stream(&self.profile, index);
         let cursor = self.streams[index].oldest();
-        let op = operation(&pacer, cursor);
+        self.streams[index].drop_through(cursor, &pacer);
         // Intended before the device was online this time: it waited for the connection.
         let replayed = cursor.at < self.online_since;
+        self.write(index, cursor, replayed, now, out);
+    }
+
+    /// Writes the operation at `cursor` of a sendable stream, which waits no more.
+    pub(super) fn write(
+        &mut self,
+        index: usize,
+        cursor: Cursor,
+        replayed: bool,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let stream = stream(&self.profile, index);
+        let op = operation(&pacer(&self.profile, self.id, self.boot, index), cursor);
         let packet_id = match stream.qos {
             QoS::AtMostOnce => {
                 self.session.wrote(now);
@@ -227,7 +265,6 @@ impl Device {
                     .expect("a sendable stream finds the window open")
             }
         };
-        self.streams[index].drop_through(cursor, &pacer);
         out.push(Output::Telemetry(Telemetry {
             op,
             boot: self.boot,
@@ -241,6 +278,20 @@ impl Device {
         }));
     }
 
+    fn next_to_write(&self, now: Instant) -> Option<Next> {
+        match self.next_sendable() {
+            Some(index) => Some(Next::Oldest(index)),
+            None => self.next_stored(now).map(Next::Stored),
+        }
+    }
+
+    /// Whether an operation of stream `index` that cannot be written now waits for acknowledgements
+    /// of others.
+    pub(super) fn waits_for_ack(&self, index: usize) -> bool {
+        let is_acknowledged = stream(&self.profile, index).qos != QoS::AtMostOnce;
+        is_acknowledged && self.state == State::Online
+    }
+
     /// The stream whose oldest waiting operation is to be written next.
     fn next_sendable(&self) -> Option<usize> {
         let mut index = 0;
@@ -252,7 +303,7 @@ impl Device {
     }
 
     /// Whether a message of stream `index` can be written now.
-    fn is_sendable(&self, index: usize) -> bool {
+    pub(super) fn is_sendable(&self, index: usize) -> bool {
         let open = match stream(&self.profile, index).qos {
             QoS::AtMostOnce => true,
             QoS::AtLeastOnce | QoS::ExactlyOnce => {
@@ -290,11 +341,11 @@ fn first_by(
     first.map(|(index, _)| index)
 }
 
-fn stream(profile: &Profile, index: usize) -> &Stream {
+pub(super) fn stream(profile: &Profile, index: usize) -> &Stream {
     &profile.plan.streams[profile.stream_index(index)]
 }
 
-fn pacer(profile: &Profile, device: DeviceIdx, boot: u16, index: usize) -> Pacer<'_> {
+pub(super) fn pacer(profile: &Profile, device: DeviceIdx, boot: u16, index: usize) -> Pacer<'_> {
     Pacer {
         plan: &profile.plan,
         stream: profile.stream_index(index),
@@ -304,7 +355,7 @@ fn pacer(profile: &Profile, device: DeviceIdx, boot: u16, index: usize) -> Pacer
     }
 }
 
-fn operation(pacer: &Pacer<'_>, cursor: Cursor) -> Operation {
+pub(super) fn operation(pacer: &Pacer<'_>, cursor: Cursor) -> Operation {
     Operation {
         stream: u16::try_from(pacer.stream).expect("the file's limit on streams is below u16"),
         seq: cursor.seq,

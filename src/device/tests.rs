@@ -14,6 +14,7 @@ mod replays;
 mod scripts;
 mod statements;
 mod states;
+mod store;
 
 /// The fixture's plan, made predictable: arrivals each 10 s from power-on, 5 s of backoff, a
 /// window of 2, and phases of an hour.

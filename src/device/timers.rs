@@ -13,13 +13,13 @@ pub(super) enum Timer {
     Answer,
     /// The end of the backoff.
     Backoff,
-    /// The next arrival of any stream.
+    /// The next arrival of any stream, or the end of the time that a stored sample may wait.
     Arrival,
     /// The first ack timeout. May be early: acknowledgements do not move it.
     Ack,
     /// The keep-alive.
     Pulse,
-    /// The rest of a backlog, or of a resumed session, is to be written.
+    /// The rest of a backlog, at its pace, or of a resumed session is to be written.
     Burst,
 }
 

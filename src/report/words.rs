@@ -248,6 +248,7 @@ const fn limit_key(limit: Limit) -> &'static str {
         Limit::InputBytes => "input_bytes",
         Limit::ClosingConnections => "closing_connections",
         Limit::HalfOpenConnections => "half_open_connections",
+        Limit::StoredRuns => "stored_runs",
     }
 }
 
@@ -262,6 +263,9 @@ const fn limit_text(limit: Limit) -> &'static str {
         Limit::DeliveryQueue => "a session's delivery queue in the backend",
         Limit::Retransmissions => "retransmissions of one packet over a device's link",
         Limit::InputBytes => "bytes on their way to one device over its link",
+        Limit::StoredRuns => {
+            "gaps in what waits in one device's store; samples were dropped for it"
+        }
         Limit::HalfOpenConnections => {
             "a connection left half-open by a blackhole closed early, because the device left another"
         }

@@ -187,6 +187,9 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
             grouped(sizes().max().unwrap_or(0)),
         )?;
     }
+    if let Some(store) = &cohort.store {
+        writeln!(out, "    {:<10} {}", "store", WORDS.store(store))?;
+    }
     for stream in &plan.streams[cohort.streams.clone()] {
         writeln!(
             out,

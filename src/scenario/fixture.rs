@@ -81,6 +81,7 @@ fn cohort(devices: u32) -> Cohort {
         },
         on_connect: Vec::new(),
         streams: 0..1,
+        store: None,
     }
 }
 
@@ -105,6 +106,7 @@ fn stream() -> Stream {
         )]),
         when_late: WhenLate::Send,
         ack_timeout: Duration::from_secs(30),
+        priority: 100,
     }
 }
 

@@ -8,6 +8,7 @@ mod network;
 mod power;
 mod recovery;
 mod sdk;
+mod store;
 
 pub(super) use domain::{Values, Wanted};
 pub(super) use length::{Drawn, Length};
@@ -16,6 +17,7 @@ pub(super) use network::{Degrade, Repeat};
 pub(super) use power::{BootTime, Crash, PowerCut, Spread};
 pub(super) use recovery::{Recovery, RecoveryWord};
 pub(super) use sdk::SdkName;
+pub(super) use store::{DrainOrder, First, Store, WhenFull};
 
 use super::located::{At, Pairs};
 use super::quantity::{Nodes, Number, Qos, Rate, Share, Time};
@@ -190,6 +192,9 @@ pub(super) struct Cohort {
     /// What it publishes.
     #[serde(default)]
     pub(super) telemetry: Vec<At<Stream>>,
+    /// How it keeps and forwards what cannot be sent at once; if absent, it keeps all of it and sends
+    /// all of it in order as soon as it can.
+    pub(super) store: Option<At<Store>>,
 }
 
 /// How a device connects.
@@ -388,6 +393,9 @@ pub(super) struct Stream {
     pub(super) ack_timeout: Option<At<Time>>,
     /// Ask the broker to keep the latest message for later subscribers; false if absent.
     pub(super) retain: Option<bool>,
+    /// A higher one survives longer in a `store` with `when_full: drop_by_priority`, 0 to 255; 100 if
+    /// absent.
+    pub(super) priority: Option<u8>,
 }
 
 /// Where in its period a fixed-rate stream starts.

@@ -272,6 +272,55 @@ pub struct Cohort {
     pub on_connect: Vec<Step>,
     /// Range of `Plan::streams`.
     pub streams: std::ops::Range<usize>,
+    /// How what waits is kept and forwarded; `None` = all of it, and all at once.
+    pub store: Option<Store>,
+}
+
+/// A device's store for the samples that wait, over its streams with [`WhenLate::Send`].
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct Store {
+    /// Most samples that wait, at least 1.
+    pub messages: u32,
+    /// A sample that waited for so long since its intended instant is dropped; `None` = never.
+    pub age: Option<Duration>,
+    /// What goes when a sample finds the store full.
+    pub when_full: WhenFull,
+    /// Least time between two writes of the backlog, which is what came due before the device was
+    /// online this time; `None` = none.
+    pub drain_gap: Option<Duration>,
+    /// In which order the backlog is written.
+    pub order: DrainOrder,
+    /// Whether what comes due while the backlog is written overtakes it.
+    pub first: First,
+}
+
+/// What goes when a sample finds the store full.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest of the device.
+    DropOldest,
+    /// The one that just came due.
+    DropNewest,
+    /// The oldest of the stream with the lowest priority, which may be the one that just came due.
+    DropByPriority,
+}
+
+/// In which order a backlog is written.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum DrainOrder {
+    /// As the samples came due.
+    OldestFirst,
+    /// The other way round.
+    NewestFirst,
+}
+
+/// What a device that is back writes first.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum First {
+    /// What comes due now, while the backlog waits.
+    Live,
+    /// The backlog, while what comes due queues behind it.
+    Backlog,
 }
 
 /// An attribute of a cohort's devices.
@@ -497,6 +546,8 @@ pub struct Stream {
     pub when_late: WhenLate,
     /// From first write to giving up on the PUBACK or PUBCOMP.
     pub ack_timeout: Duration,
+    /// A higher one survives longer in a store that drops by priority.
+    pub priority: u8,
 }
 
 /// When a stream's messages are due. A schedule starts at power-on and never depends on being

@@ -3,8 +3,9 @@
 //! set, never rounded.
 
 use super::plan::{
-    Backoff, BackoffShape, Client, Delay, DeviceFault, Direction, Embedded, GoneClients, Link,
-    NetworkFault, Plan, PowerOn, Selector, Service, ServiceTime,
+    Backoff, BackoffShape, Client, Delay, DeviceFault, Direction, DrainOrder, Embedded, First,
+    GoneClients, Link, NetworkFault, Plan, PowerOn, Selector, Service, ServiceTime, Store,
+    WhenFull,
 };
 use super::power::{BootTime, Pace, Spread};
 use std::fmt::Write as _;
@@ -76,6 +77,34 @@ impl Words {
         } else {
             format!("{begin}up {up}; down {down}")
         }
+    }
+
+    /// What a device's store keeps and how it drains.
+    pub fn store(self, store: &Store) -> String {
+        let samples = self.counted(u64::from(store.messages), "sample");
+        let age = store.age.map_or_else(String::new, |age| {
+            format!(", none older than {}", (self.time)(age))
+        });
+        let when_full = match store.when_full {
+            WhenFull::DropOldest => "the oldest",
+            WhenFull::DropNewest => "the newest",
+            WhenFull::DropByPriority => "the oldest of the lowest priority",
+        };
+        let pace = store.drain_gap.map_or_else(
+            || "without limit".to_owned(),
+            |gap| format!("one per {}", (self.time)(gap)),
+        );
+        let order = match store.order {
+            DrainOrder::OldestFirst => "oldest first",
+            DrainOrder::NewestFirst => "newest first",
+        };
+        let first = match store.first {
+            First::Live => "after what comes due",
+            First::Backlog => "before what comes due",
+        };
+        format!(
+            "{samples} per device{age}; when full, {when_full} goes; drains {pace}, {order}, {first}"
+        )
     }
 
     fn direction(self, direction: &Direction) -> String {

@@ -11,6 +11,7 @@ mod oracle;
 mod outage;
 mod power;
 mod presets;
+mod store;
 
 use super::clients::Watch;
 use super::queue::{Event, Up};

@@ -194,4 +194,6 @@ pub enum Limit {
     /// A half-open connection that a blackhole had left behind was closed before its time, because
     /// the device left another one.
     HalfOpenConnections,
+    /// `device::buffer`: what waits of one stream has too many gaps; samples were dropped for it.
+    StoredRuns,
 }

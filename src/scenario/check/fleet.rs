@@ -145,6 +145,8 @@ impl Checker<'_> {
             let stream = self.stream(stream, index, csv);
             streams.push(stream);
         }
+        let store = cohort.store.as_ref();
+        let store = store.map(|store| self.store(store, &streams[begin..]));
         Cohort {
             name,
             first,
@@ -155,6 +157,7 @@ impl Checker<'_> {
             session,
             on_connect,
             streams: begin..streams.len(),
+            store,
         }
     }
 

@@ -16,6 +16,7 @@ mod repeat;
 mod service;
 mod slo_intervals;
 mod slos;
+mod store;
 mod stream;
 mod target;
 mod text;

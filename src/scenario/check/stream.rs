@@ -16,6 +16,8 @@ const STAMP_BYTES: u32 = 32;
 const MAX_PAYLOAD_BYTES: u32 = 1024 * 1024;
 /// Most fields of a JSON payload.
 const MAX_FIELDS: usize = 256;
+/// Priority of a stream that names none.
+const DEFAULT_PRIORITY: u8 = 100;
 /// Shortest period of one device's stream.
 const MIN_PERIOD: Duration = Duration::from_millis(1);
 
@@ -42,6 +44,7 @@ impl Checker<'_> {
                 Some(mirror::WhenLate::Latest) => WhenLate::Latest,
             },
             ack_timeout: self.positive(stream.ack_timeout.as_ref(), Duration::from_secs(30)),
+            priority: stream.priority.unwrap_or(DEFAULT_PRIORITY),
         }
     }
 
