@@ -30,6 +30,10 @@ pub(in crate::scenario) struct Store {
 /// What goes when a sample finds the store full.
 #[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "the words of the file say what is done"
+)]
 pub(in crate::scenario) enum WhenFull {
     /// The oldest sample of the device.
     DropOldest,
