@@ -9,8 +9,8 @@ use super::recovery;
 use super::units;
 use super::value::{
     self, ALL_PHASES, Backend, BackendNode, Counts, Delivery, Fault, Latency, LatencyTable,
-    NamedBooks, Percentiles, Phase, Point, Provenance, Recovery, RecoveryTime, Report, Run, SCHEMA,
-    Scenario, SeriesSums,
+    LostByPolicy, NamedBooks, NamedCount, Percentiles, Phase, Point, Provenance, Recovery,
+    RecoveryTime, Report, Run, SCHEMA, Scenario, SeriesSums,
 };
 use super::window;
 use super::words;
@@ -54,6 +54,7 @@ pub fn report(run: &RunData) -> Report {
             ledger: run.plan.observe.ledger,
             observed_devices: u64::from(run.plan.observe.devices),
             counts: run.outcome.as_ref().map(|o| o.totals.delivery),
+            lost_by_policy: lost_by_policy(run),
         },
         phases: phases(run),
         faults: faults(run),
@@ -128,6 +129,24 @@ fn run_info(run: &RunData) -> Run {
             words::target(&run.plan.target, &run.header.targets)
         },
     }
+}
+
+fn lost_by_policy(run: &RunData) -> Option<LostByPolicy> {
+    let totals = &run.outcome.as_ref()?.totals;
+    let mut streams = Vec::new();
+    for (stream, books) in run.plan.streams.iter().zip(&totals.books) {
+        let cohort = run.plan.cohorts.get(stream.cohort)?;
+        if cohort.store.is_some() {
+            streams.push(NamedCount {
+                name: format!("{}/{}", cohort.name, stream.name),
+                count: books.iter().map(|books| books.dropped_by_policy).sum(),
+            });
+        }
+    }
+    (!streams.is_empty()).then(|| LostByPolicy {
+        count: streams.iter().map(|stream| stream.count).sum(),
+        streams,
+    })
 }
 
 fn counts(run: &RunData) -> Counts {

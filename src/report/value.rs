@@ -8,7 +8,7 @@ mod recovery;
 mod verdict;
 
 pub use crate::stats::evidence::Mode;
-pub use counts::{Counts, Delivery, NamedBooks, SeriesSums};
+pub use counts::{Counts, Delivery, LostByPolicy, NamedBooks, NamedCount, SeriesSums};
 pub use generator::{Generator, Rule, Watch, Worker};
 pub use prediction::Prediction;
 pub use recovery::{RecoveryLevel, RecoveryVerdict};

@@ -198,6 +198,16 @@ pub(super) fn delivery(report: &Report) -> Markup {
                     ]))
                 }
             }
+            @if let Some(lost) = &delivery.lost_by_policy {
+                h3 { "Lost by policy" }
+                p.lead { (units::count(lost.count)) " dropped by the stores of devices and never sent; no part of what was lost." }
+                div.scroll { table {
+                    thead { tr { th { "Stream" } th.num { "Dropped by policy" } } }
+                    tbody { @for stream in &lost.streams { tr {
+                        td.nowrap { (printable(&stream.name)) } (number(stream.count))
+                    } } }
+                } }
+            }
         }
     }
 }

@@ -64,6 +64,27 @@ pub struct Delivery {
     pub observed_devices: u64,
     /// What it found, as keys of `delivery` itself; `None` (no keys) if the run left no outcome.
     pub counts: Option<DeliveryCounts>,
+    /// What the stores of devices dropped, apart from what was lost; `None` (no key) if no cohort has a
+    /// store or the run left no outcome.
+    pub lost_by_policy: Option<LostByPolicy>,
+}
+
+/// Operations that a store's policy dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LostByPolicy {
+    /// Of all streams.
+    pub count: u64,
+    /// Per stream of a cohort with a store.
+    pub streams: Vec<NamedCount>,
+}
+
+/// A count with a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NamedCount {
+    /// Stream (`cohort/stream`).
+    pub name: String,
+    /// How many.
+    pub count: u64,
 }
 
 impl Serialize for Counts {
@@ -98,6 +119,9 @@ impl Serialize for Delivery {
         map.serialize_entry("observed_devices", &self.observed_devices)?;
         if let Some(counts) = &self.counts {
             fields(&mut map, counts)?;
+        }
+        if let Some(lost) = &self.lost_by_policy {
+            map.serialize_entry("lost_by_policy", lost)?;
         }
         map.end()
     }
