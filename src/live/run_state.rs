@@ -118,7 +118,11 @@ impl Fleet {
         let recorder = Recorder::new(layout)
             .with_ack_timeouts(&timeouts)
             .with_recovery(&self.plan.episodes(start), &self.plan.persistent_devices())
-            .with_freshness(&self.plan.fresh_devices());
+            .with_freshness(&self.plan.fresh_devices())
+            .with_backlogs(
+                self.plan.backlog_windows(start),
+                self.plan.acknowledged_streams(),
+            );
         self.state.recorder = Some(recorder);
         self.state.stage = Stage::Running;
         self.state.start = start;

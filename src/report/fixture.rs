@@ -552,6 +552,7 @@ fn outcome() -> Outcome {
                     resumed,
                 })
                 .to_vec(),
+            backlogs: Vec::new(),
             delivery: DeliveryCounts {
                 verified_acks: 15_343,
                 seen: 55_840,

@@ -19,6 +19,7 @@ use crate::stats::histogram::Histogram;
 use crate::stats::series::Metric;
 use std::cmp::Ordering;
 
+mod backlog;
 mod storm;
 
 /// Chance that a sample of the floor's size does not contain one value beyond the percentile.
@@ -180,11 +181,14 @@ fn comparison(
             format!("{value} {}, {limit}", objective.unit)
         }
         ("", value) => format!("{value}, {limit}"),
-        (share, NEVER) if share.ends_with("devices") => {
-            format!("fewer than {share} came back at all, {limit}")
-        }
         (share, value) if share.ends_with("devices") => {
-            format!("{share} were back after {value}, {limit}")
+            let drains = objective.indicator == Indicator::BacklogDrainTime.name();
+            match (value, drains) {
+                (NEVER, true) => format!("fewer than {share} drained at all, {limit}"),
+                (NEVER, false) => format!("fewer than {share} came back at all, {limit}"),
+                (value, true) => format!("{share} had drained after {value}, {limit}"),
+                (value, false) => format!("{share} were back after {value}, {limit}"),
+            }
         }
         (minutes, "1") if minutes.starts_with("minutes") => {
             format!("1 {}, {limit}", minutes.replacen("minutes", "minute", 1))
@@ -255,6 +259,8 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
                 | Statistic::Mean => Measured::Nothing("it is judged by intervals".to_owned()),
             }
         }
+        Indicator::BacklogDrainTime => backlog::drain_time(run, objective),
+        Indicator::BacklogRecoveredRatio => backlog::recovered_ratio(run, objective),
     }
 }
 
@@ -287,7 +293,9 @@ fn latency(run: &RunData, objective: &slo::Objective, metrics: &[Metric]) -> Mea
         | Indicator::SessionResumeRatio
         | Indicator::AvailabilityIntervalAverage
         | Indicator::AvailabilityBadMinutes
-        | Indicator::FreshnessAge => 0,
+        | Indicator::FreshnessAge
+        | Indicator::BacklogDrainTime
+        | Indicator::BacklogRecoveredRatio => 0,
     };
     let mut measured = percentile_of(&values, values.count() + unended, p);
     if let (Measured::Value(value), true) = (&mut measured, unended > 0) {
@@ -575,7 +583,9 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
             | Indicator::RetryAmplification
             | Indicator::SessionResumeRatio
             | Indicator::AvailabilityIntervalAverage
-            | Indicator::FreshnessAge,
+            | Indicator::FreshnessAge
+            | Indicator::BacklogDrainTime
+            | Indicator::BacklogRecoveredRatio,
         ) => "messages",
     }
 }
@@ -585,10 +595,11 @@ const fn events_unit(indicator: Indicator) -> &'static str {
         Indicator::ConnectLatency | Indicator::ConnectSuccess | Indicator::ConnectWasted => {
             "attempts"
         }
-        Indicator::ReconnectTime | Indicator::ReconnectStranded | Indicator::RecoveryVerdict => {
-            "devices"
-        }
-        Indicator::PublishAckLatency => "publishes",
+        Indicator::ReconnectTime
+        | Indicator::ReconnectStranded
+        | Indicator::RecoveryVerdict
+        | Indicator::BacklogDrainTime => "devices",
+        Indicator::PublishAckLatency | Indicator::BacklogRecoveredRatio => "publishes",
         Indicator::E2eLatency | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {
             "deliveries"
         }

@@ -718,9 +718,11 @@ pub(super) struct Slo {
     pub(super) name: At<String>,
     /// What is measured.
     pub(super) indicator: At<IndicatorWord>,
-    /// Percentile, above 0 and up to 100; for latencies, reconnect.time and freshness.age.
+    /// Percentile, above 0 and up to 100; for latencies, reconnect.time, backlog.drain_time and
+    /// freshness.age.
     pub(super) percentile: Option<At<Number>>,
-    /// Time within which this share of the affected devices came back; for reconnect.time.
+    /// Time within which this share of the affected devices came back, or had drained; for
+    /// reconnect.time and backlog.drain_time.
     pub(super) share: Option<At<Share>>,
     /// Length of an interval, whole seconds; for availability.interval_average, 5min if absent.
     pub(super) interval: Option<At<Time>>,
@@ -809,6 +811,14 @@ pub(super) enum IndicatorWord {
     /// Age of the newest telemetry that an observer has of a device, over time.
     #[serde(rename = "freshness.age")]
     FreshnessAge,
+    /// From a fault's clearing until all that a device had planned before it has ended: acknowledged,
+    /// written (QoS 0), timed out or dropped. Over devices on which something waited then.
+    #[serde(rename = "backlog.drain_time")]
+    BacklogDrainTime,
+    /// Of the publishes (QoS 1 and 2) planned in a fault that were not acknowledged as usual and that
+    /// neither a store nor `when_late` dropped: the share acknowledged late, until the run's end.
+    #[serde(rename = "backlog.recovered_ratio")]
+    BacklogRecoveredRatio,
 }
 
 /// A limit as text; what it means depends on the indicator.

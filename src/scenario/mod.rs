@@ -5,6 +5,7 @@
 //! text -> file (YAML) -> tree -> decode -> mirror -> check -> plan -> timeline
 //! ```
 
+mod backlog;
 mod check;
 mod decode;
 mod decode_error;

@@ -60,11 +60,17 @@ pub enum Indicator {
     AvailabilityBadMinutes,
     /// Age of the newest sample of an observed device that an observer had seen, over time.
     FreshnessAge,
+    /// From the fault's clearing until all that a device had planned before it has ended, over devices
+    /// on which something waited at that instant.
+    BacklogDrainTime,
+    /// Of the publishes (QoS 1 and 2) that the fault held up and no policy dropped, the acknowledged
+    /// ones.
+    BacklogRecoveredRatio,
 }
 
 impl Indicator {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::ConnectLatency,
         Self::ConnectSuccess,
         Self::ConnectWasted,
@@ -83,6 +89,8 @@ impl Indicator {
         Self::AvailabilityIntervalAverage,
         Self::AvailabilityBadMinutes,
         Self::FreshnessAge,
+        Self::BacklogDrainTime,
+        Self::BacklogRecoveredRatio,
     ];
 
     /// The word used in scenarios and reports.
@@ -106,6 +114,8 @@ impl Indicator {
             Self::AvailabilityIntervalAverage => "availability.interval_average",
             Self::AvailabilityBadMinutes => "availability.bad_minutes",
             Self::FreshnessAge => "freshness.age",
+            Self::BacklogDrainTime => "backlog.drain_time",
+            Self::BacklogRecoveredRatio => "backlog.recovered_ratio",
         }
     }
 }
@@ -115,7 +125,8 @@ impl Indicator {
 pub enum Statistic {
     /// A percentile (0 to 100, exclusive of 0) over events.
     Percentile(f64),
-    /// The smallest time within which this share (0 to 1) of the affected devices came back.
+    /// The smallest time within which this share (0 to 1) of the affected devices came back, or had
+    /// drained.
     Share(f64),
     /// The indicator is one number.
     Value,

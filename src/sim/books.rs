@@ -60,7 +60,8 @@ impl Books {
         let recorder = Recorder::new(layout.clone())
             .with_ack_timeouts(&timeouts)
             .with_recovery(&plan.episodes(start), &plan.persistent_devices())
-            .with_freshness(&plan.fresh_devices());
+            .with_freshness(&plan.fresh_devices())
+            .with_backlogs(plan.backlog_windows(start), plan.acknowledged_streams());
         self.clearings = plan.faults.iter().map(|f| start.after(f.clear)).collect();
         let boots = Boots::new(&layout);
         self.open = Some(Open {

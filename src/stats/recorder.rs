@@ -10,6 +10,7 @@ use crate::time::{Duration, Instant};
 use std::ops::Range;
 
 mod availability;
+mod backlog;
 mod deltas;
 mod errors;
 mod freshness;
@@ -18,11 +19,13 @@ mod snapshot;
 mod totals;
 
 use availability::Availability;
+use backlog::Backlogs;
 use deltas::Deltas;
 use errors::ErrorTable;
 use freshness::Ages;
 use herd::Herd;
 
+pub use backlog::{Backlog, BacklogWindow};
 pub use errors::{ErrorCount, ErrorKind};
 pub use freshness::Freshness;
 pub use herd::{Episode, HerdCounts, ResumeCounts};
@@ -84,6 +87,7 @@ pub struct Recorder {
     out_of_range: u64,
     /// Operations planned and neither sent nor given up.
     waiting: u64,
+    backlogs: Backlogs,
 }
 
 impl Recorder {
@@ -104,6 +108,7 @@ impl Recorder {
             ages: Ages::default(),
             out_of_range: 0,
             waiting: 0,
+            backlogs: Backlogs::default(),
             layout,
         }
     }
@@ -136,10 +141,19 @@ impl Recorder {
         self
     }
 
+    /// Follows the backlogs of these faults; `acknowledged` says of each stream whether it is of QoS 1
+    /// or 2.
+    #[must_use]
+    pub fn with_backlogs(mut self, windows: Vec<BacklogWindow>, acknowledged: Vec<bool>) -> Self {
+        self.backlogs = Backlogs::new(windows, acknowledged);
+        self
+    }
+
     /// Takes one event that happened at `now`; `device` tells devices apart in the availability
     /// and is the example of an error.
     pub fn record(&mut self, now: Instant, device: u32, event: &Event) {
         self.herd.advance(now, || self.availability.down());
+        self.backlogs.record(now, device, event);
         match *event {
             Event::Planned(op) => {
                 self.counters.planned += 1;
@@ -314,6 +328,7 @@ impl Recorder {
             herds: self.herd.counts(),
             resumes: self.herd.resumes(),
             freshness,
+            backlogs: self.backlogs.totals(now),
             delivery,
             out_of_range: self.out_of_range,
             errors: self.errors.totals(),

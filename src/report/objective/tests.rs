@@ -8,6 +8,8 @@ use crate::scenario::plan::{BackendFault, FaultKind};
 use crate::scenario::slo::Window;
 use crate::time::Duration;
 
+mod backlogs;
+
 type Change = fn(&mut RunData);
 
 /// What is judged, a change of the evidence, and what must come out with which words.

@@ -27,6 +27,8 @@ pub(super) enum Sort {
     Ratio,
     /// A ratio of which less is better.
     Waste,
+    /// A ratio of what a fault held up.
+    RatioAfter,
     /// A number of messages of the whole run.
     Delivery,
     /// A rate after a fault's clearing.
@@ -78,6 +80,7 @@ impl Sort {
             Self::Recovery
             | Self::Stranded
             | Self::Verdict
+            | Self::RatioAfter
             | Self::PeakRate
             | Self::Amplification => Place::Recovery,
             Self::Resume | Self::Waste => Place::Any,
@@ -93,6 +96,7 @@ impl Sort {
             Self::Stranded
             | Self::Verdict
             | Self::Ratio
+            | Self::RatioAfter
             | Self::Waste
             | Self::Delivery
             | Self::PeakRate
@@ -114,7 +118,10 @@ impl Sort {
 
     /// Whether more is better.
     const fn has_lower_limit(self) -> bool {
-        matches!(self, Self::Ratio | Self::Resume | Self::Intervals)
+        matches!(
+            self,
+            Self::Ratio | Self::RatioAfter | Self::Resume | Self::Intervals
+        )
     }
 
     const fn example(self) -> &'static str {
@@ -123,7 +130,7 @@ impl Sort {
             Self::Age => "at_most: 2min",
             Self::Recovery => "at_most: 60s",
             Self::Stranded | Self::Delivery | Self::Minutes => "at_most: 0",
-            Self::Ratio | Self::Resume | Self::Intervals => "at_least: 99.9%",
+            Self::Ratio | Self::RatioAfter | Self::Resume | Self::Intervals => "at_least: 99.9%",
             Self::Verdict => "is: recovered",
             Self::Waste => "at_most: 1%",
             Self::PeakRate => "at_most: 500/s",
@@ -259,6 +266,7 @@ impl Checker<'_> {
             | Sort::Stranded
             | Sort::Verdict
             | Sort::Ratio
+            | Sort::RatioAfter
             | Sort::Waste
             | Sort::Delivery
             | Sort::PeakRate
@@ -308,7 +316,7 @@ impl Checker<'_> {
         let text = limit.value.0.as_str();
         let parsed = match sort {
             Sort::Latency | Sort::Recovery | Sort::Age => parse_time(text).map(Limit::Time),
-            Sort::Ratio | Sort::Waste | Sort::Resume | Sort::Intervals => {
+            Sort::Ratio | Sort::RatioAfter | Sort::Waste | Sort::Resume | Sort::Intervals => {
                 parse_share(text).map(Limit::Ratio)
             }
             Sort::PeakRate => parse_rate(text).map(Limit::Rate),
@@ -444,7 +452,8 @@ const fn sort(indicator: Indicator) -> Sort {
         Indicator::ConnectLatency | Indicator::PublishAckLatency | Indicator::E2eLatency => {
             Sort::Latency
         }
-        Indicator::ReconnectTime => Sort::Recovery,
+        Indicator::ReconnectTime | Indicator::BacklogDrainTime => Sort::Recovery,
+        Indicator::BacklogRecoveredRatio => Sort::RatioAfter,
         Indicator::ReconnectStranded => Sort::Stranded,
         Indicator::RecoveryVerdict => Sort::Verdict,
         Indicator::ConnectWasted => Sort::Waste,
@@ -480,6 +489,8 @@ const fn indicator(word: IndicatorWord) -> Indicator {
         IndicatorWord::SessionResumeRatio => Indicator::SessionResumeRatio,
         IndicatorWord::AvailabilityIntervalAverage => Indicator::AvailabilityIntervalAverage,
         IndicatorWord::AvailabilityBadMinutes => Indicator::AvailabilityBadMinutes,
+        IndicatorWord::BacklogDrainTime => Indicator::BacklogDrainTime,
+        IndicatorWord::BacklogRecoveredRatio => Indicator::BacklogRecoveredRatio,
         IndicatorWord::FreshnessAge => Indicator::FreshnessAge,
     }
 }

@@ -56,6 +56,13 @@ fn an_outage_drops_exactly_what_the_store_has_no_room_for() {
     assert_eq!(books.planned, books.sent + dropped);
     // Sent one by one, so all of it is acknowledged but what the cut caught in flight.
     assert_eq!(books.acked + books.failed, books.sent);
+    let backlog = &outcome.totals.backlogs[0];
+    assert_eq!((backlog.devices, backlog.drained), (40, 40));
+    // What came due between the clearing and the reconnect is no part of the fault's time.
+    let of_fault = backlog.planned - backlog.acked_live;
+    assert_eq!(of_fault, backlog.recovered + backlog.dropped_by_policy);
+    assert_eq!(backlog.planned, u64::from(DEVICES) * 60);
+    assert!(backlog.dropped_by_policy <= dropped, "{backlog:?}");
 }
 
 /// The first sample of the backlog goes at once, each other 200 ms after the one before: the last is
@@ -80,6 +87,16 @@ fn a_backlog_of_thirty_takes_its_closed_form_to_drain() {
     assert_eq!(
         outcome.snapshots[clear - 1].gauges.waiting,
         u64::from(DEVICES) * 30
+    );
+    // Per device: its reconnect, 29 gaps, and a round trip for the last PUBACK; less what came due
+    // after the clearing, which is drained at the end.
+    let (_, slowest) =
+        (outcome.totals.backlogs[0].drain_times().min_max_us()).expect("all drained");
+    let slowest = Duration::from_micros(slowest);
+    let wanted = Duration::from_secs_f64(wanted) + 2 * LINK_DELAY;
+    assert!(
+        slowest <= wanted.mul_f64(1.001) && slowest + ms(200) >= wanted,
+        "{slowest:?}, not {wanted:?}"
     );
     let replayed: u64 = after.iter().map(|s| s.counters.replayed).sum();
     assert_eq!(replayed, u64::from(DEVICES) * 30);

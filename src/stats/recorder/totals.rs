@@ -1,6 +1,6 @@
 //! What a worker reports at its end, and how workers' totals add up.
 
-use super::{ErrorCount, Freshness, HerdCounts, ResumeCounts};
+use super::{Backlog, ErrorCount, Freshness, HerdCounts, ResumeCounts};
 use crate::stats::books::{Books, DeliveryCounts};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,9 @@ pub struct Totals {
     /// How old what is known of the observed devices was; `None` if no objective asks.
     #[serde(default)]
     pub freshness: Option<Freshness>,
+    /// Per fault, of those that close their phase: what it held up, and how that was worked off.
+    #[serde(default)]
+    pub backlogs: Vec<Backlog>,
     /// The delivery ledger.
     pub delivery: DeliveryCounts,
     /// Values outside the histograms' range.
@@ -140,6 +143,10 @@ impl Totals {
         }
         if let Some(other) = &other.freshness {
             self.freshness.get_or_insert_default().add(other);
+        }
+        grow(&mut self.backlogs, other.backlogs.len());
+        for (a, b) in self.backlogs.iter_mut().zip(&other.backlogs) {
+            a.add(b);
         }
         self.delivery.add(&other.delivery);
         self.out_of_range += other.out_of_range;
