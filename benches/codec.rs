@@ -33,6 +33,7 @@ fn profile(payload: Payload) -> Profile {
             connect_timeout: minute,
             keep_alive_s: 120,
             ping_interval_s: None,
+            ping_on: fleetstorm::mqtt::session::PingOn::SilenceEither,
             ping_timeout: minute,
             backoff: Backoff::of(BackoffShape::Fixed(minute)),
             client_id: Template(vec![Segment::Device]),

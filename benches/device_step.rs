@@ -66,6 +66,7 @@ fn plan(streams: usize) -> Plan {
                 connect_timeout: Duration::from_secs(10),
                 keep_alive_s: 120,
                 ping_interval_s: None,
+                ping_on: fleetstorm::mqtt::session::PingOn::SilenceEither,
                 ping_timeout: Duration::from_secs(10),
                 backoff: Backoff::of(BackoffShape::Fixed(Duration::from_secs(1))),
                 client_id: template(),

@@ -160,6 +160,7 @@ fn plan() -> Plan {
             connect_timeout: MINUTE,
             keep_alive_s: 120,
             ping_interval_s: None,
+            ping_on: fleetstorm::mqtt::session::PingOn::SilenceEither,
             ping_timeout: MINUTE,
             backoff: Backoff::of(BackoffShape::Fixed(MINUTE)),
             client_id: Template(vec![Segment::Device]),

@@ -4,6 +4,7 @@
 mod scenario_text;
 
 use fleetstorm::mqtt::packet::QoS;
+use fleetstorm::mqtt::session::PingOn;
 use fleetstorm::scenario::file::Overrides;
 use fleetstorm::scenario::plan::{
     Backoff, BackoffShape, BootTime, Client, Delay, Direction, Field, GoneClients, Link, Pace,
@@ -696,7 +697,7 @@ fn an_sdk_preset_is_a_whole_client() {
 fn what_stands_beside_an_sdk_preset_replaces_its_settings() {
     let words = "{ preset: aws-embedded-c, connect_timeout: 7s, ping_timeout: 3s, inflight: 9, \
                  backoff: { fixed: 2s }, first_wait: 4s, reset_after: 8s, give_up_after: 11, \
-                 keep_alive: 30s, ping_interval: 20s, client_id: \"x-{device}\" }";
+                 keep_alive: 30s, ping_interval: 20s, ping_on: always, client_id: \"x-{device}\" }";
     let preset = Some("aws-embedded-c");
     let changed = client(words);
     let expected = Client {
@@ -704,6 +705,7 @@ fn what_stands_beside_an_sdk_preset_replaces_its_settings() {
         connect_timeout: secs(7),
         keep_alive_s: 30,
         ping_interval_s: Some(20),
+        ping_on: PingOn::Always,
         ping_timeout: secs(3),
         backoff: Backoff {
             shape: BackoffShape::Fixed(secs(2)),
@@ -723,6 +725,23 @@ fn what_stands_beside_an_sdk_preset_replaces_its_settings() {
         ..base
     };
     assert_eq!(client("{ preset: aws-embedded-c, inflight: 9 }"), keeps);
+}
+
+#[test]
+fn whose_silence_a_client_pings_on() {
+    let table = [
+        ("{}", PingOn::SilenceEither),
+        ("{ ping_on: silence_out }", PingOn::SilenceOut),
+        ("{ ping_on: silence_either }", PingOn::SilenceEither),
+        ("{ ping_on: always }", PingOn::Always),
+        ("{ preset: mqttjs }", PingOn::SilenceOut),
+        ("{ preset: esp-mqtt }", PingOn::Always),
+    ];
+    for (words, law) in table {
+        assert_eq!(client(words).ping_on, law, "{words}");
+    }
+    let wrong = one("{ ping_on: silence }", "");
+    assert!(with(&wrong, &Overrides::default()).is_err());
 }
 
 #[test]

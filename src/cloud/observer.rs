@@ -5,7 +5,7 @@
 use crate::device::stamp::Stamp;
 use crate::device::{backoff, connect, payload};
 use crate::mqtt::packet::{Connect, ConnectCode, Packet, Publish, QoS};
-use crate::mqtt::session::{Incoming, KeepAlive, Pulse, Session};
+use crate::mqtt::session::{Incoming, KeepAlive, PingOn, Pulse, Session};
 use crate::scenario::plan::{Backoff, BackoffShape, DeviceIdx, Plan};
 use crate::scenario::template::{Segment, Template};
 use crate::stats::event::Cause;
@@ -30,6 +30,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: KeepAlive = KeepAlive {
     interval_s: 30,
     ping_timeout: Duration::from_secs(10),
+    // It says next to nothing: its PUBACKs answer what it hears.
+    ping_on: PingOn::SilenceOut,
 };
 
 /// Quick to come back, since each gap leaves acknowledgements unverified, and jittered, since all

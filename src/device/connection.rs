@@ -110,7 +110,11 @@ impl Device {
             Packet::ConnAck {
                 session_present,
                 code: ConnectCode::Accepted,
-            } => return self.connected(now, *session_present, out),
+            } => {
+                let ping_on = self.profile.client().ping_on;
+                self.session.heard(now, packet, ping_on);
+                return self.connected(now, *session_present, out);
+            }
             Packet::ConnAck { code, .. } => Cause::ConnAck(*code),
             // The first packet from the server must be a CONNACK (MQTT-3.2.0-1).
             Packet::Connect(_)
@@ -247,6 +251,8 @@ impl Device {
 
     pub(super) fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Vec<Output>) {
         let incoming = self.session.receive(packet);
+        self.session
+            .heard(now, packet, self.profile.client().ping_on);
         if let Some(answer) = incoming.answer() {
             self.session.wrote(now);
             out.push(Output::Send(answer));

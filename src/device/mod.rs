@@ -72,6 +72,7 @@ impl Profile {
         KeepAlive {
             interval_s: client.ping_interval_s.unwrap_or(client.keep_alive_s),
             ping_timeout: client.ping_timeout,
+            ping_on: client.ping_on,
         }
     }
 

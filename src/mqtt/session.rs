@@ -32,14 +32,17 @@ pub struct Session<T> {
     exactly_once: Option<Box<ExactlyOnce>>,
     /// When the latest packet was written.
     last_sent: Instant,
-    /// When the PINGREQ without an answer was written, else [`Instant::NEVER`].
-    ping_sent: Instant,
+    /// While a PINGREQ has no answer: when it was written. Else: since when nothing counts as heard
+    /// (see [`Session::heard`]).
+    quiet_since: Instant,
     /// The identifier given out last.
     last_id: PacketId,
     /// Identifier of the SUBSCRIBE or UNSUBSCRIBE without an answer, else 0.
     request_id: PacketId,
     /// Number of filters of the SUBSCRIBE; 0 = it is an UNSUBSCRIBE.
-    request_filters: u16,
+    request_filters: u8,
+    /// A PINGREQ has no answer.
+    is_pinging: bool,
     /// Entries that are not held: those that fill the window.
     in_flight: u16,
 }
@@ -78,10 +81,24 @@ enum Stage {
 /// How a client keeps its connection alive.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
-    /// Longest silence of the client in seconds, 0 = off.
+    /// Longest silence in seconds, 0 = off.
     pub interval_s: u16,
     /// Longest wait for a PINGRESP.
     pub ping_timeout: Duration,
+    /// Whose silence.
+    pub ping_on: PingOn,
+}
+
+/// What a client pings on. A client may ping at any time (section 3.1.2.10); MQTT asks for no more
+/// than [`PingOn::SilenceOut`], with which one that has much to say is late to notice a dead peer.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum PingOn {
+    /// Nothing was written for the interval.
+    SilenceOut,
+    /// Nothing was written, or nothing was received, for the interval.
+    SilenceEither,
+    /// The interval is over, whatever was written or received.
+    Always,
 }
 
 /// What the keep-alive wants done.
@@ -102,10 +119,11 @@ impl<T: Copy> Session<T> {
             entries: SmallVec::new_const(),
             exactly_once: None,
             last_sent: Instant::ZERO,
-            ping_sent: Instant::NEVER,
+            quiet_since: Instant::ZERO,
             last_id: 0,
             request_id: 0,
             request_filters: 0,
+            is_pinging: false,
             in_flight: 0,
         }
     }
@@ -207,10 +225,10 @@ impl<T: Copy> Session<T> {
     /// an UNSUBSCRIBE waits for its answer already.
     ///
     /// # Panics
-    /// Without a filter (MQTT-3.8.3-3).
+    /// Without a filter (MQTT-3.8.3-3), or with more than 255.
     pub fn subscribe(&mut self, now: Instant, filters: u16) -> Option<PacketId> {
         assert!(filters > 0, "a SUBSCRIBE has a filter");
-        self.ask(now, filters)
+        self.ask(now, u8::try_from(filters).expect("few fit into one packet"))
     }
 
     /// The identifier for an UNSUBSCRIBE that is written at `now`; `None` if it or a SUBSCRIBE waits
@@ -219,7 +237,7 @@ impl<T: Copy> Session<T> {
         self.ask(now, 0)
     }
 
-    fn ask(&mut self, now: Instant, filters: u16) -> Option<PacketId> {
+    fn ask(&mut self, now: Instant, filters: u8) -> Option<PacketId> {
         if self.is_asking() {
             return None;
         }
@@ -264,8 +282,8 @@ impl<T: Copy> Session<T> {
                 self.request_id = 0;
                 Incoming::Unsubscribed
             }
-            Packet::PingResp if !self.ping_sent.is_never() => {
-                self.ping_sent = Instant::NEVER;
+            Packet::PingResp if self.is_pinging => {
+                self.is_pinging = false;
                 Incoming::Pong
             }
             Packet::PingResp
@@ -283,7 +301,7 @@ impl<T: Copy> Session<T> {
     /// QoS 1 and 2 stay until [`Session::resume`] or [`Session::discard`].
     pub fn disconnected(&mut self) {
         self.request_id = 0;
-        self.ping_sent = Instant::NEVER;
+        self.is_pinging = false;
         for entry in &mut self.entries {
             entry.again = false;
         }
@@ -388,18 +406,35 @@ impl<T: Copy> Session<T> {
 
     /// When [`Session::pulse`] is to be called on an established connection.
     ///
-    /// A PINGREQ is due when nothing was written for the interval. Only a PINGRESP answers it: the
-    /// client SHOULD close if none comes in reasonable time (section 3.1.2.10), whatever else
-    /// comes. No second PINGREQ is written while one is without an answer.
+    /// A PINGREQ is due as [`KeepAlive::ping_on`] says. Only a PINGRESP answers it: the client SHOULD
+    /// close if none comes in reasonable time (section 3.1.2.10), whatever else comes. No second
+    /// PINGREQ is written while one is without an answer.
     pub fn pulse_deadline(&self, keep_alive: KeepAlive) -> Instant {
-        if !self.ping_sent.is_never() {
-            return self.ping_sent.after(keep_alive.ping_timeout);
+        if self.is_pinging {
+            return self.quiet_since.after(keep_alive.ping_timeout);
         }
         if keep_alive.interval_s == 0 {
             return Instant::NEVER;
         }
-        self.last_sent
-            .after(Duration::from_secs(u64::from(keep_alive.interval_s)))
+        let since = match keep_alive.ping_on {
+            PingOn::SilenceOut => self.last_sent,
+            PingOn::SilenceEither | PingOn::Always => self.last_sent.min(self.quiet_since),
+        };
+        since.after(Duration::from_secs(u64::from(keep_alive.interval_s)))
+    }
+
+    /// After a packet was taken at `now`, the CONNACK too: what it puts off. A client that pings
+    /// [always](PingOn::Always) counts from the beginning and from each PINGRESP.
+    pub const fn heard(&mut self, now: Instant, packet: &Packet<'_>, ping_on: PingOn) {
+        let begins = matches!(packet, Packet::ConnAck { .. } | Packet::PingResp);
+        let counts = match ping_on {
+            PingOn::SilenceOut => false,
+            PingOn::SilenceEither => true,
+            PingOn::Always => begins,
+        };
+        if counts && !self.is_pinging {
+            self.quiet_since = now;
+        }
     }
 
     /// What the keep-alive wants done at `now`; the caller does it.
@@ -407,10 +442,11 @@ impl<T: Copy> Session<T> {
         if now < self.pulse_deadline(keep_alive) {
             return Pulse::Idle;
         }
-        if !self.ping_sent.is_never() {
+        if self.is_pinging {
             return Pulse::Dead;
         }
-        self.ping_sent = now;
+        self.is_pinging = true;
+        self.quiet_since = now;
         self.wrote(now);
         Pulse::Ping
     }
@@ -418,7 +454,7 @@ impl<T: Copy> Session<T> {
     /// Reads the session and nothing more, so that its memory is near; the value means nothing.
     pub fn glance(&self) -> u64 {
         self.last_sent.ns()
-            ^ self.ping_sent.ns()
+            ^ self.quiet_since.ns()
             ^ u64::from(self.last_id)
             ^ self.entries.len() as u64
     }

@@ -111,7 +111,7 @@ mod tests {
             SDKS.len()
         );
         assert_eq!(text.matches("    herd            ").count(), SDKS.len());
-        assert!(text.lines().all(|line| line.len() < 240), "{text}");
+        assert!(text.lines().all(|line| line.len() < 260), "{text}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::plan::{
 use super::recovery::RecoveryRule;
 use super::template::{Segment, Template};
 use crate::mqtt::packet::QoS;
+use crate::mqtt::session::PingOn;
 use std::time::Duration;
 
 /// A valid plan: one cohort `meters` of `devices` devices, one QoS 1 stream `power` every 60 s, one
@@ -66,6 +67,7 @@ fn cohort(devices: u32) -> Cohort {
             connect_timeout: Duration::from_secs(10),
             keep_alive_s: 120,
             ping_interval_s: None,
+            ping_on: PingOn::SilenceOut,
             ping_timeout: Duration::from_secs(10),
             backoff: Backoff::of(BackoffShape::FullJitter {
                 base: Duration::from_secs(1),

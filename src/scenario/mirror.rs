@@ -207,9 +207,11 @@ pub(super) struct Client {
     pub(super) connect_timeout: Option<At<Time>>,
     /// Whole seconds, 0s = off; 60s if absent.
     pub(super) keep_alive: Option<At<Time>>,
-    /// From the last packet written to a PINGREQ, in whole seconds and at most `keep_alive`, which it
-    /// is if absent.
+    /// From what `ping_on` names to a PINGREQ, in whole seconds and at most `keep_alive`, which it is
+    /// if absent.
     pub(super) ping_interval: Option<At<Time>>,
+    /// Whose silence makes it ping; silence_either if absent.
+    pub(super) ping_on: Option<PingOn>,
     /// From PINGREQ to PINGRESP, at most `keep_alive`; 10s or `keep_alive` if absent, whichever is
     /// shorter.
     pub(super) ping_timeout: Option<At<Time>>,
@@ -622,6 +624,19 @@ pub(super) struct OnDevices {
     pub(super) who: Option<At<Where>>,
     /// Exact share of those devices that it does not reach; 0% if absent.
     pub(super) leak: Option<At<Share>>,
+}
+
+/// What a client pings on.
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PingOn {
+    /// Nothing was written for the interval. All that MQTT asks for; a device that says much is late
+    /// to notice a dead peer.
+    SilenceOut,
+    /// Nothing was written, or nothing was received, for the interval.
+    SilenceEither,
+    /// The interval is over, whatever was written or received.
+    Always,
 }
 
 /// What goes wrong with the reference backend.

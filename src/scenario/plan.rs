@@ -6,6 +6,7 @@ use super::recovery::RecoveryRule;
 use super::slo::Objective;
 use super::template::Template;
 use crate::mqtt::packet::QoS;
+use crate::mqtt::session::PingOn;
 use crate::rng::{self, Purpose};
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -345,9 +346,11 @@ pub struct Client {
     pub connect_timeout: Duration,
     /// Whole seconds, 0 = off.
     pub keep_alive_s: u16,
-    /// From the last packet written to a PINGREQ, in whole seconds, 1 to `keep_alive_s`; `None` =
+    /// From what [`Client::ping_on`] names to a PINGREQ, in whole seconds, 1 to `keep_alive_s`; `None` =
     /// `keep_alive_s`.
     pub ping_interval_s: Option<u16>,
+    /// What the interval is an interval of.
+    pub ping_on: PingOn,
     /// From PINGREQ to PINGRESP; no longer than the keep-alive, if that is on.
     pub ping_timeout: Duration,
     /// Reconnect policy.

@@ -8,10 +8,12 @@
 //! * Some SDKs have a timer for TCP and one for the CONNACK; a device has one for both. It is the one
 //!   that a slow target meets, the CONNACK's, where there is one.
 //! * Where an SDK does not limit what is in flight, the window is the widest a device can have.
-//! * A PINGREQ follows what was last written; some SDKs also count from what was last read.
+//!
+//! Whose silence a PINGREQ follows (`ping_on`) is from memory of the SDK's code, but for `esp-mqtt`.
 
 use super::plan::{Backoff, BackoffShape, Client};
 use super::template::Template;
+use crate::mqtt::session::PingOn;
 use std::time::Duration;
 
 /// What is known of an SDK's client.
@@ -30,6 +32,8 @@ pub struct Sdk {
     pub keep_alive_s: u16,
     /// When it pings, and when it takes the peer for dead.
     pub ping: Ping,
+    /// What makes it ping.
+    pub ping_on: PingOn,
     /// Un-acknowledged QoS 1 publishes at a time, 1 to 256.
     pub inflight: u16,
     /// Reconnect policy.
@@ -52,7 +56,7 @@ pub enum Ping {
 }
 
 impl Ping {
-    /// The time from the last packet written to a PINGREQ in seconds (`None` = the keep-alive), and
+    /// The time from what [`Sdk::ping_on`] names to a PINGREQ in seconds (`None` = the keep-alive), and
     /// from there to giving the connection up, which is no longer than the keep-alive: the wait is
     /// silence (MQTT-3.1.2-23). With a keep-alive of 0 nothing is written, and the second is of no use.
     pub fn times(self, keep_alive_s: u16) -> (Option<u16>, Duration) {
@@ -85,6 +89,7 @@ impl Sdk {
             connect_timeout: self.connect_timeout,
             keep_alive_s: self.keep_alive_s,
             ping_interval_s,
+            ping_on: self.ping_on,
             ping_timeout,
             backoff: self.backoff,
             client_id,
@@ -111,6 +116,7 @@ pub(super) const PLAIN: Sdk = Sdk {
     connect_timeout: secs(10),
     keep_alive_s: 60,
     ping: Ping::Within(secs(10)),
+    ping_on: PingOn::SilenceEither,
     inflight: 16,
     backoff: Backoff::of(BackoffShape::FullJitter {
         base: secs(1),
@@ -150,6 +156,7 @@ const ESP_MQTT: Sdk = Sdk {
     connect_timeout: secs(10),
     keep_alive_s: 120,
     ping: Ping::Halves,
+    ping_on: PingOn::Always,
     inflight: UNLIMITED,
     backoff: Backoff::of(BackoffShape::Fixed(secs(10))),
 };
@@ -161,10 +168,11 @@ const ESP_MQTT: Sdk = Sdk {
 const GOLIOTH_ZEPHYR: Sdk = Sdk {
     name: "golioth-zephyr",
     about: "Golioth for Zephyr (CoAP, its rhythm only): 1 s after a drop, then a fixed wait",
-    assumed: "connect_timeout, ping_timeout, inflight",
+    assumed: "connect_timeout, ping_timeout, ping_on, inflight",
     connect_timeout: secs(10),
     keep_alive_s: 9,
     ping: Ping::Within(secs(21)),
+    ping_on: PingOn::SilenceEither,
     inflight: 10,
     backoff: Backoff {
         first: Some(secs(1)),
@@ -179,10 +187,11 @@ const GOLIOTH_ZEPHYR: Sdk = Sdk {
 const AWS_EMBEDDED_C: Sdk = Sdk {
     name: "aws-embedded-c",
     about: "AWS IoT Embedded C demos: six attempts within seconds, then never again",
-    assumed: "connect_timeout, ping_timeout, inflight",
+    assumed: "connect_timeout, ping_timeout, ping_on, inflight",
     connect_timeout: secs(1),
     keep_alive_s: 60,
     ping: Ping::Within(secs(5)),
+    ping_on: PingOn::SilenceEither,
     inflight: 5,
     backoff: Backoff {
         first: Some(Duration::ZERO),
@@ -200,10 +209,11 @@ const AWS_EMBEDDED_C: Sdk = Sdk {
 const AZURE_SDK_FOR_C: Sdk = Sdk {
     name: "azure-sdk-for-c",
     about: "Azure SDK for Embedded C: its jitter ends where the cap begins",
-    assumed: "connect_timeout, keep_alive, ping_timeout, inflight",
+    assumed: "connect_timeout, keep_alive, ping_timeout, ping_on, inflight",
     connect_timeout: secs(10),
     keep_alive_s: 240,
     ping: Ping::Within(secs(10)),
+    ping_on: PingOn::SilenceEither,
     inflight: 16,
     backoff: Backoff::of(BackoffShape::AzureSdkForC {
         base: secs(1),
@@ -219,13 +229,14 @@ const AZURE_SDK_FOR_C: Sdk = Sdk {
 const AZURE_IOT_SDK_C: Sdk = Sdk {
     name: "azure-iot-sdk-c",
     about: "Azure IoT C SDK: at once, then doubling with 5 % of jitter, cut to whole seconds",
-    assumed: "ping_interval, ping_timeout",
+    assumed: "ping_interval, ping_timeout, ping_on",
     connect_timeout: secs(30),
     keep_alive_s: 240,
     ping: Ping::Early {
         by_s: 10,
         within: secs(80),
     },
+    ping_on: PingOn::SilenceOut,
     inflight: UNLIMITED,
     backoff: Backoff::of(BackoffShape::AzureIotSdkC {
         base: secs(1),
@@ -240,10 +251,11 @@ const AZURE_IOT_SDK_C: Sdk = Sdk {
 const AWS_CRT_MQTT5: Sdk = Sdk {
     name: "aws-crt-mqtt5",
     about: "AWS IoT SDKs v2, MQTT 5: full jitter cut after the draw, reset after 30 s online",
-    assumed: "keep_alive, inflight",
+    assumed: "keep_alive, ping_on, inflight",
     connect_timeout: secs(20),
     keep_alive_s: 1200,
     ping: Ping::Within(secs(30)),
+    ping_on: PingOn::Always,
     inflight: 100,
     backoff: Backoff {
         reset_after: secs(30),
@@ -260,10 +272,11 @@ const AWS_CRT_MQTT5: Sdk = Sdk {
 const AWS_CRT_MQTT311: Sdk = Sdk {
     name: "aws-crt-mqtt311",
     about: "AWS IoT SDKs v2, MQTT 3.1.1: doubling without jitter, reset after 10 s online",
-    assumed: "connect_timeout, bounds of backoff, inflight",
+    assumed: "connect_timeout, ping_on, bounds of backoff, inflight",
     connect_timeout: secs(10),
     keep_alive_s: 1200,
     ping: Ping::Within(secs(3)),
+    ping_on: PingOn::SilenceEither,
     inflight: UNLIMITED,
     backoff: Backoff {
         reset_after: secs(10),
@@ -280,10 +293,11 @@ const AWS_CRT_MQTT311: Sdk = Sdk {
 const PAHO_C: Sdk = Sdk {
     name: "paho-c",
     about: "Paho C, asynchronous: doubling to 60 s, plus or minus a fifth in whole seconds",
-    assumed: "ping_timeout",
+    assumed: "ping_timeout, ping_on",
     connect_timeout: secs(30),
     keep_alive_s: 60,
     ping: Ping::UntilNext,
+    ping_on: PingOn::SilenceEither,
     inflight: UNLIMITED,
     backoff: Backoff::of(BackoffShape::PahoC {
         base: secs(1),
@@ -296,10 +310,11 @@ const PAHO_C: Sdk = Sdk {
 const PAHO_JAVA: Sdk = Sdk {
     name: "paho-java",
     about: "Paho Java: doubling to 128 s without jitter",
-    assumed: "ping_timeout",
+    assumed: "ping_timeout, ping_on",
     connect_timeout: secs(30),
     keep_alive_s: 60,
     ping: Ping::UntilNext,
+    ping_on: PingOn::SilenceEither,
     inflight: 10,
     backoff: Backoff::of(BackoffShape::NoJitter {
         base: secs(1),
@@ -312,10 +327,11 @@ const PAHO_JAVA: Sdk = Sdk {
 const PAHO_PYTHON: Sdk = Sdk {
     name: "paho-python",
     about: "Paho Python: doubling to 120 s without jitter",
-    assumed: "ping_timeout, inflight",
+    assumed: "ping_timeout, ping_on, inflight",
     connect_timeout: secs(5),
     keep_alive_s: 60,
     ping: Ping::UntilNext,
+    ping_on: PingOn::SilenceEither,
     inflight: 20,
     backoff: Backoff::of(BackoffShape::NoJitter {
         base: secs(1),
@@ -328,10 +344,11 @@ const PAHO_PYTHON: Sdk = Sdk {
 const UPLINK: Sdk = Sdk {
     name: "uplink",
     about: "Bytebeam uplink: a fixed wait, so that the herd stays together",
-    assumed: "ping_timeout, inflight",
+    assumed: "ping_timeout, ping_on, inflight",
     connect_timeout: secs(30),
     keep_alive_s: 30,
     ping: Ping::UntilNext,
+    ping_on: PingOn::Always,
     inflight: 100,
     backoff: Backoff::of(BackoffShape::Fixed(secs(3))),
 };
@@ -343,10 +360,11 @@ const UPLINK: Sdk = Sdk {
 const MOSQUITTO_BRIDGE: Sdk = Sdk {
     name: "mosquitto-bridge",
     about: "Mosquitto bridge: 5 s after a drop, then decorrelated jitter up to 30 s",
-    assumed: "connect_timeout, ping_timeout, inflight",
+    assumed: "connect_timeout, ping_timeout, ping_on, inflight",
     connect_timeout: secs(60),
     keep_alive_s: 60,
     ping: Ping::UntilNext,
+    ping_on: PingOn::SilenceEither,
     inflight: 20,
     backoff: Backoff {
         first: Some(secs(5)),
@@ -363,10 +381,11 @@ const MOSQUITTO_BRIDGE: Sdk = Sdk {
 const MQTTJS: Sdk = Sdk {
     name: "mqttjs",
     about: "MQTT.js: a fixed second",
-    assumed: "",
+    assumed: "ping_on",
     connect_timeout: secs(30),
     keep_alive_s: 60,
     ping: Ping::ThenHalf,
+    ping_on: PingOn::SilenceOut,
     inflight: UNLIMITED,
     backoff: Backoff::of(BackoffShape::Fixed(secs(1))),
 };
@@ -377,10 +396,11 @@ const MQTTJS: Sdk = Sdk {
 const RUMQTTC_NAIVE: Sdk = Sdk {
     name: "rumqttc-naive",
     about: "rumqttc polled in a loop without a sleep: no wait at all",
-    assumed: "connect_timeout, keep_alive, ping_timeout, inflight",
+    assumed: "connect_timeout, keep_alive, ping_timeout, ping_on, inflight",
     connect_timeout: secs(5),
     keep_alive_s: 60,
     ping: Ping::UntilNext,
+    ping_on: PingOn::Always,
     inflight: 100,
     backoff: Backoff::of(BackoffShape::Fixed(Duration::ZERO)),
 };

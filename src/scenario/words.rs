@@ -8,6 +8,7 @@ use super::plan::{
     WhenFull,
 };
 use super::power::{BootTime, Pace, Spread};
+use crate::mqtt::session::PingOn;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -149,9 +150,14 @@ impl Words {
             0 => text.push_str("; no keep-alive"),
             keep_alive_s => write!(
                 text,
-                "; keep-alive {}, PINGREQ after {}, PINGRESP within {}",
+                "; keep-alive {}, PINGREQ after {}{}, PINGRESP within {}",
                 secs(keep_alive_s),
                 secs(client.ping_interval_s.unwrap_or(keep_alive_s)),
+                match client.ping_on {
+                    PingOn::SilenceOut => " of its own silence",
+                    PingOn::SilenceEither => " of silence of either end",
+                    PingOn::Always => " whatever passes",
+                },
                 time(client.ping_timeout)
             )
             .expect("a String accepts every write"),

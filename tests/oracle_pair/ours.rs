@@ -3,13 +3,14 @@
 use super::{Delivered, KEEP_ALIVE_S, Open, Outgoing, PING_TIMEOUT_MS, Reaction};
 use fleetstorm::mqtt::codec;
 use fleetstorm::mqtt::packet::{Connect, Packet, PacketId, Publish, QoS};
-use fleetstorm::mqtt::session::{Incoming, KeepAlive, Pulse, Session};
+use fleetstorm::mqtt::session::{Incoming, KeepAlive, PingOn, Pulse, Session};
 use fleetstorm::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 
 const KEEP_ALIVE: KeepAlive = KeepAlive {
     interval_s: KEEP_ALIVE_S,
     ping_timeout: Duration::from_millis(PING_TIMEOUT_MS),
+    ping_on: PingOn::SilenceOut,
 };
 
 /// What our client made of a packet, beyond what both can say.

@@ -2,6 +2,8 @@
 //! `tests/statements.rs` has the table of all statements.
 
 use super::*;
+use crate::mqtt::session::PingOn;
+use crate::scenario::plan::Plan;
 
 /// A device, the time, and what it has written on each connection so far.
 struct Client {
@@ -211,30 +213,39 @@ fn a_clean_session_takes_nothing_over() {
 /// cannot ask for a longer wait for PINGRESP than the keep-alive.)
 #[test]
 fn the_silence_of_a_connected_client_never_exceeds_the_keep_alive() {
-    for (keep_alive_s, ping_timeout_s) in [(3, 3), (3, 1), (7, 7), (10, 5), (25, 2)] {
-        for answers in [true, false] {
-            let mut plan = plan();
-            plan.cohorts[0].client.keep_alive_s = keep_alive_s;
-            plan.cohorts[0].client.ping_timeout = Duration::from_secs(ping_timeout_s);
-            let mut client = Client::online(plan);
-            let mut spoke = client.now;
-            while client.now < Instant::from_ns(100_000_000_000) && client.device.is_connected() {
-                let said = client.wait(1);
-                if !said.is_empty() {
-                    spoke = client.now;
-                }
-                if answers && said.contains(&"PINGREQ".to_owned()) {
-                    client.receive(Packet::PingResp);
-                }
-                let silence = client.now.since(spoke);
-                assert!(
-                    silence <= Duration::from_secs(u64::from(keep_alive_s)),
-                    "{silence:?} with {keep_alive_s} s, {ping_timeout_s} s, {answers}"
-                );
+    for ping_on in [PingOn::SilenceOut, PingOn::SilenceEither, PingOn::Always] {
+        for (keep_alive_s, ping_timeout_s) in [(3, 3), (3, 1), (7, 7), (10, 5), (25, 2)] {
+            for answers in [true, false] {
+                let mut plan = plan();
+                let client = &mut plan.cohorts[0].client;
+                client.ping_on = ping_on;
+                client.keep_alive_s = keep_alive_s;
+                client.ping_timeout = Duration::from_secs(ping_timeout_s);
+                // It writes every 10 s, of which only its own silence takes notice.
+                let survives = answers || (keep_alive_s > 10 && ping_on == PingOn::SilenceOut);
+                stays_within(plan, answers, survives);
             }
-            assert_eq!(client.device.is_connected(), answers || keep_alive_s > 10);
         }
     }
+}
+
+fn stays_within(plan: Plan, answers: bool, survives: bool) {
+    let client = plan.cohorts[0].client.clone();
+    let longest = Duration::from_secs(u64::from(client.keep_alive_s));
+    let mut device = Client::online(plan);
+    let mut spoke = device.now;
+    while device.now < Instant::from_ns(100_000_000_000) && device.device.is_connected() {
+        let said = device.wait(1);
+        if !said.is_empty() {
+            spoke = device.now;
+        }
+        if answers && said.contains(&"PINGREQ".to_owned()) {
+            device.receive(Packet::PingResp);
+        }
+        let silence = device.now.since(spoke);
+        assert!(silence <= longest, "{silence:?} with {client:?}, {answers}");
+    }
+    assert_eq!(device.device.is_connected(), survives, "{client:?}");
 }
 
 /// 2.3.1-2, 4.3.2-1, 4.3.3-1 (first parts).

@@ -1,6 +1,7 @@
 //! Tests of the client session: rules one by one, then a model that any sequence must match.
 
 use super::*;
+use crate::mqtt::packet::ConnectCode;
 
 mod exchanges;
 mod model;
@@ -10,6 +11,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: KeepAlive = KeepAlive {
     interval_s: 60,
     ping_timeout: Duration::from_secs(10),
+    ping_on: PingOn::SilenceOut,
 };
 const UNEXPECTED: Incoming<'static, u32> = Incoming::UnexpectedAck { release: None };
 
@@ -155,6 +157,60 @@ fn keep_alive_pings_after_silence_and_notices_a_dead_peer() {
     };
     session.disconnected();
     assert!(session.pulse_deadline(off).is_never());
+}
+
+/// A client that writes every 2 s, and is answered until 20 s: when it pings and when it gives up.
+#[test]
+fn a_busy_client_notices_by_what_it_pings_on() {
+    // (law, interval, answered: PINGREQs until 20 s, then: ping, dead).
+    let table = [
+        (PingOn::SilenceOut, 10, 0, None),
+        (PingOn::SilenceEither, 10, 0, Some((30, 40))),
+        (PingOn::Always, 10, 1, Some((30, 40))),
+        (PingOn::Always, 5, 3, Some((25, 35))),
+    ];
+    for (ping_on, interval_s, answered, end) in table {
+        let keep_alive = KeepAlive {
+            interval_s,
+            ping_timeout: Duration::from_secs(10),
+            ping_on,
+        };
+        let mut session = Session::<u32>::new();
+        let accepted = Packet::ConnAck {
+            session_present: false,
+            code: ConnectCode::Accepted,
+        };
+        session.heard(at(0), &accepted, ping_on);
+        let (mut pings, mut dead) = (Vec::new(), None);
+        for second in 1..=60 {
+            match session.pulse(at(second), keep_alive) {
+                Pulse::Idle => {}
+                Pulse::Ping => pings.push(second),
+                Pulse::Dead => {
+                    dead = Some(second);
+                    break;
+                }
+            }
+            let is_answered = second <= 20;
+            if is_answered && pings.last() == Some(&second) {
+                session.receive(&Packet::PingResp);
+                session.heard(at(second), &Packet::PingResp, ping_on);
+            }
+            if second % 2 == 0 {
+                session.wrote(at(second));
+                if is_answered {
+                    session.heard(at(second), &Packet::PubAck(1), ping_on);
+                }
+            }
+        }
+        let later = pings.iter().position(|s| *s > 20).unwrap_or(pings.len());
+        assert!(later >= answered, "{ping_on:?}, {interval_s} s: {pings:?}");
+        assert_eq!(
+            dead.map(|dead| (pings[pings.len() - 1], dead)),
+            end,
+            "{ping_on:?}, {interval_s} s: {pings:?}"
+        );
+    }
 }
 
 #[test]

@@ -61,18 +61,18 @@ fn what_an_sdk_preset_stands_for_is_told() {
     let text = fleet("", ", client: { preset: mosquitto-bridge, inflight: 7 }");
     has_line(
         &text,
-        "    client     mosquitto-bridge: CONNACK within 60s; keep-alive 60s, PINGREQ after 60s, \
-         PINGRESP within 60s; 7 in flight; waits 5s after a drop, then waits 5s to three times the \
+        "    client     mosquitto-bridge: CONNACK within 60s; keep-alive 60s, PINGREQ after 60s of silence \
+         of either end, PINGRESP within 60s; 7 in flight; waits 5s after a drop, then waits 5s to three times the \
          wait before, at most 30s",
     );
     has_line(
         &text,
-        "               assumed in it: connect_timeout, ping_timeout, inflight",
+        "               assumed in it: connect_timeout, ping_timeout, ping_on, inflight",
     );
-    let text = fleet("", ", client: { preset: mqttjs, keep_alive: 0s }");
+    let text = fleet("", ", client: { preset: esp-mqtt, keep_alive: 0s }");
     has_line(
         &text,
-        "    client     mqttjs: CONNACK within 30s; no keep-alive; 256 in flight; waits 1s",
+        "    client     esp-mqtt: CONNACK within 10s; no keep-alive; 256 in flight; waits 10s",
     );
     assert!(!text.contains("assumed"), "{text}");
     assert!(!fleet("", ", client: { keep_alive: 30s }").contains("client "));

@@ -2,6 +2,7 @@
 
 use super::Checker;
 use super::text::is_per_device;
+use crate::mqtt::session::PingOn;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::{Backoff, BackoffShape, Client};
@@ -43,6 +44,12 @@ impl Checker<'_> {
             ping_interval_s: match &client.ping_interval {
                 Some(time) => self.ping_interval(time, keep_alive_s),
                 None => ping_interval_s,
+            },
+            ping_on: match client.ping_on {
+                None => base.ping_on,
+                Some(mirror::PingOn::SilenceOut) => PingOn::SilenceOut,
+                Some(mirror::PingOn::SilenceEither) => PingOn::SilenceEither,
+                Some(mirror::PingOn::Always) => PingOn::Always,
             },
             ping_timeout: self.ping_timeout(
                 client.ping_timeout.as_ref(),

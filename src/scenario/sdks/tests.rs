@@ -75,6 +75,7 @@ fn what_is_assumed_is_named_by_its_words() {
         "keep_alive",
         "ping_interval",
         "ping_timeout",
+        "ping_on",
         "inflight",
         "bounds of backoff",
     ];

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::device::outage::{HELD_BYTES_MAX, half_open_for};
+use crate::mqtt::session::PingOn;
 use crate::scenario::plan::{NetworkFault, Pace, Payload, Selector, WhenLate};
+use crate::scenario::sdks::{Ping, SDKS};
 use crate::stats::event::{Cause, Limit};
 use crate::stats::recorder::ErrorKind;
 
@@ -91,6 +93,51 @@ fn silence_is_noticed_at_both_ends_and_all_come_back() {
     assert_eq!(books.acked, books.planned, "{books:?}");
     assert_eq!(outcome.totals.delivery.lost, 0);
     assert_eq!(errors(&outcome).len(), 2, "{:?}", errors(&outcome));
+}
+
+/// Devices that publish every 2 s, at a keep-alive of 10 s: how late they notice is decided by whose
+/// silence their SDK goes by. One that goes by its own does not notice: it has too much to say.
+#[test]
+fn how_late_a_busy_device_notices_is_its_sdks_doing() {
+    let mut late = 0;
+    for sdk in &SDKS {
+        let name = sdk.name;
+        let mut plan = plan(50, ms(2_000));
+        plan.streams[0].ack_timeout = ms(120_000);
+        let client = &mut plan.cohorts[0].client;
+        let (interval_s, timeout) = sdk.ping.times(10);
+        *client = sdk.client(client.client_id.clone());
+        (client.keep_alive_s, client.ping_interval_s) = (10, interval_s);
+        client.ping_timeout = timeout;
+        let interval = Duration::from_secs(u64::from(interval_s.unwrap_or(10)));
+        let outcome = outcome(with(plan, ms(25_000), ms(50_000), hole()));
+        let began = outcome.start.after(ms(35_000));
+        let silent = outcome.totals.errors.iter().find(|e| e.kind == SILENT);
+        let noticed = silent.map(|e| (e.first.since(began), e.last.since(began), e.count));
+        // The last answer before the hole is up to a period, or a ping's, old.
+        let since = match sdk.ping_on {
+            // A message every 2 s, but a ping after 1 s.
+            PingOn::SilenceOut if interval < ms(2_000) => ms(2_000),
+            PingOn::SilenceOut => {
+                assert_eq!(noticed, None, "{name}");
+                assert!(count(&outcome, CLOSED) > 0, "{name}: the node did");
+                late += 1;
+                continue;
+            }
+            PingOn::SilenceEither => ms(2_000),
+            PingOn::Always => interval,
+        };
+        let (first, last, count) = noticed.unwrap_or_else(|| panic!("{name} does not notice"));
+        let longest = interval + timeout;
+        assert!(first + since + ms(10) >= longest, "{name}: {first:?}");
+        let latest = longest.max(timeout + ms(2_000)) + ms(10);
+        assert!(last <= latest, "{name}: {last:?}");
+        // ESP's halves are the exception.
+        assert!(first >= ms(10_000) || sdk.ping == Ping::Halves, "{name}");
+        assert_eq!(count, 50, "{name}");
+        assert_eq!(outcome.totals.delivery.lost, 0, "{name}");
+    }
+    assert_eq!(late, 1, "mqttjs");
 }
 
 /// The hole clears after the devices have noticed and before the node has.
