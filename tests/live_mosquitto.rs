@@ -2,6 +2,7 @@
 //! be free of complaints, and an independent client must see what the report says.
 
 mod mosquitto;
+mod outages;
 mod program;
 mod resets;
 
@@ -353,4 +354,75 @@ fn several_filters_go_into_one_packet_and_an_unsubscribed_one_is_gone() {
     }
     assert_eq!(broker.said(&["Sending UNSUBACK to meters-"]), 20);
     broker.must_be_content();
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_in_any_outage() {
+    let Some(broker) = Mosquitto::start() else {
+        return;
+    };
+    for (fault, faults) in outages::FAULTS {
+        let bench = Bench::new("run", &outages::text(200, "", faults));
+        let run = run(&bench, &broker.url(), &[]);
+        outages::must_lose_nothing(fault, 200, &run);
+    }
+    broker.must_be_content();
+}
+
+/// A hole of 27 s at a keep-alive of 10 s: the broker notices after 15 s, and its wills fire; the
+/// devices, which publish every 2 s, notice when they have heard nothing for 10 s and no PINGRESP
+/// for another 10 s.
+#[test]
+fn a_blackhole_is_noticed_at_both_ends_and_each_will_fires_once() {
+    let Some(broker) = Mosquitto::start() else {
+        return;
+    };
+    let outsider = Outsider::connect(broker.port, "outsider");
+    outsider.subscribe("s/+/state", QoS::ExactlyOnce);
+    let text = outages::text(200, "", "{ outage: blackhole, at: 1s, for: 27s }")
+        .replace("keep_alive: 2s, ping_timeout: 500ms", "keep_alive: 10s")
+        .replace(
+            "every: 500ms, ack_timeout: 60s",
+            "every: 2s, ack_timeout: 5s",
+        )
+        .replace("outage, for: 7s", "outage, for: 29s");
+    let run = run(&Bench::new("run", &text), &broker.url(), &[]);
+    assert!(matches!(run.code, Some(0 | 4)), "{}", run.said);
+    let errors = run.report["errors"].as_array().expect("a list");
+    let kind = "connection.keep_alive_timeout";
+    let silent = errors.iter().find(|error| error["kind"] == kind);
+    let silent = silent.unwrap_or_else(|| panic!("{errors:#?}"));
+    assert_eq!(number(silent, "count"), 200, "{silent:#}");
+    for end in ["first_s", "last_s"] {
+        // A second of ramp, and one more.
+        let after = silent[end].as_f64().expect("seconds") - 2.0;
+        assert!((10.0..=20.5).contains(&after), "{end}: {after} s");
+    }
+    let expired = broker.said(&["Client meters-", "has exceeded timeout"]);
+    let taken = broker.said(&[
+        "Client meters-",
+        "already connected, closing old connection",
+    ]);
+    assert_eq!(
+        expired + taken,
+        200,
+        "{expired} expired, {taken} taken over"
+    );
+    let heard = outsider.heard("s/");
+    assert_eq!(heard.len(), 200, "one will each");
+    let topics: std::collections::HashSet<_> = heard.iter().map(|m| &m.topic).collect();
+    assert_eq!(topics.len(), 200);
+    // What was written into the hole was in nobody's hands; none of it was acknowledged.
+    let (counts, delivery) = (&run.report["counts"], &run.report["delivery"]);
+    assert!(number(counts, "timed_out") > 0, "{counts:#}");
+    assert_eq!(counts["balanced"], true, "{counts:#}");
+    for nothing in ["lost", "unverified", "unresolved"] {
+        assert_eq!(delivery[nothing], 0, "{nothing}: {delivery:#}");
+    }
+    let fates = ["verified_acks", "recovered", "undelivered"].map(|fate| number(delivery, fate));
+    assert_eq!(
+        fates.iter().sum::<u64>(),
+        number(counts, "sent"),
+        "{delivery:#}"
+    );
 }

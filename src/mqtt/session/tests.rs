@@ -233,7 +233,7 @@ fn what_the_server_must_not_send_is_a_violation() {
         Packet::UnsubAck(id),
         Packet::ConnAck {
             session_present: false,
-            code: crate::mqtt::packet::ConnectCode::Accepted,
+            code: ConnectCode::Accepted,
         },
         message(QoS::ExactlyOnce, 0),
         message(QoS::AtLeastOnce, 0),
