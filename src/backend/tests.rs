@@ -575,15 +575,12 @@ fn a_count_to_lose_is_split_exactly() {
     let counts = |node, count| {
         let fault = BackendFault::Lose(Lose::Count(count));
         let kind = FaultKind::Backend { node, fault };
-        let on = |n| match kind.on_node(n, 3)? {
-            BackendFault::Lose(Lose::Count(own)) => Some(own),
-            _ => unreachable!("it stays what it is"),
-        };
-        (0..3).map(on).collect::<Vec<_>>()
+        (0..3).map(|n| kind.on_node(n, 3)).collect::<Vec<_>>()
     };
-    assert_eq!(counts(None, 1000), [Some(334), Some(333), Some(333)]);
-    assert_eq!(counts(None, 1), [Some(1), Some(0), Some(0)]);
-    assert_eq!(counts(Some(1), 7), [None, Some(7), None]);
+    let own = |count| Some(BackendFault::Lose(Lose::Count(count)));
+    assert_eq!(counts(None, 1000), [own(334), own(333), own(333)]);
+    assert_eq!(counts(None, 1), [own(1), own(0), own(0)]);
+    assert_eq!(counts(Some(1), 7), [None, own(7), None]);
 }
 
 #[test]
