@@ -33,7 +33,7 @@ fn case(run: &RunData, fault: usize) -> Case {
     let (undisturbed, begin) = plan.recovery_baseline(fault);
     let totals = run.outcome.as_ref().map(|outcome| &outcome.totals);
     let counted = totals.and_then(|totals| totals.recoveries.get(fault));
-    let until_s = plan.recovery_until(fault).as_secs_f64();
+    let until_s = plan.recovery_end(fault).as_secs_f64();
     Case {
         undisturbed_s: undisturbed.as_secs_f64(),
         fault_s: begin.as_secs_f64(),

@@ -8,6 +8,7 @@ mod network;
 mod power;
 mod recovery;
 mod sdk;
+mod slo;
 mod store;
 
 pub(super) use domain::{Values, Wanted};
@@ -17,6 +18,7 @@ pub(super) use network::{Degrade, Repeat};
 pub(super) use power::{BootTime, Crash, PowerCut, Spread};
 pub(super) use recovery::{Recovery, RecoveryWord};
 pub(super) use sdk::SdkName;
+pub(super) use slo::{IndicatorWord, Slo};
 pub(super) use store::{DrainOrder, First, Store, WhenFull};
 
 use super::located::{At, Pairs};
@@ -723,136 +725,4 @@ pub(super) struct Lose {
     pub(super) share: Option<Share>,
     /// The first so many of the window; on all nodes, split evenly among them.
     pub(super) count: Option<u32>,
-}
-
-/// One objective.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Slo {
-    /// Name for people.
-    pub(super) name: At<String>,
-    /// What is measured.
-    pub(super) indicator: At<IndicatorWord>,
-    /// Percentile, above 0 and up to 100; for latencies, reconnect.time, backlog.drain_time and
-    /// freshness.age.
-    pub(super) percentile: Option<At<Number>>,
-    /// Time within which this share of the affected devices came back, or had drained; for
-    /// reconnect.time and backlog.drain_time.
-    pub(super) share: Option<At<Share>>,
-    /// Length of an interval, whole seconds; for availability.interval_average, 5min if absent.
-    pub(super) interval: Option<At<Time>>,
-    /// Share of failed requests from which on a minute is bad; for availability.bad_minutes, 100% if
-    /// absent.
-    pub(super) bad_when: Option<At<Share>>,
-    /// Another statistic than a percentile; for freshness.age.
-    pub(super) statistic: Option<At<StatisticWord>>,
-    /// Upper limit, with its unit.
-    pub(super) at_most: Option<At<LimitText>>,
-    /// Lower limit, with its unit.
-    pub(super) at_least: Option<At<LimitText>>,
-    /// The word that it must be; for recovery.verdict.
-    pub(super) is: Option<At<RecoveryWord>>,
-    /// Only these phases; the whole run if absent.
-    pub(super) during: Option<At<Vec<At<String>>>>,
-    /// From the last clearing of a fault in this phase to the next fault or the end; for reconnect.*,
-    /// retry.amplification and session.resume_ratio.
-    pub(super) after: Option<At<String>>,
-}
-
-/// A statistic by its word.
-#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum StatisticWord {
-    /// The mean over time.
-    Mean,
-}
-
-/// What is measured.
-#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
-pub(super) enum IndicatorWord {
-    /// From power-on or the end of a backoff to CONNACK, per attempt.
-    #[serde(rename = "connect.latency")]
-    ConnectLatency,
-    /// Accepted attempts over all ended attempts.
-    #[serde(rename = "connect.success")]
-    ConnectSuccess,
-    /// Attempts that timed out after their CONNECT was written, over all ended attempts: work of the
-    /// target for nothing.
-    #[serde(rename = "connect.wasted")]
-    ConnectWasted,
-    /// From a fault's clearing to CONNACK.
-    #[serde(rename = "reconnect.time")]
-    ReconnectTime,
-    /// Devices that never came back.
-    #[serde(rename = "reconnect.stranded")]
-    ReconnectStranded,
-    /// What became of the fleet after a fault cleared: recovered, slow, metastable, collapsed or
-    /// stranded.
-    #[serde(rename = "recovery.verdict")]
-    RecoveryVerdict,
-    /// From the stream's schedule to PUBACK (QoS 1) or PUBCOMP (QoS 2).
-    #[serde(rename = "publish.ack_latency")]
-    PublishAckLatency,
-    /// From the stream's schedule to an observer.
-    #[serde(rename = "e2e.latency")]
-    E2eLatency,
-    /// Acknowledged and never seen.
-    #[serde(rename = "delivery.lost")]
-    DeliveryLost,
-    /// Seen more than once.
-    #[serde(rename = "delivery.duplicated")]
-    DeliveryDuplicated,
-    /// First deliveries seen out of order.
-    #[serde(rename = "delivery.reordered")]
-    DeliveryReordered,
-    /// Share of the time that devices had a session.
-    #[serde(rename = "fleet.availability")]
-    FleetAvailability,
-    /// Most connection attempts begun in one second after a fault's clearing.
-    #[serde(rename = "reconnect.peak_rate")]
-    ReconnectPeakRate,
-    /// Connection attempts from a fault's start on, per device without a connection.
-    #[serde(rename = "retry.amplification")]
-    RetryAmplification,
-    /// Reconnects that found their persistent session again, over all reconnects with one.
-    #[serde(rename = "session.resume_ratio")]
-    SessionResumeRatio,
-    /// Mean over intervals of the share of connection attempts and publishes that did not fail.
-    #[serde(rename = "availability.interval_average")]
-    AvailabilityIntervalAverage,
-    /// Minutes in which connection attempts and publishes failed.
-    #[serde(rename = "availability.bad_minutes")]
-    AvailabilityBadMinutes,
-    /// Age of the newest telemetry that an observer has of a device, over time.
-    #[serde(rename = "freshness.age")]
-    FreshnessAge,
-    /// From a fault's clearing until all that a device had planned before it has ended: acknowledged,
-    /// written (QoS 0), timed out or dropped. Over devices on which something waited then.
-    #[serde(rename = "backlog.drain_time")]
-    BacklogDrainTime,
-    /// Of the publishes (QoS 1 and 2) planned in a fault that were not acknowledged as usual and that
-    /// neither a store nor `when_late` dropped: the share acknowledged late, until the run's end.
-    #[serde(rename = "backlog.recovered_ratio")]
-    BacklogRecoveredRatio,
-}
-
-/// A limit as text; what it means depends on the indicator.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct LimitText(pub(super) String);
-
-impl JsonSchema for LimitText {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Limit".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "description": "A duration for latencies and times, a share for ratios, a whole number for counts, a rate for rates, a number for factors.",
-            "oneOf": [
-                { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(us|ms|s|min|h|%|x|/ ?(s|min|h))$" },
-                { "type": "number", "minimum": 0 },
-            ],
-            "examples": ["250ms", "99.9%", 0, "500/s", 1.5],
-        })
-    }
 }

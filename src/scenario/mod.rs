@@ -12,6 +12,7 @@ mod decode_error;
 pub mod durations;
 mod episodes;
 mod errors;
+mod faults;
 mod figures;
 pub mod file;
 #[cfg(test)]

@@ -144,17 +144,6 @@ impl Plan {
         self.recovery.limit_rate_per_s.or(law)
     }
 
-    /// The instant from T0 at which the recovery from `fault` ends as a question: the start of the
-    /// next fault, or the end of the run. A fault that is still there at the clearing leaves nothing
-    /// to judge.
-    pub fn recovery_until(&self, fault: usize) -> Duration {
-        let clear = self.faults[fault].clear;
-        let others = self.faults.iter().enumerate();
-        let others = others.filter(|&(index, other)| index != fault && other.clear > clear);
-        let next = others.map(|(_, other)| other.start.max(clear)).min();
-        next.unwrap_or_else(|| self.length()).min(self.length())
-    }
-
     /// The stretch before the faults of `fault`'s phase in which the fleet can show what it is like
     /// undisturbed, from T0: back to the clearing of the last fault before them.
     pub fn recovery_baseline(&self, fault: usize) -> (Duration, Duration) {

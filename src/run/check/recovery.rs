@@ -33,7 +33,7 @@ fn warning(plan: &Plan, objective: &Objective) -> Option<String> {
         ));
     }
     let left_s = plan
-        .recovery_until(index)
+        .recovery_end(index)
         .saturating_sub(fault.clear)
         .as_secs_f64();
     let needed_s = needed_s(plan, index);
