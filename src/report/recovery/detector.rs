@@ -65,6 +65,8 @@ pub(super) struct Case {
 pub(super) struct Baseline {
     /// Seconds it rests on.
     pub(super) seconds: usize,
+    /// Devices with power.
+    powered: u64,
     /// Devices connected over devices with power, median.
     pub(super) connected: f64,
     /// Acknowledged (QoS 0: written) publishes per second, mean.
@@ -166,6 +168,7 @@ pub(super) fn detect(rows: &[Row], case: &Case) -> Finding {
         Ok(baseline) => baseline,
         Err(why) => return Finding::open(why),
     };
+    let rows = &with_power_as_before(rows, &baseline);
     let after = Seconds::of(rows, case);
     let bound = bound(rows, case, &baseline, &after);
     let mut finding = Finding {
@@ -257,11 +260,22 @@ fn not_back(
     (Ok(verdict), None)
 }
 
+/// `rows` as if no device had lost its power since the baseline: one that is dark is missing like any
+/// other.
+fn with_power_as_before(rows: &[Row], baseline: &Baseline) -> Vec<Row> {
+    let mut rows = rows.to_vec();
+    for row in &mut rows {
+        row.gauges.powered = row.gauges.powered.max(baseline.powered);
+    }
+    rows
+}
+
 /// The seconds of the plateau: all with the same devices powered, back from the fault.
 fn baseline(rows: &[Row], case: &Case) -> Result<Baseline, Open> {
     let within = |row: &&Row| {
         let start_s = f64::from(row.second);
-        start_s >= case.undisturbed_s && start_s + 1.0 <= case.fault_s
+        // A second that ends as the fault begins may show at its end what the fault did.
+        start_s >= case.undisturbed_s && start_s + 1.0 < case.fault_s
     };
     let mut plateau: Vec<&Row> = rows.iter().filter(within).collect();
     let powered = plateau.last().map_or(0, |row| row.gauges.powered);
@@ -290,6 +304,7 @@ fn baseline(rows: &[Row], case: &Case) -> Result<Baseline, Open> {
     let ack_p99_us = p99(plateau.iter().copied());
     Ok(Baseline {
         seconds: plateau.len(),
+        powered,
         connected,
         connected_limit: (CONNECTED_SHARE * connected).min(lowest.max(RESTLESS_SHARE * connected)),
         goodput_per_s: acked as f64 / plateau.len() as f64,

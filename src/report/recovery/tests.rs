@@ -260,12 +260,24 @@ fn a_late_recovery_is_slow_if_the_scenario_says_when() {
 }
 
 #[test]
+fn devices_without_power_are_missing_like_any_other() {
+    let mut rows = run(100, |_| WELL);
+    // Two thirds are dark from the fault on, and back 30 s after the clearing.
+    for row in &mut rows[99..140] {
+        (row.gauges.powered, row.gauges.connected) = (333, 333);
+    }
+    let finding = detect(&rows, &case(100));
+    assert_eq!(finding.verdict, Ok(RecoveryVerdict::Recovered));
+    assert_eq!(finding.recovered_after_s, Some(31.0));
+}
+
+#[test]
 fn without_a_plateau_before_the_fault_nothing_is_known() {
     let rows = run(100, |_| WELL);
     let mut late = case(100);
-    late.undisturbed_s = 90.0;
+    late.undisturbed_s = 89.0;
     assert_eq!(detect(&rows, &late).verdict, Ok(RecoveryVerdict::Recovered));
-    late.undisturbed_s = 91.0;
+    late.undisturbed_s = 90.0;
     let seconds = 9;
     assert_eq!(
         detect(&rows, &late).verdict,
@@ -276,7 +288,7 @@ fn without_a_plateau_before_the_fault_nothing_is_known() {
     for row in &mut ramping[..95] {
         row.gauges.powered = u64::from(row.second) * 10;
     }
-    let seconds = 4;
+    let seconds = 3;
     assert_eq!(
         detect(&ramping, &case(100)).verdict,
         Err(Open::NoBaseline { seconds })
