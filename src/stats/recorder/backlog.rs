@@ -38,7 +38,8 @@ pub struct Backlog {
     /// Of those, acknowledged without having waited for a connection and without a retransmission: the
     /// fault did not hold them up.
     pub acked_live: u64,
-    /// Of those, acknowledged after they had waited for a connection or were written again.
+    /// Of those, acknowledged after they had waited for a connection, were written again, or had timed
+    /// out.
     pub recovered: u64,
     /// Of those, dropped by a store's policy.
     pub dropped_by_policy: u64,
@@ -151,6 +152,8 @@ impl Backlogs {
                     false => found.acked_live += 1,
                 });
             }
+            // It had timed out, and came through after all.
+            Event::LateAck(op) => self.count(op, |found| found.recovered += 1),
             Event::TimedOut { op, .. } | Event::SessionGone(op) => self.ended(now, device, op),
             Event::PoweredOn
             | Event::PoweredOff
@@ -162,7 +165,6 @@ impl Backlogs {
             | Event::GaveUp
             | Event::Retransmitted(_)
             | Event::ReleasedAgain(_)
-            | Event::LateAck(_)
             | Event::UnexpectedAck
             | Event::Received
             | Event::LimitReached(_) => {}
