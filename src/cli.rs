@@ -13,6 +13,8 @@ use crate::run::progress::Ui;
 use crate::run::simulate;
 use crate::scenario::file::{self, Overrides, ScenarioErrors, Secrets};
 use crate::scenario::{schema, share_argument};
+use crate::search;
+use crate::search::storm::{self, SearchError, World};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
@@ -39,6 +41,8 @@ enum Command {
     Simulate(SimulateArgs),
     /// Validate a scenario and print its plan; sends no packet
     Check(CheckArgs),
+    /// Find the largest fleet that still recovers from the scenario's outage
+    StormSearch(SearchArgs),
     /// Judge and render a run directory again
     Report {
         /// The run directory
@@ -89,6 +93,8 @@ impl ScenarioArgs {
             targets: self.targets.clone(),
             devices: self.devices,
             seed: self.seed,
+            nodes: None,
+            probe: None,
         }
     }
 }
@@ -128,6 +134,32 @@ struct SimulateArgs {
     /// How progress is shown
     #[arg(long, value_enum, default_value_t = UiArg::Auto)]
     ui: UiArg,
+}
+
+#[derive(Debug, Args)]
+struct SearchArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    #[command(flatten)]
+    host: HostArgs,
+    /// Run the trials live, over real MQTT connections, and not in virtual time
+    #[arg(long)]
+    live: bool,
+    /// What stands in for a target that is `brokers`, in virtual time
+    #[arg(long, value_enum, conflicts_with = "live")]
+    model: Option<ModelArg>,
+    /// Largest fleet to try
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    max_devices: u32,
+    /// How near to find the edge (5%, 1%), as a share of the largest fleet that recovers
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share_argument)]
+    precision: f64,
+    /// Exit with 99 if fewer devices than this recover
+    #[arg(long, value_name = "N")]
+    at_least: Option<u32>,
+    /// Folder of the search (default: reports/<name>-search-<time>)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 #[derive(Copy, Clone, Debug, ValueEnum)]
@@ -206,6 +238,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run(&args, &arguments),
         Command::Simulate(args) => simulate(&args, &arguments),
         Command::Check(args) => check(&args),
+        Command::StormSearch(args) => storm_search(&args, &arguments),
         Command::Report { dir } => judge(&dir),
         Command::Backend(args) => backend(&args),
         Command::Schema => {
@@ -253,22 +286,86 @@ fn simulate(args: &SimulateArgs, arguments: &[OsString]) -> ExitCode {
     conclude(simulate::run(&options))
 }
 
-/// Judges a run that gave a run directory; says why another did not.
-fn conclude(run: Result<PathBuf, RunError>) -> ExitCode {
-    match run {
-        Ok(dir) => judge(&dir),
-        Err(RunError::Scenario(errors)) => refuse(&errors),
+fn storm_search(args: &SearchArgs, arguments: &[OsString]) -> ExitCode {
+    let model = args
+        .model
+        .map(|ModelArg::Reference| simulate::Model::Reference);
+    let world = if args.live {
+        World::Live {
+            workers: args.host.workers,
+            source_ips: args.host.source_ips.clone(),
+            allow_targets: args.scenario.allow_targets.clone(),
+        }
+    } else {
+        World::Virtual { model }
+    };
+    let options = storm::Options {
+        scenario: args.scenario.scenario.clone(),
+        overrides: args.scenario.overrides(),
+        world,
+        out: args.out.clone(),
+        max_devices: args.max_devices,
+        precision: args.precision,
+        at_least: args.at_least,
+        command: command_line(arguments),
+    };
+    let tell = |sentence: &str| {
+        let _ = writeln!(std::io::stderr(), "{sentence}");
+    };
+    match storm::run(&options, tell) {
+        Ok((dir, finding)) => {
+            print(&search::text(&finding));
+            print(&format!("\nsearch: {}\n", dir.display()));
+            if finding.is_enough() {
+                ExitCode::Pass
+            } else {
+                ExitCode::SloFailed
+            }
+        }
+        Err(SearchError::Scenario(errors)) => refuse(&errors),
+        Err(SearchError::Run(error)) => not_run(error),
         Err(error) => {
             let code = match &error {
-                RunError::Scenario(_) | RunError::Usage(_) => ExitCode::Usage,
-                RunError::Preflight(_) | RunError::NotStarted(_) => ExitCode::Preflight,
-                RunError::Evidence(_) => ExitCode::Invalid,
-                RunError::Stopped(signal) => ExitCode::of_signal(*signal),
-                RunError::Internal(_) => ExitCode::Internal,
+                SearchError::Scenario(_) | SearchError::Run(_) | SearchError::NoOutage => {
+                    ExitCode::Usage
+                }
+                SearchError::Undecided { .. } => ExitCode::Inconclusive,
+                SearchError::Interrupted(code) => {
+                    let codes = ExitCode::ALL.into_iter();
+                    codes
+                        .into_iter()
+                        .find(|known| known.code() == *code)
+                        .unwrap_or(ExitCode::Interrupted)
+                }
+                SearchError::Invalid { .. }
+                | SearchError::Report(_)
+                | SearchError::Evidence(_)
+                | SearchError::Write { .. } => ExitCode::Invalid,
             };
             fail(code, &error.to_string())
         }
     }
+}
+
+/// Judges a run that gave a run directory; says why another did not.
+fn conclude(run: Result<PathBuf, RunError>) -> ExitCode {
+    match run {
+        Ok(dir) => judge(&dir),
+        Err(error) => not_run(error),
+    }
+}
+
+/// Says why there is no run.
+fn not_run(error: RunError) -> ExitCode {
+    let code = match &error {
+        RunError::Scenario(errors) => return refuse(errors),
+        RunError::Usage(_) => ExitCode::Usage,
+        RunError::Preflight(_) | RunError::NotStarted(_) => ExitCode::Preflight,
+        RunError::Evidence(_) => ExitCode::Invalid,
+        RunError::Stopped(signal) => ExitCode::of_signal(*signal),
+        RunError::Internal(_) => ExitCode::Internal,
+    };
+    fail(code, &error.to_string())
 }
 
 /// The command line for provenance: the program's path and broker user names are nobody's business.

@@ -44,7 +44,8 @@
 //! | 4 | [`sim`], [`live`] | the two drivers: virtual time; sockets |
 //! | 5 | [`run`], [`error`] | processes, simulations and the run directory; exit codes |
 //! | 6 | [`report`] | judging and rendering; reads only run directories |
-//! | 7 | [`cli`] | the command line |
+//! | 7 | [`search`] | commands that make many runs to find an edge |
+//! | 8 | [`cli`] | the command line |
 //!
 //! Imports go down only; `tests/layers.rs` enforces it.
 
@@ -59,6 +60,7 @@ pub mod report;
 pub mod rng;
 pub mod run;
 pub mod scenario;
+pub mod search;
 pub mod sim;
 pub mod stats;
 pub mod time;

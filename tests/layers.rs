@@ -19,9 +19,10 @@ const FLOORS: &[(&str, u8)] = &[
     ("run", 5),
     ("error", 5),
     ("report", 6),
-    ("cli", 7),
-    ("main", 8),
-    ("lib", 8),
+    ("search", 7),
+    ("cli", 8),
+    ("main", 9),
+    ("lib", 9),
 ];
 
 /// Imports that the floors alone would allow.

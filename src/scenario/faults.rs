@@ -18,10 +18,6 @@ pub struct Fault {
 
 /// Where a fault acts and what it does.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a plan has few faults, and none is moved while a run goes on"
-)]
 pub enum FaultKind {
     /// On the reference backend.
     Backend {

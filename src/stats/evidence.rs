@@ -137,6 +137,43 @@ pub struct Overrides {
     pub devices: Option<u32>,
     /// `--seed N`.
     pub seed: Option<u64>,
+    /// Nodes of the embedded target whatever the fleet's size, so that a search over sizes keeps the
+    /// target as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<u16>,
+    /// What a search changes besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+}
+
+/// A change of a scenario by which a search tells how far a storm's load must fall.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The last phase is made longer, so that the run has this length in seconds.
+    pub length_s: u32,
+    /// Who is without power, and when; `None` = as the scenario has it.
+    pub power: Option<ProbePower>,
+}
+
+/// Who is without power in a search's trial, and when.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbePower {
+    /// A part of the fleet, from an instant on.
+    Park {
+        /// From T0, in seconds.
+        at_s: u32,
+        /// How many of a thousand devices, 1 to 999.
+        parked_permille: u16,
+    },
+    /// All devices for as long as the outage of a phase lasts, in its place; then power comes back
+    /// to them at an even rate.
+    Readmit {
+        /// Index into the plan's phases.
+        phase: usize,
+        /// Devices per second, at least 1.
+        rate_per_s: u32,
+    },
 }
 
 /// How the run ended.

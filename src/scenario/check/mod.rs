@@ -11,6 +11,7 @@ mod length;
 mod link;
 mod phases;
 mod power;
+mod probe;
 mod recovery;
 mod repeat;
 mod service;
@@ -213,6 +214,9 @@ impl Checker<'_> {
             drain: file.drain.map_or(DEFAULT_DRAIN, |drain| drain.0),
         };
         self.phases(file, &mut plan);
+        if let Some(probe) = &self.inputs.overrides.probe {
+            probe::apply(probe, &mut plan);
+        }
         plan.objectives = self.slos(file, &plan);
         Some(plan)
     }
@@ -265,6 +269,13 @@ fn hash(text: &str, overrides: &Overrides) -> String {
     for number in [overrides.devices.map(u64::from), overrides.seed] {
         hasher.update([u8::from(number.is_some())]);
         hasher.update(number.unwrap_or(0).to_be_bytes());
+    }
+    // Absent, they leave the hashes of earlier runs as they were.
+    if let Some(nodes) = overrides.nodes {
+        hasher.update(nodes.to_be_bytes());
+    }
+    if let Some(probe) = overrides.probe {
+        hasher.update(format!("{probe:?}"));
     }
     hasher
         .finalize()

@@ -106,9 +106,11 @@ impl Checker<'_> {
         let auto = devices.div_ceil(DEVICES_PER_NODE).max(NODES_MIN);
         let auto = u16::try_from(auto).expect("devices are limited to far below 65 535 nodes");
         Embedded {
-            nodes: embedded
-                .and_then(|e| e.nodes)
-                .and_then(|nodes| nodes.0)
+            nodes: self
+                .inputs
+                .overrides
+                .nodes
+                .or_else(|| embedded.and_then(|e| e.nodes)?.0)
                 .unwrap_or(auto),
             accept_rate_per_s: embedded.and_then(|e| e.accept_rate).map(|rate| rate.0),
             accept_queue: embedded
