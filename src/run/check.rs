@@ -3,6 +3,7 @@
 use super::host::Limits;
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::grouped;
+use crate::scenario::percent;
 use crate::scenario::plan::{
     BackoffShape, BrokerUrl, Cohort, Fault, FaultKind, GoneClients, PhaseShape, Plan, Schedule,
     Stream, Target, Topology,
@@ -241,11 +242,11 @@ fn fault_text(plan: &Plan, fault: &Fault) -> String {
 fn objective_text(plan: &Plan, objective: &Objective) -> String {
     let statistic = match objective.statistic {
         Statistic::Percentile(p) => format!(" p{p}"),
-        Statistic::Share(share) => format!(" of {:.4} %", share * 100.0),
+        Statistic::Share(share) => format!(" of {}", percent(share)),
         Statistic::Value => String::new(),
         Statistic::Mean => " mean".to_owned(),
         Statistic::Intervals(interval) => format!(" of {interval:?}"),
-        Statistic::BadMinutes(share) => format!(" of {:.4} % failed", share * 100.0),
+        Statistic::BadMinutes(share) => format!(" of {} failed", percent(share)),
     };
     let bound = match objective.bound {
         Bound::AtMost(limit) => format!("<= {}", limit_text(limit)),

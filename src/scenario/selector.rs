@@ -204,7 +204,8 @@ impl Attribute {
     }
 }
 
-fn percent(share: f64) -> String {
+/// A share (0 to 1) for people, to a millionth of it: `7.5 %`.
+pub fn percent(share: f64) -> String {
     let percent = format!("{:.6}", share * 100.0);
     let percent = percent.trim_end_matches('0').trim_end_matches('.');
     format!("{percent} %")

@@ -139,10 +139,10 @@ pub struct Overrides {
     pub seed: Option<u64>,
     /// Nodes of the embedded target whatever the fleet's size, so that a search over sizes keeps the
     /// target as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub nodes: Option<u16>,
     /// What a search changes besides.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub probe: Option<Probe>,
 }
 
