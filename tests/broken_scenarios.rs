@@ -324,6 +324,20 @@ const TABLE: &[(&str, Mistakes)] = &[
     ),
     ("unknown-key", &[(5, 15, "did you mean `keep_alive`")]),
     ("unknown-phase", &[(11, 89, "did you mean `steady`")]),
+    ("no-will", &[(9, 31, "add for example `session: { will:")]),
+    (
+        "wills",
+        &[
+            (5, 31, "write for example \"d/{device}/state\""),
+            (11, 9, "give the will another payload or topic"),
+            (16, 49, "will.fired is a count"),
+            (17, 46, "remove `share`"),
+            (18, 59, "remove `during`"),
+            (19, 58, "remove `after`"),
+            (20, 61, "keep `at_least: 500`"),
+            (21, 5, "add `at_least: 500`"),
+        ],
+    ),
     ("where-cohort", &[(8, 61, "did you mean `meters`")]),
     (
         "where-nobody",

@@ -580,6 +580,29 @@ fn objectives() {
     }
 }
 
+/// The only count that may be bounded from either side.
+#[test]
+fn wills_are_counted_within_or_up_to_a_bound() {
+    let fleet = "name: one\nfleet: [{ cohort: a, devices: 10, session: { will: { topic: \"w/{index}\" } } }]\nphases: [{ name: ramp, power_on: { rate: 100/s } }]\n";
+    for (text, bound) in [
+        ("at_most: 10", Bound::AtMost(Limit::Count(10))),
+        ("at_least: 3", Bound::AtLeast(Limit::Count(3))),
+    ] {
+        let slos = format!("slos: [{{ name: x, indicator: will.fired, {text} }}]\n");
+        let plan = plan(&format!("{fleet}{slos}"));
+        let found = &plan.objectives[0];
+        assert_eq!(found.indicator, Indicator::WillFired);
+        assert_eq!(
+            (found.bound, found.statistic),
+            (bound, Statistic::Value),
+            "{text}"
+        );
+        assert_eq!(found.window, Window::Run);
+        assert!(plan.asks_for_wills());
+    }
+    assert!(!plan(fleet).asks_for_wills());
+}
+
 #[test]
 fn every_indicator_has_its_word() {
     for indicator in Indicator::ALL {

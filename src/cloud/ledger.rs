@@ -24,14 +24,16 @@
 //! never a loss.
 
 mod stream;
+mod wills;
 mod window;
 
 use crate::device::stamp::Stamp;
 use crate::scenario::plan::{DeviceIdx, Plan};
-use crate::stats::books::DeliveryCounts;
+use crate::stats::books::{DeliveryCounts, WillCounts};
 use crate::stats::event::Operation;
 use crate::time::{Duration, Instant};
 use stream::{Stream, Tally};
+use wills::Wills;
 
 /// Sightings are still coming if the last first one is younger than this at the end: as long as a
 /// drain has to be idle to be over.
@@ -53,6 +55,8 @@ pub struct Ledger {
     streams: Vec<Stream>,
     /// The last first sighting.
     last_first: Option<Instant>,
+    /// `None` if no objective asks.
+    wills: Option<Wills>,
 }
 
 /// Where the streams of a device are kept.
@@ -113,6 +117,7 @@ impl Ledger {
             stride,
             streams,
             last_first: None,
+            wills: Wills::new(plan, owned),
         }
     }
 
@@ -201,8 +206,30 @@ impl Ledger {
         self.tally.counts.stored += 1;
     }
 
+    /// An observer saw a will of `device`.
+    pub fn will_fired(&mut self, device: DeviceIdx) {
+        if let Some(wills) = &mut self.wills {
+            wills.fired(device);
+        }
+    }
+
+    /// An observer got a will again that it had seen: no further firing.
+    pub const fn will_redelivered(&mut self) {
+        if let Some(wills) = &mut self.wills {
+            wills.redelivered();
+        }
+    }
+
+    /// Wills so far; `None` if no objective asks.
+    pub fn wills(&self) -> Option<WillCounts> {
+        self.wills.as_ref().map(Wills::counts)
+    }
+
     /// The observer of these devices stopped receiving: acks from now on are in a gap.
     pub fn gap_began(&mut self, devices: &[DeviceIdx]) {
+        if let Some(wills) = &mut self.wills {
+            wills.gap_began(devices);
+        }
         for device in devices {
             let range = range_of(&self.entries, self.first, self.stride, *device);
             self.streams[range].iter_mut().for_each(Stream::gap_began);

@@ -1,7 +1,9 @@
 //! An observer: a cloud-side MQTT session of our own (persistent; QoS 2 for topics of QoS 2 streams,
 //! so that exactly once is judged on the whole way, else QoS 1) that receives the telemetry of at
-//! most [`DEVICES_MAX`] devices by their exact topics. Sans-IO, like a device.
+//! most [`DEVICES_MAX`] devices by their exact topics, and their wills if an objective asks for them.
+//! Sans-IO, like a device.
 
+use super::wills::{Sighting, Wills};
 use crate::device::stamp::Stamp;
 use crate::device::{backoff, connect, payload};
 use crate::mqtt::packet::{Connect, ConnectCode, Packet, Publish, QoS};
@@ -78,6 +80,10 @@ pub enum Event {
     Armed,
     /// A telemetry message arrived on a topic of an observed device.
     Seen(Stamp),
+    /// The will of an observed device arrived.
+    WillFired(DeviceIdx),
+    /// A copy of a will came that the server sent again: it has been seen before.
+    WillRedelivered,
     /// A payload without a stamp of ours.
     Corrupt,
     /// A message whose stamp names another run, or a device that the topic does not belong to.
@@ -112,11 +118,13 @@ pub struct Observer {
     devices: Vec<DeviceIdx>,
     /// All exact topics to subscribe to: (index into `devices`, index into `Plan::streams`).
     topics: Vec<(u16, u16)>,
+    /// Of these devices, if an objective asks for them.
+    wills: Option<Box<Wills>>,
     /// Some topic of these devices does not name the device, so that messages of others arrive too.
     shared_topics: bool,
     session: Session<()>,
     state: State,
-    /// Topics granted so far in the server's present session.
+    /// Topics granted so far in the server's present session: first those of streams.
     granted: usize,
     /// All topics have been granted once.
     armed: bool,
@@ -170,6 +178,8 @@ impl Observer {
     ) -> Self {
         devices.sort_unstable();
         let (topics, shared_topics) = topics(&plan, &devices);
+        let asks = plan.asks_for_wills();
+        let wills = asks.then(|| Box::new(Wills::new(&plan, run, &devices)));
         Self {
             plan,
             run,
@@ -177,6 +187,7 @@ impl Observer {
             name,
             devices,
             topics,
+            wills,
             shared_topics,
             session: Session::new(),
             state: State::Idle,
@@ -261,9 +272,13 @@ impl Observer {
     /// Names are `worker * 65 536 + n`, so a worker may have 65 536 observers, 16 million devices.
     pub fn plan_all(plan: &Arc<Plan>, run: u32, worker: u32, owned: &[DeviceIdx]) -> Vec<Self> {
         let mut by_node: BTreeMap<u16, Vec<DeviceIdx>> = BTreeMap::new();
-        let has_streams = |device| !plan.cohorts[plan.cohort_of(device)].streams.is_empty();
+        let asks_for_wills = plan.asks_for_wills();
+        let is_heard_of = |device| {
+            let has_streams = !plan.cohorts[plan.cohort_of(device)].streams.is_empty();
+            has_streams || (asks_for_wills && plan.has_will(device))
+        };
         for &device in owned {
-            if plan.observed(device) && has_streams(device) {
+            if plan.observed(device) && is_heard_of(device) {
                 let node = if plan.target.is_cluster() {
                     0
                 } else {
@@ -341,6 +356,9 @@ impl Observer {
     }
 
     fn connected(&mut self, now: Instant, session_present: bool, out: &mut Vec<Output>) {
+        if let Some(wills) = &mut self.wills {
+            wills.connected();
+        }
         if !session_present {
             self.session.discard(|_| ());
             self.granted = 0;
@@ -353,15 +371,12 @@ impl Observer {
 
     /// Asks for the next topics, or, if all are granted, receives.
     fn subscribe_rest(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let rest = &self.topics[self.granted..];
-        let ask = &rest[..rest.len().min(FILTERS_MAX)];
-        if ask.is_empty() {
+        let all = self.topics.len() + self.wills.as_ref().map_or(0, |wills| wills.topics());
+        if self.granted >= all {
             return self.receives(out);
         }
-        let filters: Vec<_> = ask
-            .iter()
-            .map(|&topic| (self.topic(topic), self.wanted(topic)))
-            .collect();
+        let ask = self.granted..all.min(self.granted + FILTERS_MAX);
+        let filters: Vec<_> = ask.map(|index| self.filter(index)).collect();
         let count = u16::try_from(filters.len()).expect("at most FILTERS_MAX");
         let packet_id = self
             .session
@@ -401,7 +416,8 @@ impl Observer {
                     out.push(Output::Event(Event::SubscribeRefused));
                     return self.leave(out);
                 }
-                let asked = &self.topics[self.granted..self.granted + granted.len()];
+                // Wills are counted alike at any QoS.
+                let asked = &self.topics[self.granted.min(self.topics.len())..];
                 let mut both = asked.iter().zip(granted);
                 if both.any(|(topic, granted)| *granted < Some(self.wanted(*topic))) {
                     out.push(Output::Event(Event::Downgraded));
@@ -424,12 +440,17 @@ impl Observer {
         }
     }
 
-    fn message(&self, publish: &Publish<'_>, out: &mut Vec<Output>) {
+    fn message(&mut self, publish: &Publish<'_>, out: &mut Vec<Output>) {
         if publish.retain {
             return out.push(Output::Event(Event::Stored));
         }
         let event = match Stamp::find(publish.payload, &self.plan.observe.stamp_field) {
-            None => Event::Corrupt,
+            None => match self.will(publish) {
+                Sighting::Fired(device) => Event::WillFired(device),
+                Sighting::Again => Event::WillRedelivered,
+                Sighting::OtherWords => return,
+                Sighting::NoWill => Event::Corrupt,
+            },
             Some(stamp) if stamp.run != self.run => Event::Foreign,
             Some(stamp) if self.owns(stamp.device) => Event::Seen(stamp),
             // On a topic that devices share it is another observer's to count.
@@ -437,6 +458,13 @@ impl Observer {
             Some(_) => Event::Foreign,
         };
         out.push(Output::Event(event));
+    }
+
+    fn will(&mut self, publish: &Publish<'_>) -> Sighting {
+        match &mut self.wills {
+            Some(wills) => wills.see(&self.plan, self.run, publish),
+            None => Sighting::NoWill,
+        }
     }
 
     /// Whether it receives for `device`. They are spread evenly over the fleet (a node's devices are
@@ -521,6 +549,19 @@ impl Observer {
         }
         self.state = State::Stopped;
         self.deadline = Instant::NEVER;
+    }
+
+    /// The topic with this index, streams first, and the QoS to ask for: that of what comes on it, but
+    /// at least 1, since a grant below that is taken for a refusal.
+    fn filter(&self, index: usize) -> (String, QoS) {
+        match (self.topics.get(index), &self.wills) {
+            (Some(&topic), _) => (self.topic(topic), self.wanted(topic)),
+            (None, Some(wills)) => {
+                let (topic, qos) = wills.topic(&self.plan, index - self.topics.len());
+                (topic, qos.max(QoS::AtLeastOnce))
+            }
+            (None, None) => unreachable!("there are no others"),
+        }
     }
 
     /// The QoS to ask for: that of the topic's streams, but at least 1.

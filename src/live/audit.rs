@@ -14,11 +14,11 @@ impl Fleet {
         let layout = layout(&self.plan, self.state.start);
         let audit = self.audit(&layout);
         let delivery = self.ledger.finish(now);
-        let totals = self
-            .state
-            .recorder
-            .as_mut()
-            .map(|recorder| recorder.totals(now, &audit, delivery));
+        let wills = self.ledger.wills();
+        let totals = self.state.recorder.as_mut().map(|recorder| Totals {
+            wills,
+            ..recorder.totals(now, &audit, delivery)
+        });
         self.state.stage = Stage::Over;
         totals.unwrap_or_default()
     }

@@ -141,6 +141,8 @@ impl Fleet {
                     (Sighting::First { .. } | Sighting::Repeated | Sighting::Unknown, _) => {}
                 }
             }
+            Event::WillFired(device) => self.ledger.will_fired(device),
+            Event::WillRedelivered => self.ledger.will_redelivered(),
             Event::Corrupt => self.ledger.corrupt(),
             Event::Foreign => self.ledger.foreign(),
             Event::Stored => self.ledger.stored(),

@@ -546,6 +546,7 @@ fn outcome() -> Outcome {
                 },
             }],
             freshness: None,
+            wills: None,
             resumes: [(0, 0), (0, 0), (0, 0), (4_990, 4_985)]
                 .map(|(reconnects, resumed)| ResumeCounts {
                     reconnects,

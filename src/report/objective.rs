@@ -7,6 +7,7 @@
 mod freshness;
 mod intervals;
 pub(super) mod reconnect;
+mod wills;
 
 use super::data::RunData;
 use super::units;
@@ -242,6 +243,7 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
             let remark = format!(" (of {} seen)", units::count(d.seen));
             (d.reordered, d.seen, remark)
         }),
+        Indicator::WillFired => wills::fired(run, objective),
         Indicator::FleetAvailability => availability(run, objective),
         Indicator::FreshnessAge => freshness::age(run, objective),
         Indicator::ReconnectPeakRate => reconnect::peak_rate(run, objective),
@@ -287,6 +289,7 @@ fn latency(run: &RunData, objective: &slo::Objective, metrics: &[Metric]) -> Mea
         | Indicator::DeliveryLost
         | Indicator::DeliveryDuplicated
         | Indicator::DeliveryReordered
+        | Indicator::WillFired
         | Indicator::FleetAvailability
         | Indicator::ReconnectPeakRate
         | Indicator::RetryAmplification
@@ -566,6 +569,7 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
         (Limit::Factor(_), _) => "factor",
         (Limit::Count(_), Indicator::ReconnectStranded) => "devices",
         (Limit::Count(_), Indicator::AvailabilityBadMinutes) => "minutes",
+        (Limit::Count(_), Indicator::WillFired) => "wills",
         (
             Limit::Count(_),
             Indicator::ConnectLatency
@@ -598,6 +602,7 @@ const fn events_unit(indicator: Indicator) -> &'static str {
         Indicator::ReconnectTime
         | Indicator::ReconnectStranded
         | Indicator::RecoveryVerdict
+        | Indicator::WillFired
         | Indicator::BacklogDrainTime => "devices",
         Indicator::PublishAckLatency | Indicator::BacklogRecoveredRatio => "publishes",
         Indicator::E2eLatency | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {

@@ -34,6 +34,7 @@ pub mod template;
 mod template_parse;
 pub mod timeline;
 mod tree;
+mod wills;
 pub mod words;
 
 pub use quantity::share_argument;

@@ -46,6 +46,8 @@ pub enum Indicator {
     DeliveryDuplicated,
     /// First deliveries seen out of order.
     DeliveryReordered,
+    /// Wills of observed devices that fired.
+    WillFired,
     /// Device-seconds with a session over expected device-seconds.
     FleetAvailability,
     /// Most attempts begun in one second after a fault's clearing.
@@ -70,7 +72,7 @@ pub enum Indicator {
 
 impl Indicator {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ConnectLatency,
         Self::ConnectSuccess,
         Self::ConnectWasted,
@@ -82,6 +84,7 @@ impl Indicator {
         Self::DeliveryLost,
         Self::DeliveryDuplicated,
         Self::DeliveryReordered,
+        Self::WillFired,
         Self::FleetAvailability,
         Self::ReconnectPeakRate,
         Self::RetryAmplification,
@@ -107,6 +110,7 @@ impl Indicator {
             Self::DeliveryLost => "delivery.lost",
             Self::DeliveryDuplicated => "delivery.duplicated",
             Self::DeliveryReordered => "delivery.reordered",
+            Self::WillFired => "will.fired",
             Self::FleetAvailability => "fleet.availability",
             Self::ReconnectPeakRate => "reconnect.peak_rate",
             Self::RetryAmplification => "retry.amplification",

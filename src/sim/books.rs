@@ -142,6 +142,8 @@ impl Books {
                     recorder.record_sample(now, stamp.device, stamp.intended);
                 }
             }
+            observer::Event::WillFired(device) => self.ledger.will_fired(device),
+            observer::Event::WillRedelivered => self.ledger.will_redelivered(),
             observer::Event::Corrupt => self.ledger.corrupt(),
             observer::Event::Foreign => self.ledger.foreign(),
             observer::Event::Stored => self.ledger.stored(),
@@ -202,7 +204,10 @@ impl Books {
                 boots,
             }) => {
                 let audit = audit(plan, layout, boots.clone(), clients, end);
-                recorder.totals(now, &audit, delivery)
+                Totals {
+                    wills: self.ledger.wills(),
+                    ..recorder.totals(now, &audit, delivery)
+                }
             }
             None => Totals::default(),
         };

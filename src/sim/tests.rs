@@ -12,6 +12,7 @@ mod outage;
 mod power;
 mod presets;
 mod store;
+mod wills;
 
 use super::clients::Watch;
 use super::queue::{Event, Up};

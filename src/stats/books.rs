@@ -117,3 +117,32 @@ impl DeliveryCounts {
         self.stored += other.stored;
     }
 }
+
+/// Wills of observed devices that an observer saw, over the whole run.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WillCounts {
+    /// Observed devices with a will.
+    pub watched: u64,
+    /// Wills seen, each once.
+    pub fired: u64,
+    /// Devices whose will was seen.
+    pub devices: u64,
+    /// Of those, devices whose will was seen more than once.
+    pub devices_repeated: u64,
+    /// Copies that the target sent again (DUP) of what an observer had seen; not in `fired`.
+    pub redelivered: u64,
+    /// Times that an observer of such devices did not receive; wills of then may be missing.
+    pub gaps: u64,
+}
+
+impl WillCounts {
+    /// Adds `other` field by field.
+    pub const fn add(&mut self, other: &Self) {
+        self.watched += other.watched;
+        self.fired += other.fired;
+        self.devices += other.devices;
+        self.devices_repeated += other.devices_repeated;
+        self.redelivered += other.redelivered;
+        self.gaps += other.gaps;
+    }
+}

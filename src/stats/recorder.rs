@@ -309,7 +309,7 @@ impl Recorder {
         self.books.iter().map(open).sum()
     }
 
-    /// The run's totals. `waiting` and `in_flight` are counted by the caller from the devices' own
+    /// The run's totals but for wills, which the ledger counts. `waiting` and `in_flight` are counted by the caller from the devices' own
     /// state, `planned` from the schedules, so that the books are an independent check.
     pub fn totals(&mut self, now: Instant, audit: &Audit, delivery: DeliveryCounts) -> Totals {
         self.availability.advance(now);
@@ -330,6 +330,7 @@ impl Recorder {
             freshness,
             backlogs: self.backlogs.totals(now),
             delivery,
+            wills: None,
             out_of_range: self.out_of_range,
             errors: self.errors.totals(),
         }

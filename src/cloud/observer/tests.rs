@@ -1,5 +1,7 @@
 //! Tests of the observer: arming, gaps and what it makes of messages.
 
+mod wills;
+
 use super::*;
 use crate::scenario::fixture;
 use crate::scenario::plan::{Auth, BrokerUrl, Brokers, Secret, Target, Topology};

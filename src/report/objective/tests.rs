@@ -1,6 +1,7 @@
 //! Every branch of judging one objective, on small changes of a run that meets everything.
 
 mod herds;
+mod wills;
 
 use super::*;
 use crate::report::fixture::{self, objective, values};

@@ -16,6 +16,7 @@ mod recovery;
 mod repeat;
 mod service;
 mod slo_intervals;
+mod slo_wills;
 mod slos;
 mod store;
 mod stream;

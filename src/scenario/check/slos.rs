@@ -31,6 +31,8 @@ pub(super) enum Sort {
     RatioAfter,
     /// A number of messages of the whole run.
     Delivery,
+    /// A number of the whole run that may be bounded from either side.
+    Wills,
     /// A rate after a fault's clearing.
     PeakRate,
     /// A factor that a fault causes.
@@ -84,7 +86,7 @@ impl Sort {
             | Self::PeakRate
             | Self::Amplification => Place::Recovery,
             Self::Resume | Self::Waste => Place::Any,
-            Self::Delivery => Place::Run,
+            Self::Delivery | Self::Wills => Place::Run,
         }
     }
 
@@ -99,6 +101,7 @@ impl Sort {
             | Self::RatioAfter
             | Self::Waste
             | Self::Delivery
+            | Self::Wills
             | Self::PeakRate
             | Self::Amplification
             | Self::Resume
@@ -130,6 +133,7 @@ impl Sort {
             Self::Age => "at_most: 2min",
             Self::Recovery => "at_most: 60s",
             Self::Stranded | Self::Delivery | Self::Minutes => "at_most: 0",
+            Self::Wills => "at_least: 500",
             Self::Ratio | Self::RatioAfter | Self::Resume | Self::Intervals => "at_least: 99.9%",
             Self::Verdict => "is: recovered",
             Self::Waste => "at_most: 1%",
@@ -150,6 +154,7 @@ impl Checker<'_> {
                 "remove some",
             );
         }
+        self.wills_can_be_counted(slos, file, plan);
         slos.iter()
             .take(MAX_SLOS)
             .filter_map(|slo| self.slo(slo, file, plan))
@@ -269,6 +274,7 @@ impl Checker<'_> {
             | Sort::RatioAfter
             | Sort::Waste
             | Sort::Delivery
+            | Sort::Wills
             | Sort::PeakRate
             | Sort::Amplification
             | Sort::Resume
@@ -284,9 +290,9 @@ impl Checker<'_> {
         let lower = sort.has_lower_limit();
         let example = sort.example();
         self.no_word(slo, name, example);
-        let (limit, wrong) = match (&slo.value.at_most, &slo.value.at_least) {
-            (Some(limit), None) => (limit, lower),
-            (None, Some(limit)) => (limit, !lower),
+        let (limit, is_lower) = match (&slo.value.at_most, &slo.value.at_least) {
+            (Some(limit), None) => (limit, false),
+            (None, Some(limit)) => (limit, true),
             (Some(_), Some(limit)) => {
                 self.error(
                     limit.span,
@@ -304,7 +310,7 @@ impl Checker<'_> {
                 return None;
             }
         };
-        if wrong {
+        if is_lower != lower && sort != Sort::Wills {
             let better = if lower { "more" } else { "less" };
             self.error(
                 limit.span,
@@ -321,7 +327,7 @@ impl Checker<'_> {
             }
             Sort::PeakRate => parse_rate(text).map(Limit::Rate),
             Sort::Amplification => parse_factor(text).map(Limit::Factor),
-            Sort::Verdict | Sort::Stranded | Sort::Delivery | Sort::Minutes => {
+            Sort::Verdict | Sort::Stranded | Sort::Delivery | Sort::Wills | Sort::Minutes => {
                 text.parse().map(Limit::Count).map_err(|_| {
                     (
                         format!("`{text}` is not a whole number"),
@@ -331,7 +337,7 @@ impl Checker<'_> {
             }
         };
         match parsed {
-            Ok(limit) if lower => Some(Bound::AtLeast(limit)),
+            Ok(limit) if is_lower => Some(Bound::AtLeast(limit)),
             Ok(limit) => Some(Bound::AtMost(limit)),
             Err((message, help)) => {
                 self.error(limit.span, message, help);
@@ -461,6 +467,7 @@ const fn sort(indicator: Indicator) -> Sort {
         Indicator::DeliveryLost | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {
             Sort::Delivery
         }
+        Indicator::WillFired => Sort::Wills,
         Indicator::ReconnectPeakRate => Sort::PeakRate,
         Indicator::RetryAmplification => Sort::Amplification,
         Indicator::SessionResumeRatio => Sort::Resume,
@@ -483,6 +490,7 @@ const fn indicator(word: IndicatorWord) -> Indicator {
         IndicatorWord::DeliveryLost => Indicator::DeliveryLost,
         IndicatorWord::DeliveryDuplicated => Indicator::DeliveryDuplicated,
         IndicatorWord::DeliveryReordered => Indicator::DeliveryReordered,
+        IndicatorWord::WillFired => Indicator::WillFired,
         IndicatorWord::FleetAvailability => Indicator::FleetAvailability,
         IndicatorWord::ReconnectPeakRate => Indicator::ReconnectPeakRate,
         IndicatorWord::RetryAmplification => Indicator::RetryAmplification,

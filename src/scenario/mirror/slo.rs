@@ -86,6 +86,9 @@ pub(in crate::scenario) enum IndicatorWord {
     /// First deliveries seen out of order.
     #[serde(rename = "delivery.reordered")]
     DeliveryReordered,
+    /// Wills of observed devices that fired, over the whole run; takes `at_most` or `at_least`.
+    #[serde(rename = "will.fired")]
+    WillFired,
     /// Share of the time that devices had a session.
     #[serde(rename = "fleet.availability")]
     FleetAvailability,

@@ -1,7 +1,7 @@
 //! What a worker reports at its end, and how workers' totals add up.
 
 use super::{Backlog, ErrorCount, Freshness, HerdCounts, ResumeCounts};
-use crate::stats::books::{Books, DeliveryCounts};
+use crate::stats::books::{Books, DeliveryCounts, WillCounts};
 use serde::{Deserialize, Serialize};
 
 /// What the devices' own state says at the end, per `[stream][phase]`.
@@ -71,6 +71,9 @@ pub struct Totals {
     pub backlogs: Vec<Backlog>,
     /// The delivery ledger.
     pub delivery: DeliveryCounts,
+    /// Wills that observers saw; `None` if no objective asks.
+    #[serde(default)]
+    pub wills: Option<WillCounts>,
     /// Values outside the histograms' range.
     pub out_of_range: u64,
     /// Errors of the whole run.
@@ -149,6 +152,9 @@ impl Totals {
             a.add(b);
         }
         self.delivery.add(&other.delivery);
+        if let Some(other) = &other.wills {
+            self.wills.get_or_insert_default().add(other);
+        }
         self.out_of_range += other.out_of_range;
         self.errors = ErrorCount::merge(self.errors.iter().chain(&other.errors));
     }
