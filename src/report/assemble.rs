@@ -54,6 +54,7 @@ pub fn report(run: &RunData) -> Report {
             ledger: run.plan.observe.ledger,
             observed_devices: u64::from(run.plan.observe.devices),
             counts: run.outcome.as_ref().map(|o| o.totals.delivery),
+            wills: run.outcome.as_ref().and_then(|o| o.totals.wills),
             lost_by_policy: lost_by_policy(run),
         },
         phases: phases(run),

@@ -233,3 +233,37 @@ fn a_page_that_cannot_be_written_is_an_error_that_names_it() {
             .contains("report.json")
     );
 }
+
+#[test]
+fn wills_are_told_only_if_they_were_asked_for() {
+    let mut run = fixture::quickstart();
+    let told = |run: &RunData| {
+        let report = assemble::report(run);
+        let value = serde_json::to_value(&report).expect("serializable");
+        (
+            html::render(&report),
+            value["delivery"].get("wills").cloned(),
+        )
+    };
+    let (page, none) = told(&run);
+    assert!(none.is_none() && !page.contains("<h3>Wills</h3>"));
+    let outcome = run.outcome.as_mut().expect("the fixture has one");
+    outcome.totals.wills = Some(crate::stats::books::WillCounts {
+        watched: 6_000,
+        fired: 5_432,
+        devices: 5_000,
+        devices_repeated: 432,
+        redelivered: 1,
+        gaps: 2,
+    });
+    let (page, wills) = told(&run);
+    let table = page.split("<h3>Wills</h3>").nth(1).expect("a table");
+    for figure in ["6,000", "5,432", "5,000", "432"] {
+        assert!(table.contains(figure), "{figure}");
+    }
+    let wills = wills.expect("asked for");
+    assert_eq!(
+        (&wills["fired"], &wills["gaps"]),
+        (&5_432.into(), &2.into())
+    );
+}

@@ -198,6 +198,17 @@ pub(super) fn delivery(report: &Report) -> Markup {
                     ]))
                 }
             }
+            @if let Some(wills) = &delivery.wills {
+                h3 { "Wills" }
+                (ledger_table(&[
+                    ("Watched", "observed devices with a will", wills.watched, false),
+                    ("Fired", "wills of observed devices that reached an observer", wills.fired, false),
+                    ("Devices", "whose will fired", wills.devices, false),
+                    ("Devices, more than once", "whose will fired again", wills.devices_repeated, false),
+                    ("Redelivered to the observer", "sent again by the target; not counted again", wills.redelivered, false),
+                    ("Gaps", "times an observer of such devices was away; wills may be missing", wills.gaps, true),
+                ]))
+            }
             @if let Some(lost) = &delivery.lost_by_policy {
                 h3 { "Lost by policy" }
                 p.lead { (units::count(lost.count)) " dropped by the stores of devices and never sent; no part of what was lost." }

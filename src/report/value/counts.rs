@@ -1,7 +1,7 @@
 //! The books and the delivery ledger as the report tells them. In JSON their figures are keys of
 //! `counts`, of a row and of `delivery` themselves (`counts.planned`, `delivery.lost`).
 
-use crate::stats::books::{Books, DeliveryCounts};
+use crate::stats::books::{Books, DeliveryCounts, WillCounts};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -64,6 +64,8 @@ pub struct Delivery {
     pub observed_devices: u64,
     /// What it found, as keys of `delivery` itself; `None` (no keys) if the run left no outcome.
     pub counts: Option<DeliveryCounts>,
+    /// Wills that observers saw; `None` (no key) if no objective asks.
+    pub wills: Option<WillCounts>,
     /// What the stores of devices dropped, apart from what was lost; `None` (no key) if no cohort has a
     /// store or the run left no outcome.
     pub lost_by_policy: Option<LostByPolicy>,
@@ -119,6 +121,9 @@ impl Serialize for Delivery {
         map.serialize_entry("observed_devices", &self.observed_devices)?;
         if let Some(counts) = &self.counts {
             fields(&mut map, counts)?;
+        }
+        if let Some(wills) = &self.wills {
+            map.serialize_entry("wills", wills)?;
         }
         if let Some(lost) = &self.lost_by_policy {
             map.serialize_entry("lost_by_policy", lost)?;
