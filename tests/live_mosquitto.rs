@@ -385,7 +385,9 @@ fn a_blackhole_is_noticed_at_both_ends_and_each_will_fires_once() {
             "every: 500ms, ack_timeout: 60s",
             "every: 2s, ack_timeout: 5s",
         )
-        .replace("outage, for: 7s", "outage, for: 29s");
+        .replace("outage, for: 7s", "outage, for: 29s")
+        + "  - { name: each will fires, indicator: will.fired, at_least: 200 }\n"
+        + "  - { name: none fires twice, indicator: will.fired, at_most: 200 }\n";
     let run = run(&Bench::new("run", &text), &broker.url(), &[]);
     assert!(matches!(run.code, Some(0 | 4)), "{}", run.said);
     let errors = run.report["errors"].as_array().expect("a list");
@@ -412,6 +414,29 @@ fn a_blackhole_is_noticed_at_both_ends_and_each_will_fires_once() {
     assert_eq!(heard.len(), 200, "one will each");
     let topics: std::collections::HashSet<_> = heard.iter().map(|m| &m.topic).collect();
     assert_eq!(topics.len(), 200);
+    let wills = &run.report["delivery"]["wills"];
+    for (figure, count) in [
+        ("watched", 200),
+        ("fired", 200),
+        ("devices", 200),
+        ("devices_repeated", 0),
+        ("redelivered", 0),
+        ("gaps", 0),
+    ] {
+        assert_eq!(number(wills, figure), count, "{wills:#}");
+    }
+    let objectives = run.report["objectives"].as_array().expect("a list");
+    let of_wills = |o: &&Value| o["indicator"] == "will.fired";
+    let reasons: Vec<_> = (objectives.iter().filter(of_wills))
+        .map(|o| (o["verdict"].as_str(), o["reason"].as_str()))
+        .collect();
+    let remark = "(of 200 devices: 200 fired, 0 more than once)";
+    let met = ["at least the wanted 200", "within the limit of 200"];
+    let expected = met.map(|met| format!("200 wills, {met} {remark}"));
+    let expected: Vec<_> = (expected.iter())
+        .map(|reason| (Some("PASS"), Some(reason.as_str())))
+        .collect();
+    assert_eq!(reasons, expected);
     // What was written into the hole was in nobody's hands; none of it was acknowledged.
     let (counts, delivery) = (&run.report["counts"], &run.report["delivery"]);
     assert!(number(counts, "timed_out") > 0, "{counts:#}");
