@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::mqtt::packet::ConnectCode;
+use crate::stats::books::WillCounts;
 use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
@@ -611,4 +612,27 @@ fn merging_into_nothing_takes_the_claim_over_and_one_disagreement_spoils_it() {
         ..agreeing
     });
     assert!(!merged.schedule_agrees);
+}
+
+#[test]
+fn wills_of_workers_add_up_and_stay_unasked_if_they_are() {
+    let with = |wills| Totals {
+        schedule_agrees: true,
+        wills,
+        ..Totals::default()
+    };
+    let counts = |n: u64| WillCounts {
+        watched: n,
+        fired: 2 * n,
+        devices: n,
+        devices_repeated: n,
+        redelivered: 3 * n,
+        gaps: 4 * n,
+    };
+    let mut merged = with(None);
+    merged.merge(&with(None));
+    assert_eq!(merged.wills, None);
+    merged.merge(&with(Some(counts(5))));
+    merged.merge(&with(Some(counts(2))));
+    assert_eq!(merged.wills, Some(counts(7)));
 }
