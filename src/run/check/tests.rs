@@ -168,7 +168,7 @@ fn half_open_connections_are_named() {
     };
     has_line(
         &lines(0.5),
-        "half-open  up to 300 connections that blackholes leave behind",
+        "half-open  up to 300 connections that silenced devices leave behind",
     );
     assert!(!lines(0.5).contains("herd"));
 }
