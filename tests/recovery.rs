@@ -167,3 +167,48 @@ fn check_warns_of_a_run_that_is_too_short_to_decide() {
         "{said}"
     );
 }
+
+/// 300 devices come back with 20 messages each to a backend that works off 1,000 a second. At once,
+/// they make live messages wait for seconds; each at its pace, they take 60 % of the backend, as
+/// the objective on their harm must tell.
+#[test]
+fn the_harm_of_a_backlog_is_that_of_its_pace() {
+    let run = |store: &str| {
+        let text = format!(
+            r#"
+name: backlog
+seed: 3
+target: {{ embedded: {{ nodes: 1, service: {{ workers: 1, publish: {{ fixed: 1ms }}, queue: 100000 }} }} }}
+fleet:
+  - cohort: meters
+    devices: 300
+    client: {{ backoff: {{ fixed: 1s }} }}
+    session: {{ clean: false }}
+    store: {{ messages: 100, {store} first: live }}
+    telemetry: [ {{ stream: power, topic: "d/{{device}}/power", qos: 1, every: 1s, payload: {{ bytes: 64 }} }} ]
+phases:
+  - {{ name: ramp, power_on: {{ rate: 100/s }} }}
+  - {{ name: steady, for: 30s }}
+  - {{ name: outage, for: 20s, faults: [ {{ outage: {{ reset: {{}} }} }} ] }}
+  - {{ name: recovery, for: 60s }}
+slos:
+  - {{ name: live data is left in peace, indicator: backlog.harm, at_most: 20, after: outage }}
+"#
+        );
+        Bench::new("simulate", &text).run(&[])
+    };
+    let objective = |run: &Finished| {
+        let found = run.report["objectives"][0].clone();
+        let value = found["value"].as_f64().expect("a factor");
+        (value, found["reason"].as_str().expect("a text").to_owned())
+    };
+    let at_once = run("");
+    let (factor, reason) = objective(&at_once);
+    assert!(factor > 100.0, "{reason}");
+    assert_eq!(at_once.code, Some(99), "{reason}");
+    let paced = run("drain: 1/s,");
+    let (factor, reason) = objective(&paced);
+    assert!((2.0..20.0).contains(&factor), "{reason}");
+    assert!(reason.contains("until the backlog had drained"), "{reason}");
+    assert_eq!(paced.code, Some(0), "{reason}");
+}

@@ -1,6 +1,7 @@
 //! Everything a run directory says, read back: the only file of the report that reads evidence.
 
 use super::ReportError;
+use super::objective::harm;
 use crate::scenario::file::{self, Secrets};
 use crate::scenario::plan::Plan;
 use crate::stats::evidence::{self, FORMAT, Header, Line, Outcome};
@@ -34,6 +35,9 @@ pub struct RunData {
     pub outcome: Option<Outcome>,
     /// Seconds, generator rows and histograms.
     pub series: SeriesData,
+    /// Response times of live publishes due before a fault, and due while its backlog drained, by
+    /// fault; only of faults of which an objective asks for them.
+    pub live_due: BTreeMap<usize, [Histogram; 2]>,
     /// What the readers of the files had to leave out (torn last lines).
     pub notes: Vec<String>,
     /// Why the series could not be read at all.
@@ -54,6 +58,7 @@ impl RunData {
             backends: BTreeMap::new(),
             outcome: None,
             series: SeriesData::default(),
+            live_due: BTreeMap::new(),
             notes: Vec::new(),
             damaged: None,
         }
@@ -87,11 +92,31 @@ impl RunData {
         }
         run.notes.extend(torn);
         match series::read(dir) {
-            Ok(series) => run.series = series,
+            Ok(series) => {
+                run.series = series;
+                run.read_live_due(dir);
+            }
             Err(error) => run.damaged = Some(error.to_string()),
         }
         run.notes.append(&mut run.series.warnings);
         Ok(run)
+    }
+
+    /// Reads what the harm of backlogs is judged by.
+    fn read_live_due(&mut self, dir: &Path) {
+        for fault in harm::asked(&self.plan) {
+            let Ok(stretch) = harm::stretch(self, fault) else {
+                continue;
+            };
+            let spans = [stretch.before_s, stretch.draining_s];
+            match series::read_due(dir, Metric::AckResponse, &spans) {
+                Ok(due) => {
+                    let due = due.try_into().expect("one histogram per span");
+                    self.live_due.insert(fault, due);
+                }
+                Err(error) => self.notes.push(error.to_string()),
+            }
+        }
     }
 
     /// Takes a line of `events.jsonl`. Phase and fault lines say nothing the plan does not.

@@ -21,6 +21,7 @@ use crate::stats::series::Metric;
 use std::cmp::Ordering;
 
 mod backlog;
+pub(super) mod harm;
 mod storm;
 
 /// Chance that a sample of the floor's size does not contain one value beyond the percentile.
@@ -263,6 +264,7 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
         }
         Indicator::BacklogDrainTime => backlog::drain_time(run, objective),
         Indicator::BacklogRecoveredRatio => backlog::recovered_ratio(run, objective),
+        Indicator::BacklogHarm => harm::harm(run, objective),
     }
 }
 
@@ -298,7 +300,8 @@ fn latency(run: &RunData, objective: &slo::Objective, metrics: &[Metric]) -> Mea
         | Indicator::AvailabilityBadMinutes
         | Indicator::FreshnessAge
         | Indicator::BacklogDrainTime
-        | Indicator::BacklogRecoveredRatio => 0,
+        | Indicator::BacklogRecoveredRatio
+        | Indicator::BacklogHarm => 0,
     };
     let mut measured = percentile_of(&values, values.count() + unended, p);
     if let (Measured::Value(value), true) = (&mut measured, unended > 0) {
@@ -589,7 +592,8 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
             | Indicator::AvailabilityIntervalAverage
             | Indicator::FreshnessAge
             | Indicator::BacklogDrainTime
-            | Indicator::BacklogRecoveredRatio,
+            | Indicator::BacklogRecoveredRatio
+            | Indicator::BacklogHarm,
         ) => "messages",
     }
 }
@@ -604,7 +608,9 @@ const fn events_unit(indicator: Indicator) -> &'static str {
         | Indicator::RecoveryVerdict
         | Indicator::WillFired
         | Indicator::BacklogDrainTime => "devices",
-        Indicator::PublishAckLatency | Indicator::BacklogRecoveredRatio => "publishes",
+        Indicator::PublishAckLatency
+        | Indicator::BacklogRecoveredRatio
+        | Indicator::BacklogHarm => "publishes",
         Indicator::E2eLatency | Indicator::DeliveryDuplicated | Indicator::DeliveryReordered => {
             "deliveries"
         }

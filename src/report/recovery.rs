@@ -28,6 +28,15 @@ pub(super) fn after_phase(run: &RunData, phase: usize) -> Option<(Option<Word>, 
     Some((finding.verdict.ok(), verdict(run, fault)))
 }
 
+/// The seconds before `fault` that the fleet is compared with, from and to in seconds from T0; `None`
+/// if there are none.
+pub(super) fn undisturbed_s(run: &RunData, fault: usize) -> Option<(f64, f64)> {
+    let (from, to) = run.plan.recovery_baseline(fault);
+    let plateau = detector::plateau(&run.series.rows, from.as_secs_f64(), to.as_secs_f64());
+    let (first, last) = (plateau.first()?, plateau.last()?);
+    Some((f64::from(first.second), f64::from(last.second) + 1.0))
+}
+
 fn case(run: &RunData, fault: usize) -> Case {
     let plan = &run.plan;
     let (undisturbed, begin) = plan.recovery_baseline(fault);

@@ -68,11 +68,14 @@ pub enum Indicator {
     /// Of the publishes (QoS 1 and 2) that the fault held up and no policy dropped, the acknowledged
     /// ones.
     BacklogRecoveredRatio,
+    /// 99th percentile of live publishes' response times while the backlog of a fault drains, over the
+    /// one before the fault.
+    BacklogHarm,
 }
 
 impl Indicator {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ConnectLatency,
         Self::ConnectSuccess,
         Self::ConnectWasted,
@@ -94,6 +97,7 @@ impl Indicator {
         Self::FreshnessAge,
         Self::BacklogDrainTime,
         Self::BacklogRecoveredRatio,
+        Self::BacklogHarm,
     ];
 
     /// The word used in scenarios and reports.
@@ -120,6 +124,7 @@ impl Indicator {
             Self::FreshnessAge => "freshness.age",
             Self::BacklogDrainTime => "backlog.drain_time",
             Self::BacklogRecoveredRatio => "backlog.recovered_ratio",
+            Self::BacklogHarm => "backlog.harm",
         }
     }
 }

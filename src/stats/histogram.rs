@@ -124,6 +124,19 @@ impl Histogram {
             .expect("all histograms have the same range and precision");
     }
 
+    /// Adds those values of `other` that `wanted` says yes to, in microseconds by the upper ends of
+    /// their buckets.
+    pub fn merge_where(&mut self, other: &Self, wanted: impl Fn(u64) -> bool) {
+        for bucket in other.inner.iter_recorded() {
+            let value_us = bucket.value_iterated_to();
+            if wanted(value_us) {
+                self.inner
+                    .record_n(value_us, bucket.count_at_value())
+                    .expect("all histograms have the same range and precision");
+            }
+        }
+    }
+
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
         self.inner.reset();

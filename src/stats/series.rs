@@ -5,7 +5,7 @@ mod reader;
 mod table;
 mod writer;
 
-pub use reader::{SeriesData, SeriesError, read};
+pub use reader::{SeriesData, SeriesError, read, read_due};
 pub use writer::{PhaseMark, Writer};
 
 use super::histogram::{Histogram, HistogramError};

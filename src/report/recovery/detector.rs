@@ -270,12 +270,13 @@ fn with_power_as_before(rows: &[Row], baseline: &Baseline) -> Vec<Row> {
     rows
 }
 
-/// The seconds of the plateau: all with the same devices powered, back from the fault.
-fn baseline(rows: &[Row], case: &Case) -> Result<Baseline, Open> {
+/// The seconds before a fault in which a fleet shows what it is like: all with the same devices
+/// powered, back from the fault to its last clearing before, at most [`BASELINE_S_MAX`].
+pub(super) fn plateau(rows: &[Row], undisturbed_s: f64, fault_s: f64) -> Vec<&Row> {
     let within = |row: &&Row| {
         let start_s = f64::from(row.second);
         // A second that ends as the fault begins may show at its end what the fault did.
-        start_s >= case.undisturbed_s && start_s + 1.0 < case.fault_s
+        start_s >= undisturbed_s && start_s + 1.0 < fault_s
     };
     let mut plateau: Vec<&Row> = rows.iter().filter(within).collect();
     let powered = plateau.last().map_or(0, |row| row.gauges.powered);
@@ -284,7 +285,12 @@ fn baseline(rows: &[Row], case: &Case) -> Result<Baseline, Open> {
         .rposition(|row| row.gauges.powered != powered);
     // The row in which the last device got power is the ramp's.
     let from = ramped.map_or(0, |last| last + 2).min(plateau.len());
-    let plateau = plateau.split_off(from.max(plateau.len().saturating_sub(BASELINE_S_MAX)));
+    plateau.split_off(from.max(plateau.len().saturating_sub(BASELINE_S_MAX)))
+}
+
+/// What the fleet was like in the seconds of the plateau.
+fn baseline(rows: &[Row], case: &Case) -> Result<Baseline, Open> {
+    let plateau = plateau(rows, case.undisturbed_s, case.fault_s);
     if plateau.len() < BASELINE_S_MIN {
         return Err(Open::NoBaseline {
             seconds: plateau.len(),
@@ -304,7 +310,7 @@ fn baseline(rows: &[Row], case: &Case) -> Result<Baseline, Open> {
     let ack_p99_us = p99(plateau.iter().copied());
     Ok(Baseline {
         seconds: plateau.len(),
-        powered,
+        powered: plateau.last().map_or(0, |row| row.gauges.powered),
         connected,
         connected_limit: (CONNECTED_SHARE * connected).min(lowest.max(RESTLESS_SHARE * connected)),
         goodput_per_s: acked as f64 / plateau.len() as f64,

@@ -469,7 +469,7 @@ const fn sort(indicator: Indicator) -> Sort {
         }
         Indicator::WillFired => Sort::Wills,
         Indicator::ReconnectPeakRate => Sort::PeakRate,
-        Indicator::RetryAmplification => Sort::Amplification,
+        Indicator::RetryAmplification | Indicator::BacklogHarm => Sort::Amplification,
         Indicator::SessionResumeRatio => Sort::Resume,
         Indicator::AvailabilityIntervalAverage => Sort::Intervals,
         Indicator::AvailabilityBadMinutes => Sort::Minutes,
@@ -499,6 +499,7 @@ const fn indicator(word: IndicatorWord) -> Indicator {
         IndicatorWord::AvailabilityBadMinutes => Indicator::AvailabilityBadMinutes,
         IndicatorWord::BacklogDrainTime => Indicator::BacklogDrainTime,
         IndicatorWord::BacklogRecoveredRatio => Indicator::BacklogRecoveredRatio,
+        IndicatorWord::BacklogHarm => Indicator::BacklogHarm,
         IndicatorWord::FreshnessAge => Indicator::FreshnessAge,
     }
 }

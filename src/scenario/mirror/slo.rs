@@ -118,6 +118,10 @@ pub(in crate::scenario) enum IndicatorWord {
     /// neither a store nor `when_late` dropped: the share acknowledged late, until the run's end.
     #[serde(rename = "backlog.recovered_ratio")]
     BacklogRecoveredRatio,
+    /// How many times as long live publishes (QoS 1 and 2) take while the backlog of a fault drains as
+    /// before it, by the 99th percentile of their response times.
+    #[serde(rename = "backlog.harm")]
+    BacklogHarm,
 }
 
 /// A limit as text; what it means depends on the indicator.

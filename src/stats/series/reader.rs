@@ -79,7 +79,7 @@ pub fn read(dir: &Path) -> Result<SeriesData, SeriesError> {
             if line.starts_with('#') {
                 return Ok(());
             }
-            let (phase, histogram) = parse_interval(line)
+            let (phase, _, histogram) = parse_interval(line)
                 .ok_or_else(|| SeriesError::bad_line(&path, number, "an interval log"))?;
             data.histograms
                 .entry((metric, phase))
@@ -90,6 +90,36 @@ pub fn read(dir: &Path) -> Result<SeriesData, SeriesError> {
         data.warnings.extend(torn);
     }
     Ok(data)
+}
+
+/// The values of `metric` in `dir` whose operations were due in each of `spans`, in seconds from T0.
+/// An interval log tells in which second a value ended; it is taken to have ended in its middle, so
+/// when it was due is right to half a second. One histogram per span is held, however long the run.
+///
+/// # Errors
+/// As [`read`]; a torn last line is left out.
+pub fn read_due(
+    dir: &Path,
+    metric: Metric,
+    spans: &[(f64, f64)],
+) -> Result<Vec<Histogram>, SeriesError> {
+    let mut due = vec![Histogram::new(); spans.len()];
+    let path = dir.join(log_name(metric));
+    read_lines(&path, |number, line| {
+        if line.starts_with('#') {
+            return Ok(());
+        }
+        let (_, second, values) = parse_interval(line)
+            .ok_or_else(|| SeriesError::bad_line(&path, number, "an interval log"))?;
+        for (due, (from_s, to_s)) in due.iter_mut().zip(spans) {
+            due.merge_where(&values, |us| {
+                let due_s = second + 0.5 - us as f64 / 1e6;
+                (*from_s..*to_s).contains(&due_s)
+            });
+        }
+        Ok::<(), SeriesError>(())
+    })?;
+    Ok(due)
 }
 
 fn read_table(
@@ -106,17 +136,18 @@ fn read_table(
     })
 }
 
-/// `Tag=phase-<index>,<start>,<length>,<max>,<base64>`.
-fn parse_interval(line: &str) -> Option<(u16, Histogram)> {
+/// `Tag=phase-<index>,<start>,<length>,<max>,<base64>`: phase, start in seconds, values.
+fn parse_interval(line: &str) -> Option<(u16, f64, Histogram)> {
     let (phase, rest) = line.strip_prefix("Tag=phase-")?.split_once(',')?;
     let mut cells = rest.split(',');
-    for _ in ["start", "length", "max"] {
+    let start_s = cells.next()?.parse().ok()?;
+    for _ in ["length", "max"] {
         cells.next()?.parse::<f64>().ok()?;
     }
     let bytes = STANDARD.decode(cells.next()?).ok()?;
     let histogram = Histogram::from_v2(&bytes).ok()?;
     cells.next().is_none().then_some(())?;
-    Some((phase.parse().ok()?, histogram))
+    Some((phase.parse().ok()?, start_s, histogram))
 }
 
 /// Why a run directory's series could not be read.

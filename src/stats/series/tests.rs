@@ -186,7 +186,41 @@ fn an_interval_log_is_what_other_readers_of_the_format_expect() {
     assert_eq!(intervals, expected);
 }
 
-/// A run directory of before `wasted` was counted.
+/// In second 3 end: one value due just then, one due in second 1, one due before the run.
+#[test]
+fn values_are_found_by_when_they_were_due() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let mut seconds: Vec<_> = (0..4).map(Second::new).collect();
+    let mut values = Histogram::new();
+    for us in [1_000, 2_000_000, 2_000_000, 9_000_000] {
+        values.record_us(us);
+    }
+    for metric in [Metric::AckResponse, Metric::AckService] {
+        seconds[3].histograms.insert((metric, 0), values.clone());
+    }
+    seconds[2]
+        .histograms
+        .insert((Metric::AckResponse, 1), values);
+    write(dir.path(), &seconds);
+    for (span, count) in [
+        ((3.0, 4.0), 1),
+        // Both seconds' fast ones, and the slow ones of the last.
+        ((1.0, 4.0), 4),
+        ((0.0, 1.0), 2),
+        ((1.0, 2.0), 2),
+        ((-20.0, 0.0), 2),
+        ((4.0, 9.0), 0),
+        ((2.0, 2.0), 0),
+    ] {
+        let spans = [span, (-20.0, 9.0)];
+        let due = read_due(dir.path(), Metric::AckResponse, &spans).expect("own files");
+        assert_eq!((due[0].count(), due[1].count()), (count, 8), "{span:?}");
+    }
+    let fast = read_due(dir.path(), Metric::AckResponse, &[(3.0, 4.0)]).expect("own files");
+    assert_eq!(fast[0].percentile_us(100.0), Some(1_000));
+}
+
+/// Run directories of before `replayed`, `waiting` and `wasted` were written.
 #[test]
 fn a_series_without_the_columns_that_came_later_is_read() {
     let dir = tempfile::tempdir().expect("temporary directory");
