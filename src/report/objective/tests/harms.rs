@@ -44,12 +44,7 @@ fn harm_is_a_factor_of_what_live_publishes_took_before() {
             Verdict::Fail,
             "above the limit of 2.9x (p99",
         ),
-        case(
-            harm(2.0),
-            |run| nothing_waited(run),
-            Verdict::NoData,
-            "nothing waited",
-        ),
+        case(harm(2.0), nothing_waited, Verdict::NoData, "nothing waited"),
         case(harm(2.0), |_| {}, Verdict::NoData, "nothing of backlogs"),
         case(
             harm(2.0),
