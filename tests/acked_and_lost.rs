@@ -1,5 +1,5 @@
-//! Nothing that was acknowledged is lost: every network fault, against the reference backend in
-//! virtual time and over sockets. (Against Mosquitto: `live_mosquitto.rs`.)
+//! Nothing that was acknowledged is lost: every network and device fault, against the reference
+//! backend in virtual time and over sockets. (Against Mosquitto: `live_mosquitto.rs`.)
 
 mod outages;
 mod program;
