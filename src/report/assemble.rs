@@ -370,6 +370,7 @@ fn timeline(run: &RunData) -> Vec<Point> {
         at_s: f64::from(row.second) + 1.0,
         powered: row.gauges.powered,
         connected: row.gauges.connected,
+        waiting: row.gauges.waiting,
         attempts: row.counters.attempts,
         connects: row.counters.connects,
         attempt_failures: row.counters.attempt_failures,

@@ -72,6 +72,9 @@ fn lines(report: &Report, out: &mut String) -> std::fmt::Result {
             units::count(books.in_flight)
         )?;
     }
+    if let Some(lost) = &report.delivery.lost_by_policy {
+        writeln!(out, "\nStores: {}.", escape(&lost.sentence()))?;
+    }
     Ok(())
 }
 

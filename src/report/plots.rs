@@ -115,7 +115,8 @@ pub(super) fn timeline(report: &Report) -> Vec<Plot> {
     plots
 }
 
-/// The pictures of a recovery, top to bottom; empty if no second was recorded.
+/// The pictures of a recovery, top to bottom: the storm, what became of it and, if anything waited, the
+/// backlog. Empty if no second was recorded.
 pub(super) fn recovery(report: &Report) -> Vec<Plot> {
     let points = &report.timeline;
     if points.is_empty() {
@@ -140,25 +141,29 @@ pub(super) fn recovery(report: &Report) -> Vec<Plot> {
             |p| percent(p.connected, p.powered),
         ),
     ];
-    let last = Look {
-        is_first: false,
-        is_log: false,
-        has_times: true,
-    };
-    let first = Look {
-        is_first: true,
-        has_times: false,
-        ..last
-    };
-    vec![
-        look(report, "Connection attempts per second", first, &storm),
-        look(
-            report,
-            "Wasted attempts and connected devices, percent",
-            last,
-            &shares,
-        ),
-    ]
+    let backlog = [Line::level(Ink::Main, "publishes waiting", points, |p| p.waiting).filled()];
+    let mut drawn: Vec<(&'static str, &[Line])> = vec![
+        ("Connection attempts per second", &storm),
+        ("Wasted attempts and connected devices, percent", &shares),
+    ];
+    if points.iter().any(|point| point.waiting > 0) {
+        drawn.push((
+            "Backlog: publishes due and not sent, on all devices",
+            &backlog,
+        ));
+    }
+    let last = drawn.len() - 1;
+    let looks = drawn.into_iter().enumerate();
+    looks
+        .map(|(index, (title, lines))| {
+            let look_of = Look {
+                is_first: index == 0,
+                is_log: false,
+                has_times: index == last,
+            };
+            look(report, title, look_of, lines)
+        })
+        .collect()
 }
 
 fn percent(part: u64, of: u64) -> Option<u64> {

@@ -8,6 +8,7 @@ use crate::stats::recorder::ErrorKind;
 use std::fs;
 use std::path::Path;
 
+mod backlog;
 mod directory;
 mod hostile;
 mod simulated;

@@ -120,6 +120,9 @@ fn lines(report: &Report, dir: &Path, color: Color, out: &mut String) -> std::fm
             units::count(books.timed_out)
         )?;
     }
+    if let Some(lost) = &report.delivery.lost_by_policy {
+        writeln!(out, "  {}", printable(&lost.sentence()))?;
+    }
     writeln!(out, "\n  report: {}", dir.join("report.html").display())
 }
 

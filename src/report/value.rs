@@ -435,6 +435,8 @@ pub struct Point {
     pub powered: u64,
     /// Devices with a session.
     pub connected: u64,
+    /// Publishes due on devices and neither sent nor given up.
+    pub waiting: u64,
     /// Attempts begun.
     pub attempts: u64,
     /// CONNACKs.

@@ -1,10 +1,12 @@
 //! The books and the delivery ledger as the report tells them. In JSON their figures are keys of
 //! `counts`, of a row and of `delivery` themselves (`counts.planned`, `delivery.lost`).
 
+use crate::report::units;
 use crate::stats::books::{Books, DeliveryCounts, WillCounts};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use std::cmp::Reverse;
 
 /// The books of the run.
 #[derive(Clone, Debug)]
@@ -78,6 +80,36 @@ pub struct LostByPolicy {
     pub count: u64,
     /// Per stream of a cohort with a store.
     pub streams: Vec<NamedCount>,
+}
+
+impl LostByPolicy {
+    /// `lost by policy: 500 dropped by the stores of devices (meters/power 480, meters/gps 20)`; of the
+    /// streams at most [`LostByPolicy::STREAMS_TOLD`], those that lost most.
+    pub fn sentence(&self) -> String {
+        let mut losing: Vec<_> = self.streams.iter().filter(|s| s.count > 0).collect();
+        losing.sort_by_key(|stream| Reverse(stream.count));
+        let mut told: Vec<String> = losing
+            .iter()
+            .take(Self::STREAMS_TOLD)
+            .map(|stream| format!("{} {}", stream.name, units::count(stream.count)))
+            .collect();
+        if let Some(more @ 1..) = losing.len().checked_sub(Self::STREAMS_TOLD) {
+            told.push(format!(
+                "and {}",
+                units::counted(more as u64, "other stream")
+            ));
+        }
+        let streams = if told.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", told.join(", "))
+        };
+        let count = units::count(self.count);
+        format!("lost by policy: {count} dropped by the stores of devices{streams}")
+    }
+
+    /// Most streams in a sentence; the report has all of them.
+    pub const STREAMS_TOLD: usize = 5;
 }
 
 /// A count with a name.
