@@ -43,6 +43,8 @@ struct Run {
     /// First write to PUBACK.
     service: Histogram,
     reconnect: Histogram,
+    /// Schedule to PUBACK or PUBCOMP, of what had waited.
+    replayed: Histogram,
     backend: BTreeMap<String, u64>,
     /// One per worker and node.
     observers: u64,
@@ -70,6 +72,7 @@ impl Run {
             world: "simulated",
             service: outcome.histogram(Metric::AckService),
             reconnect: outcome.histogram(Metric::ReconnectTime),
+            replayed: outcome.histogram(Metric::AckResponseReplayed),
             totals: outcome.totals,
             backend,
             observers: 2,
@@ -84,6 +87,7 @@ impl Run {
             world: "live",
             service: outcome.histogram(Metric::AckService),
             reconnect: outcome.histogram(Metric::ReconnectTime),
+            replayed: outcome.histogram(Metric::AckResponseReplayed),
             totals: outcome.totals,
             backend: outcome.backend,
             observers: 4,
@@ -432,4 +436,68 @@ fn a_short_blackhole_only_holds_up() {
     alike("publish.ack_latency", &runs, slowest, 200_000.0);
     let up = |run: &Run| run.totals.availability[1].0;
     alike("availability", &runs, up, 3.0);
+}
+
+/// Three samples of each stream come due on each device while the fleet is away, at whole seconds; its
+/// store has room for four, drops by priority and lets 20/s go. The cut, every attempt and the clearing
+/// lie 200 ms and more from the next sample and from each other, so that the counts are exact.
+#[test]
+fn a_store_drops_and_replays_the_same() {
+    let reset = "{ outage: { reset: {} }, at: 1600ms, for: 2600ms }";
+    let text = SCENARIO
+        .replace("FAULTS", reset)
+        .replace("steady, for: 4s", "steady, for: 7s")
+        .replace("full_jitter: { base: 100ms, cap: 400ms }", "fixed: 900ms")
+        .replace("every: 400ms, ack_timeout: 1s", "every: 1s, phase: { aligned: {} }, PRIORITY")
+        .replacen("PRIORITY", "priority: 200", 1)
+        .replacen("PRIORITY", "priority: 50", 1)
+        .replace("qos: 0, every: 1s", "qos: 0, every: 1s, when_late: skip")
+        .replace(
+            "    telemetry:",
+            "    store: { messages: 4, when_full: drop_by_priority, drain: 20/s, first: live }\n    telemetry:",
+        );
+    let runs = text_in_both_worlds(&text, |run| {
+        let (world, books) = (run.world, run.books());
+        let of_stream = |stream: usize| {
+            let mut all = Books::default();
+            run.totals.books[stream].iter().for_each(|b| all.add(b));
+            all
+        };
+        let (power, bill) = (of_stream(0), of_stream(1));
+        assert_eq!(
+            (power.dropped_by_policy, bill.dropped_by_policy),
+            (0, 60 * 2),
+            "{world}"
+        );
+        assert_eq!((power.sent, power.acked), (power.planned, power.planned));
+        assert_eq!((bill.sent, bill.acked), (bill.planned - 120, bill.sent));
+        assert_eq!((books.waiting, books.in_flight), (0, 0), "{world}");
+        // The first device has power at T0, and what is due then waits for its connection.
+        assert_eq!(run.replayed.count(), 60 * 4 + 2, "{world}");
+        let backlog = &run.totals.backlogs[0];
+        assert_eq!((backlog.devices, backlog.drained), (60, 60), "{world}");
+        assert_eq!(
+            (backlog.planned, backlog.acked_live, backlog.recovered),
+            (60 * 6, 0, 60 * 4),
+            "{world}"
+        );
+        assert_eq!(backlog.dropped_by_policy, 60 * 2, "{world}");
+        let delivery = &run.totals.delivery;
+        assert_eq!((delivery.lost, delivery.duplicated), (0, 0), "{world}");
+    });
+    for stream in 0..2 {
+        assert_eq!(runs[0].totals.books[stream], runs[1].totals.books[stream]);
+    }
+    let drained = |run: &Run| {
+        let times = run.totals.backlogs[0].drain_times();
+        times.min_max_us().map_or(0.0, |(_, last)| last as f64)
+    };
+    // Three gaps of 50 ms after the last reconnect.
+    let back = runs[0]
+        .reconnect
+        .min_max_us()
+        .map_or(0.0, |(_, last)| last as f64);
+    let gaps = drained(&runs[0]) - back;
+    assert!((149_000.0..153_000.0).contains(&gaps), "{gaps} us");
+    alike("backlog.drain_time", &runs, drained, 150_000.0);
 }
