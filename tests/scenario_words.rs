@@ -587,6 +587,7 @@ fn wills_are_counted_within_or_up_to_a_bound() {
     for (text, bound) in [
         ("at_most: 10", Bound::AtMost(Limit::Count(10))),
         ("at_least: 3", Bound::AtLeast(Limit::Count(3))),
+        ("at_least: 60%", Bound::AtLeast(Limit::Ratio(0.6))),
     ] {
         let slos = format!("slos: [{{ name: x, indicator: will.fired, {text} }}]\n");
         let plan = plan(&format!("{fleet}{slos}"));

@@ -1,7 +1,7 @@
 //! How many wills of observed devices fired. More may have fired than were seen while an observer was
 //! away, so then only what a further one could not change is decided.
 
-use super::{Measured, Value, meets};
+use super::{Measured, Value, in_unit_of, meets};
 use crate::report::data::RunData;
 use crate::report::units;
 use crate::scenario::slo::{Bound, Objective};
@@ -35,7 +35,7 @@ pub(super) fn fired(run: &RunData, objective: &Objective) -> Measured {
         Bound::AtMost(_) => true,
         Bound::AtLeast(_) | Bound::Is(_) => false,
     };
-    let value = counts.fired as f64;
+    let value = in_unit_of(objective.bound, counts.fired, counts.watched);
     let is_final = meets(objective.bound, value) != is_at_most;
     let doubt = (counts.gaps > 0 && !is_final).then(|| {
         let gaps = units::counted(counts.gaps, "gap");

@@ -327,6 +327,7 @@ impl Checker<'_> {
             }
             Sort::PeakRate => parse_rate(text).map(Limit::Rate),
             Sort::Amplification => parse_factor(text).map(Limit::Factor),
+            Sort::Wills if text.ends_with('%') => parse_share(text).map(Limit::Ratio),
             Sort::Verdict | Sort::Stranded | Sort::Delivery | Sort::Wills | Sort::Minutes => {
                 text.parse().map(Limit::Count).map_err(|_| {
                     (

@@ -45,6 +45,19 @@ fn wills_that_fired() {
         case(fired(at_most_6), seven, Verdict::Fail, "above"),
         case(fired(at_least_7), seven, Verdict::Pass, "at least the"),
         case(fired(at_least_8), seven, Verdict::Fail, "below the"),
+        // A share of the observed devices with a will.
+        case(
+            fired(Bound::AtMost(Limit::Ratio(0.07))),
+            seven,
+            Verdict::Pass,
+            "7 %, within the limit of 7 %",
+        ),
+        case(
+            fired(Bound::AtLeast(Limit::Ratio(0.08))),
+            seven,
+            Verdict::Fail,
+            "7 %, below",
+        ),
         // One more would break it; one too many stays one too many.
         case(
             fired(at_most_7),
