@@ -36,7 +36,7 @@ pub(in crate::scenario) struct Slo {
     /// Only these phases; the whole run if absent.
     pub(in crate::scenario) during: Option<At<Vec<At<String>>>>,
     /// From the last clearing of a fault in this phase to the next fault or the end; for reconnect.*,
-    /// retry.amplification and session.resume_ratio.
+    /// recovery.verdict, backlog.*, connect.wasted, retry.amplification and session.resume_ratio.
     pub(in crate::scenario) after: Option<At<String>>,
 }
 
