@@ -49,7 +49,7 @@ fn case(run: &RunData, fault: usize) -> Case {
         clear_s: plan.faults[fault].clear.as_secs_f64(),
         until_s: until_s.min(run.ended_s()),
         cut_off: counted.map_or(0, |recovery| recovery.affected),
-        longest_wait_s: plan.longest_wait(&plan.faults[fault]).as_secs_f64(),
+        longest_wait_s: plan.longest_wait_of_phase(fault).as_secs_f64(),
         rule: plan.recovery,
     }
 }

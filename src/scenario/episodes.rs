@@ -26,7 +26,8 @@ impl Plan {
         closing
             .map(|fault| Episode {
                 fault,
-                start: start.after(self.faults[fault].start),
+                // Of the first fault of the phase, as for backlogs.
+                start: start.after(self.recovery_baseline(fault).1),
                 clear: start.after(self.faults[fault].clear),
                 end: start.after(self.recovery_end(fault)),
             })

@@ -129,6 +129,15 @@ impl Plan {
         cohorts.max().unwrap_or_default()
     }
 
+    /// The longest wait after any fault of the phase of `fault`: a small one that clears last does not
+    /// shorten what the others have begun.
+    pub fn longest_wait_of_phase(&self, fault: usize) -> Duration {
+        let phase = self.faults[fault].phase;
+        let of_phase = self.faults.iter().filter(|other| other.phase == phase);
+        let waits = of_phase.map(|other| self.longest_wait(other));
+        waits.max().unwrap_or_default()
+    }
+
     /// Connects per second that the recovery's rule or the reference backend's law states; `None` if
     /// neither does.
     pub fn stated_limit_rate_per_s(&self) -> Option<f64> {

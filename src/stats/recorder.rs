@@ -177,7 +177,7 @@ impl Recorder {
             Event::PoweredOn => {
                 self.availability.powered_on(now, device);
                 self.herd.down(device);
-                self.ages.powered_on(device);
+                self.ages.powered_on(now, device);
             }
             Event::PoweredOff => {
                 self.availability.powered_off(now, device);

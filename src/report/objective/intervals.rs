@@ -130,6 +130,9 @@ pub(super) fn bad_minutes(run: &RunData, objective: &Objective, bad_when: f64) -
     }
     let is_bad = |m: &&Requests| m.ended > 0 && m.failed as f64 >= bad_when * m.ended as f64;
     let bad = minutes.iter().filter(is_bad).count();
+    // Of one that is cut short, or lacks a lost worker's part, it is not known.
+    let whole = minutes.iter().filter(is_bad).filter(|m| m.seconds == 60);
+    let whole = whole.count() as f64;
     let idle = minutes.iter().filter(|m| m.ended == 0).count() as u64;
     Measured::Value(Value {
         remark: format!(
@@ -138,7 +141,7 @@ pub(super) fn bad_minutes(run: &RunData, objective: &Objective, bad_when: f64) -
             units::count(idle),
             of_devices(run, objective)
         ),
-        breach_is_final: true,
+        breach_is_final: run.lost.is_empty() && !super::meets(objective.bound, whole),
         ..Value::new(bad as f64, all.ended)
     })
 }

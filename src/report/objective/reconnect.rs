@@ -23,7 +23,10 @@ pub(in crate::report) struct Peak {
 /// Seconds of the run from the one that `fault` cleared in up to its recovery's end. The first may
 /// hold attempts from before the clearing: a herd is never understated. `None` if none was recorded.
 pub(in crate::report) fn peak(run: &RunData, fault: usize) -> Option<Peak> {
-    let from = run.plan.faults.get(fault)?.clear.as_secs();
+    // From the first clearing of the phase on: a later, smaller fault hides no herd.
+    let phase = run.plan.faults.get(fault)?.phase;
+    let of_phase = run.plan.faults.iter().filter(|f| f.phase == phase);
+    let from = of_phase.map(|f| f.clear).min()?.as_secs();
     let end = run.plan.recovery_end(fault);
     let is_after = |second: u32| {
         let second = u64::from(second);

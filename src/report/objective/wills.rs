@@ -4,7 +4,7 @@
 use super::{Measured, Value, in_unit_of, meets};
 use crate::report::data::RunData;
 use crate::report::units;
-use crate::scenario::slo::{Bound, Objective};
+use crate::scenario::slo::{Bound, Limit, Objective};
 
 pub(super) fn fired(run: &RunData, objective: &Objective) -> Measured {
     let Some(outcome) = &run.outcome else {
@@ -35,7 +35,13 @@ pub(super) fn fired(run: &RunData, objective: &Objective) -> Measured {
         Bound::AtMost(_) => true,
         Bound::AtLeast(_) | Bound::Is(_) => false,
     };
-    let value = in_unit_of(objective.bound, counts.fired, counts.watched);
+    // A share that must be reached is one of devices; firings bound it from above, so that both together
+    // say "each once".
+    let count = match objective.bound {
+        Bound::AtLeast(Limit::Ratio(_)) => counts.devices,
+        Bound::AtLeast(_) | Bound::AtMost(_) | Bound::Is(_) => counts.fired,
+    };
+    let value = in_unit_of(objective.bound, count, counts.watched);
     let is_final = meets(objective.bound, value) != is_at_most;
     let doubt = (counts.gaps > 0 && !is_final).then(|| {
         let gaps = units::counted(counts.gaps, "gap");

@@ -123,6 +123,8 @@ pub(super) enum Open {
     NoBaseline { seconds: usize },
     /// Nobody was connected before the fault.
     NobodyConnected,
+    /// Before the fault fewer were connected than at their best: the fleet was still coming back.
+    Unsettled { connected: f64, best: f64 },
     /// Run or window ended before this instant, from T0.
     TooShort { needed_s: f64 },
     /// Seconds are missing in the series.
@@ -204,7 +206,12 @@ pub(super) fn detect(rows: &[Row], case: &Case) -> Finding {
         .max(0.0)
         .floor() as usize;
     let judged = after.from(from.max(past_bound));
-    finding.level = Some(level(judged.all()));
+    let last = after.from(after.seconds.len().saturating_sub(judged_s.ceil() as usize));
+    let shown = match judged.all().next() {
+        Some(_) => &judged,
+        None => &last,
+    };
+    finding.level = shown.all().next().is_some().then(|| level(shown.all()));
     if case.until_s < needed_s {
         finding.verdict = Err(Open::TooShort { needed_s });
     } else if (judged.all().count() as f64) < ROWS_SHARE * judged_s.max(judged.seconds.len() as f64)
@@ -303,6 +310,11 @@ fn baseline(rows: &[Row], case: &Case) -> Result<Baseline, Open> {
     if connected <= 0.0 {
         return Err(Open::NobodyConnected);
     }
+    let powered = plateau.last().map_or(0, |row| row.gauges.powered);
+    let best = best_before(rows, case.fault_s, powered);
+    if connected < RESTLESS_SHARE * best {
+        return Err(Open::Unsettled { connected, best });
+    }
     let acked: u64 = plateau.iter().map(|row| acked(row)).sum();
     let worst = last
         .windows(SMOOTHED_S)
@@ -310,7 +322,7 @@ fn baseline(rows: &[Row], case: &Case) -> Result<Baseline, Open> {
     let ack_p99_us = p99(plateau.iter().copied());
     Ok(Baseline {
         seconds: plateau.len(),
-        powered: plateau.last().map_or(0, |row| row.gauges.powered),
+        powered,
         connected,
         connected_limit: (CONNECTED_SHARE * connected).min(lowest.max(RESTLESS_SHARE * connected)),
         goodput_per_s: acked as f64 / plateau.len() as f64,
@@ -319,6 +331,16 @@ fn baseline(rows: &[Row], case: &Case) -> Result<Baseline, Open> {
             worst.fold(LATENCY_FACTOR * p99, f64::max)
         }),
     })
+}
+
+/// The highest mean share of `powered` devices that was connected over [`BASELINE_S_MIN`] seconds before
+/// the fault.
+fn best_before(rows: &[Row], fault_s: f64, powered: u64) -> f64 {
+    let end = rows.partition_point(|row| f64::from(row.second) + 1.0 < fault_s);
+    let of = |row: &Row| row.gauges.connected as f64 / powered.max(1) as f64;
+    let means = rows[..end].windows(BASELINE_S_MIN);
+    let means = means.map(|w| w.iter().map(of).sum::<f64>() / BASELINE_S_MIN as f64);
+    means.fold(0.0, f64::max).min(1.0)
 }
 
 fn bound(rows: &[Row], case: &Case, baseline: &Baseline, after: &Seconds<'_>) -> BoundOf {
@@ -423,11 +445,23 @@ impl<'a> Seconds<'a> {
         for index in 0..self.seconds.len() {
             if !self.is_back(baseline, start, index) {
                 start = index + 1;
-            } else if index + 1 - start >= hold {
+            } else if index + 1 - start >= hold && self.was_served(baseline, start, index + 1) {
                 return Some(start);
             }
         }
         None
+    }
+
+    /// Whether goodput is what it was over all of these seconds: over five of them, that of a small fleet
+    /// may be nothing by chance.
+    fn was_served(&self, baseline: &Baseline, from: usize, to: usize) -> bool {
+        let rows = self.rows(from, to);
+        let seconds = rows.clone().count() as f64;
+        let got: u64 = rows.clone().map(acked).sum();
+        let planned: u64 = rows.map(|row| row.counters.planned).sum();
+        let wanted = GOODPUT_SHARE * (baseline.goodput_per_s * seconds).min(planned as f64);
+        let any = got > 0 || planned == 0 || baseline.goodput_per_s == 0.0;
+        any && got as f64 + GOODPUT_SIGMAS * wanted.sqrt() >= wanted
     }
 
     /// Whether the fleet is as it was in a second; what is smoothed is over seconds from `start` on,

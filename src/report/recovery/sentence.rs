@@ -76,6 +76,11 @@ fn undecided(case: &Case, open: Open, ends_by_fault: bool) -> String {
             units::counted(seconds as u64, "second")
         ),
         Open::NobodyConnected => "undecided: nobody was connected before the fault".to_owned(),
+        Open::Unsettled { connected, best } => format!(
+            "undecided: before the fault {} of the devices were connected, of {} at their best: the fleet was still coming back",
+            units::ratio(connected),
+            units::ratio(best)
+        ),
         Open::TooShort { needed_s } => {
             let what = if ends_by_fault {
                 "another fault began"

@@ -166,8 +166,8 @@ fn each_limit_of_a_recovery_is_where_it_is_said_to_be() {
     for (connected, expected) in [(1_000, true), (990, true), (989, false)] {
         assert_eq!(recovers(Of { connected, ..WELL }), expected, "{connected}");
     }
-    // Over 5 s 475 are wanted; three standard deviations of that are 65.
-    for (acked, expected) in [(100, true), (82, true), (81, false), (0, false)] {
+    // Over the 30 s to hold 2 850 are wanted; three standard deviations of that are 160.
+    for (acked, expected) in [(100, true), (90, true), (89, false), (0, false)] {
         assert_eq!(recovers(Of { acked, ..WELL }), expected, "{acked}");
     }
     for (us, expected) in [(1_000, true), (2_000, true), (2_001, false)] {
@@ -257,6 +257,55 @@ fn a_late_recovery_is_slow_if_the_scenario_says_when() {
         assert_eq!(finding.verdict, Ok(expected));
         assert_eq!(finding.recovered_after_s, Some(21.0));
     }
+}
+
+#[test]
+fn a_fleet_that_was_still_coming_back_is_no_baseline() {
+    let mut rows = run(100, |_| WELL);
+    // All were connected once; then another fault left a third of them, who are slow to come back.
+    for row in &mut rows[40..] {
+        row.gauges.connected = 300 + u64::from(row.second) / 10;
+    }
+    let verdict = detect(
+        &rows,
+        &Case {
+            undisturbed_s: 50.0,
+            ..case(100)
+        },
+    )
+    .verdict;
+    assert!(
+        matches!(verdict, Err(Open::Unsettled { .. })),
+        "{verdict:?}"
+    );
+}
+
+#[test]
+fn a_small_fleet_whose_publishes_are_not_answered_has_not_recovered() {
+    // One publish a second: none in five of them would be chance, none in thirty is not.
+    let little = |acked: u64| Of {
+        acked,
+        p99_us: None,
+        ..WELL
+    };
+    let mut rows = run(100, |_| little(0));
+    for row in &mut rows[..FAULT as usize] {
+        row.counters.acked = 1;
+    }
+    for row in &mut rows {
+        row.counters.planned = 1;
+    }
+    assert_ne!(
+        detect(&rows, &case(100)).verdict,
+        Ok(RecoveryVerdict::Recovered)
+    );
+    for row in &mut rows[CLEAR as usize..] {
+        row.counters.acked = 1;
+    }
+    assert_eq!(
+        detect(&rows, &case(100)).verdict,
+        Ok(RecoveryVerdict::Recovered)
+    );
 }
 
 #[test]

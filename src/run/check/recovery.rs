@@ -59,7 +59,7 @@ fn needed_s(plan: &Plan, fault: usize) -> f64 {
     let peak = Some(plan.power_on_peak_per_s()).filter(|rate| *rate > 0.0);
     let rate = plan.stated_limit_rate_per_s().or(peak);
     let by_rate_s = rate.map_or(0.0, |rate| f64::from(down) / rate);
-    let wait_s = plan.longest_wait(&plan.faults[fault]).as_secs_f64();
+    let wait_s = plan.longest_wait_of_phase(fault).as_secs_f64();
     f64::from(RecoveryRule::FACTOR) * by_rate_s.max(wait_s) + judged_s
 }
 

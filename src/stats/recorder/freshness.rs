@@ -46,6 +46,7 @@ impl Freshness {
 struct Device {
     is_observed: bool,
     had_power: bool,
+    is_off: bool,
     was_seen: bool,
     /// Of this boot.
     newest: Option<Sample>,
@@ -57,6 +58,8 @@ struct Sample {
     made: Instant,
     /// Its age is integrated up to here.
     at: Instant,
+    /// None was seen since the device booted again: what is known of it is as old as the boot.
+    is_boot: bool,
 }
 
 /// Integrates ages as linear functions of time, and reads them on the grid.
@@ -83,8 +86,18 @@ impl Ages {
         !self.devices.is_empty()
     }
 
-    pub(super) fn powered_on(&mut self, device: u32) {
+    /// A device that boots again ages from there until something is seen of it; before its first sample
+    /// of all, nothing is asked of it.
+    pub(super) fn powered_on(&mut self, now: Instant, device: u32) {
         if let Some(state) = self.device(device) {
+            if state.had_power {
+                state.newest = Some(Sample {
+                    made: now,
+                    at: now,
+                    is_boot: true,
+                });
+            }
+            state.is_off = false;
             state.had_power = true;
         }
     }
@@ -100,6 +113,7 @@ impl Ages {
         self.integrate(layout, now, device, read);
         if let Some(state) = self.device(device) {
             state.newest = None;
+            state.is_off = true;
         }
     }
 
@@ -117,9 +131,19 @@ impl Ages {
             return;
         };
         state.was_seen = true;
+        if state.is_off {
+            // It was under way when the power went.
+            return;
+        }
+        let first = Sample {
+            made,
+            at: now,
+            is_boot: false,
+        };
         match &mut state.newest {
+            Some(newest) if newest.is_boot => *newest = first,
             Some(newest) => newest.made = newest.made.max(made),
-            newest @ None => *newest = Some(Sample { made, at: now }),
+            newest @ None => *newest = Some(first),
         }
     }
 

@@ -56,7 +56,7 @@ fn wills_that_fired() {
             fired(Bound::AtLeast(Limit::Ratio(0.08))),
             seven,
             Verdict::Fail,
-            "7 %, below",
+            "5 %, below",
         ),
         // One more would break it; one too many stays one too many.
         case(

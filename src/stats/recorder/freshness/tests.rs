@@ -39,15 +39,16 @@ fn ages_grow_until_a_newer_sample_is_seen() {
     r.record_sample(at_ms(6_000), 3, at_ms(2_000));
     // Not observed.
     r.record_sample(at_ms(6_000), 4, at_ms(2_000));
-    // Off at 12 s; on again at 14 s, seen at 15 s, then to the end at 30 s.
+    // Off at 12 s, with a sample still under way; on again at 14 s, as old as that until seen at 15 s, then to the end at 30 s.
     r.record(at_ms(12_000), 3, &Event::PoweredOff);
+    r.record_sample(at_ms(12_100), 3, at_ms(11_900));
     r.record(at_ms(14_000), 3, &Event::PoweredOn);
     r.record_sample(at_ms(15_000), 3, at_ms(15_000));
     let area = |young: f64, old: f64| (old * old - young * young) / 2.0;
     let expected = Freshness {
         phases: vec![
             (area(1.0, 4.0) + area(1.0, 6.0), 8.0),
-            (area(6.0, 8.0) + area(0.0, 15.0), 17.0),
+            (area(6.0, 8.0) + area(0.0, 1.0) + area(0.0, 15.0), 18.0),
         ],
         powered: 2,
         seen: 1,
