@@ -326,9 +326,10 @@ fn storm_search(args: &SearchArgs, arguments: &[OsString]) -> ExitCode {
         Err(SearchError::Run(error)) => not_run(error),
         Err(error) => {
             let code = match &error {
-                SearchError::Scenario(_) | SearchError::Run(_) | SearchError::NoOutage => {
-                    ExitCode::Usage
-                }
+                SearchError::Scenario(_)
+                | SearchError::Run(_)
+                | SearchError::TooFew { .. }
+                | SearchError::NoOutage => ExitCode::Usage,
                 SearchError::Undecided { .. } => ExitCode::Inconclusive,
                 SearchError::Interrupted(code) => {
                     let codes = ExitCode::ALL.into_iter();

@@ -141,6 +141,13 @@ pub fn run(
     let loaded = load(options)?;
     let planned = loaded.plan.devices();
     let phase = outage_phase(&loaded.plan)?;
+    let min_devices = u32::try_from(loaded.plan.cohorts.len())
+        .unwrap_or(u32::MAX)
+        .max(1);
+    let needed = min_devices.max(options.at_least.unwrap_or(0));
+    if options.max_devices < needed {
+        return Err(SearchError::TooFew { needed });
+    }
     let dir = directory::create(
         options.out.as_deref(),
         &format!("{}-search", loaded.plan.name),
@@ -166,10 +173,9 @@ pub fn run(
         trials: Vec::new(),
         tell: &mut tell,
     };
-    let min_devices = u32::try_from(loaded.plan.cohorts.len()).unwrap_or(u32::MAX);
     let edge = search.sizes(
         min_devices..=options.max_devices,
-        planned,
+        options.at_least.unwrap_or(planned),
         options.precision,
     )?;
     let stuck = search.stuck(edge, planned, options.max_devices)?;
@@ -238,6 +244,8 @@ struct Stuck {
     /// When the outage cleared, and how long recovery was waited for, in seconds.
     cleared_s: f64,
     bound_s: f64,
+    /// When its run ended, in seconds from T0.
+    ended_s: f64,
 }
 
 struct Search<'a> {
@@ -328,6 +336,7 @@ impl Search<'_> {
             devices: trial.devices,
             cleared_s: trial.cleared_s,
             bound_s: trial.bound_s,
+            ended_s: trial.ended_s,
         }))
     }
 
@@ -354,7 +363,8 @@ impl Search<'_> {
 
     fn hysteresis(&mut self, stuck: &Stuck) -> Result<Hysteresis, SearchError> {
         let at_s = whole_s(stuck.cleared_s + stuck.bound_s);
-        let waited_s = whole_s(PATIENCE * stuck.bound_s);
+        let waited_s = PATIENCE * stuck.bound_s;
+        let waited_s = whole_s(waited_s.max(stuck.ended_s - f64::from(at_s)));
         let length_s = at_s + waited_s;
         let part = |permille: u32| {
             let devices = u64::from(stuck.devices) * u64::from(permille) / u64::from(PERMILLE);
@@ -436,6 +446,14 @@ pub enum SearchError {
     /// There is nothing to recover from.
     #[error("no phase of the scenario has a fault: there is nothing to recover from")]
     NoOutage,
+    /// The largest fleet to try is smaller than what must be tried.
+    #[error(
+        "--max-devices must be at least {needed}: a device per cohort, and what --at-least asks for"
+    )]
+    TooFew {
+        /// Devices.
+        needed: u32,
+    },
     /// A trial could not be made.
     #[error(transparent)]
     Run(RunError),
@@ -448,7 +466,7 @@ pub enum SearchError {
         reason: String,
     },
     /// A trial ended before its recovery could be told.
-    #[error("{devices} devices: {reason}; make the last phase longer")]
+    #[error("{devices} devices: {reason}")]
     Undecided {
         /// Its size.
         devices: u32,

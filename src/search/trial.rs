@@ -151,13 +151,20 @@ impl Bench<'_> {
             .find(|verdict| verdict.phase == phase)
             .ok_or(SearchError::NoOutage)?;
         let (cleared_s, ended_s) = (found.clear_s, run.plan.length().as_secs_f64());
-        let (Some(bound_s), true) = (found.bound_s, found.verdict != UNDECIDED) else {
+        let Some(bound_s) = found.bound_s else {
+            // Nothing is known of the fleet before the fault: a longer run would not mend it.
+            return Err(SearchError::Undecided {
+                devices,
+                reason: found.reason.clone(),
+            });
+        };
+        if found.verdict == UNDECIDED {
             return Ok(Sized::Undecided {
                 reason: found.reason.clone(),
                 cleared_s,
                 ended_s,
             });
-        };
+        }
         let back = report.recoveries.iter().find(|back| back.phase == phase);
         let time = |percent: f64| {
             let mut times = back.iter().flat_map(|back| &back.times);
