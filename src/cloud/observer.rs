@@ -129,6 +129,9 @@ pub struct Observer {
     /// All topics have been granted once.
     armed: bool,
     /// Of the gap that is going on, if one is.
+    /// A CONNECT was written whose answer never came: the server may hold a session made by it, without
+    /// our subscriptions.
+    in_doubt: bool,
     gap: Option<Gap>,
     /// CONNACK, SUBACK or the end of the backoff.
     deadline: Instant,
@@ -144,6 +147,8 @@ pub struct Observer {
 struct Gap {
     /// Each CONNACK since its begin said that the server still had the session.
     session_kept: bool,
+    /// Whether the session was the old one is not known.
+    in_doubt: bool,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -193,6 +198,7 @@ impl Observer {
             state: State::Idle,
             granted: 0,
             armed: false,
+            in_doubt: false,
             gap: None,
             deadline: Instant::NEVER,
             pulse_at: Instant::NEVER,
@@ -359,11 +365,17 @@ impl Observer {
         if let Some(wills) = &mut self.wills {
             wills.connected();
         }
+        let in_doubt = std::mem::take(&mut self.in_doubt);
         if !session_present {
             self.session.discard(|_| ());
             self.granted = 0;
             if let Some(gap) = &mut self.gap {
                 gap.session_kept = false;
+            }
+        } else if in_doubt {
+            self.granted = 0;
+            if let Some(gap) = &mut self.gap {
+                gap.in_doubt = true;
             }
         }
         self.subscribe_rest(now, out);
@@ -392,6 +404,12 @@ impl Observer {
         self.deadline = Instant::NEVER;
         self.waits = 0;
         if let Some(gap) = self.gap.take() {
+            // First what is unsure if it is gone, then what may come twice if it is not.
+            if gap.in_doubt && gap.session_kept {
+                out.push(Output::Event(Event::GapEnded {
+                    session_present: false,
+                }));
+            }
             let session_present = gap.session_kept;
             out.push(Output::Event(Event::GapEnded { session_present }));
         }
@@ -521,9 +539,13 @@ impl Observer {
 
     /// An attempt failed or the connection ended.
     fn lose(&mut self, now: Instant, cause: Cause, out: &mut Vec<Output>) {
+        self.in_doubt |= self.state == State::Handshaking;
         self.session.disconnected();
         if self.armed && self.gap.is_none() {
-            self.gap = Some(Gap { session_kept: true });
+            self.gap = Some(Gap {
+                session_kept: true,
+                in_doubt: false,
+            });
             out.push(Output::Event(Event::GapBegan));
         }
         out.push(Output::Event(Event::Failed(cause)));
