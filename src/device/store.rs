@@ -87,7 +87,10 @@ impl Device {
             &pacer(&self.profile, self.id, self.boot, place.stream),
         );
         if let (true, Some(gap)) = (place.is_backlog, gap) {
-            buffer.next_drain = now.after(gap);
+            // From when it was due, so that a late timer does not slow the drain.
+            let due = buffer.next_drain.max(self.online_since);
+            let from = if due.after(gap) > now { due } else { now };
+            buffer.next_drain = from.after(gap);
         }
         self.write(place.stream, place.cursor, place.is_backlog, now, out);
     }

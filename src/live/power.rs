@@ -23,7 +23,8 @@ impl Fleet {
         if !slot.device.is_powered() {
             return;
         }
-        let ended = self.boot_of(i, now);
+        // Nothing is planned from the end on, however late this is.
+        let ended = self.boot_of(i, now.min(self.state.end));
         if let Some(boots) = &mut self.state.boots {
             let layout = layout(&self.plan, self.state.start);
             boots.add(&self.plan, &layout, ended);

@@ -178,10 +178,11 @@ impl Places {
     /// `None` if no device of the cohort has such a value.
     fn of(cohort: &Cohort, name: &str, wanted: &[String]) -> Option<Self> {
         let attribute = cohort.attributes.iter().find(|a| a.name == name)?;
+        let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
         let mut ranges = Vec::with_capacity(wanted.len());
         let mut begin = 0;
         for (known, count) in &attribute.values {
-            if wanted.contains(known) {
+            if wanted.contains(known.as_str()) {
                 ranges.push(begin..begin + count);
             }
             begin += count;

@@ -3,13 +3,16 @@
 use super::Checker;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
-use crate::scenario::plan::{DrainOrder, First, Store, Stream, WhenFull, WhenLate};
+use crate::scenario::plan::{DrainOrder, First, Schedule, Store, Stream, WhenFull, WhenLate};
 use std::time::Duration;
 
 /// Most samples of one device's store.
 const MAX_MESSAGES: u32 = 1_000_000;
 /// Samples of a store that names no number.
 const DEFAULT_MESSAGES: u32 = 1_000;
+/// Most samples of a store that is drained newest first and holds a Poisson stream, whose instants can
+/// only be told from the oldest on.
+const MAX_POISSON_NEWEST_FIRST: u32 = 1_000;
 /// Shortest time between two writes of a paced backlog.
 const MIN_DRAIN_GAP: Duration = Duration::from_millis(1);
 
@@ -23,6 +26,19 @@ impl Checker<'_> {
                 store.span,
                 "no stream of the cohort has anything to store",
                 "a stream's samples wait with `when_late: send`; or remove the store",
+            );
+        }
+        let is_poisson = |s: &Stream| is_late(s) && matches!(s.schedule, Schedule::Poisson { .. });
+        let newest_first = matches!(written.order, Some(mirror::DrainOrder::NewestFirst));
+        let messages = written.messages.as_ref();
+        if let Some(at) = messages.filter(|at| at.value > MAX_POISSON_NEWEST_FIRST)
+            && newest_first
+            && streams.iter().any(is_poisson)
+        {
+            self.error(
+                at.span,
+                "a Poisson stream cannot drain so large a store newest first",
+                format!("write at most {MAX_POISSON_NEWEST_FIRST}, or `order: oldest_first`"),
             );
         }
         Store {

@@ -11,11 +11,14 @@ struct Cut {
     device: DeviceIdx,
     off: Duration,
     on: Duration,
+    /// There is no power meanwhile, also for a device that was to get it for the first time.
+    is_blackout: bool,
 }
 
 /// Adds to `entries`, which hold the power-ons of all devices of a worker, what the plan's device
 /// faults do to those devices. A cut of a device that has no power is nothing; of cuts that overlap,
-/// the last one lets the device come back. Who would be back at the end or later stays off.
+/// the last one lets the device come back. Who was to get power for the first time during a power cut
+/// gets it after that. Who would be back at the end or later stays off.
 pub(super) fn add(plan: &Plan, owns: impl Fn(DeviceIdx) -> bool, entries: &mut Vec<Entry>) {
     let mut cuts = Vec::new();
     for (index, fault) in plan.faults.iter().enumerate() {
@@ -25,6 +28,7 @@ pub(super) fn add(plan: &Plan, owns: impl Fn(DeviceIdx) -> bool, entries: &mut V
         return;
     }
     cuts.sort_unstable();
+    delay_power_ons(entries, &cuts);
     let mut powered_at = vec![None; plan.devices() as usize];
     for entry in entries.iter() {
         if let Action::PowerOn(device) = entry.action {
@@ -41,13 +45,33 @@ pub(super) fn add(plan: &Plan, owns: impl Fn(DeviceIdx) -> bool, entries: &mut V
         overlap
     });
     let end = plan.length();
-    for Cut { device, off, on } in cuts {
+    entries.retain(|entry| entry.at < end || !matches!(entry.action, Action::PowerOn(_)));
+    for Cut {
+        device, off, on, ..
+    } in cuts
+    {
         let off_and_on = [
             (off, Action::PowerOff(device)),
             (on, Action::PowerOn(device)),
         ];
         let within_run = off_and_on.into_iter().filter(|(at, _)| *at < end);
         entries.extend(within_run.map(|(at, action)| Entry { at, action }));
+    }
+}
+
+/// `cuts` are in order.
+fn delay_power_ons(entries: &mut [Entry], cuts: &[Cut]) {
+    for entry in entries {
+        let Action::PowerOn(device) = entry.action else {
+            continue;
+        };
+        let from = cuts.partition_point(|cut| cut.device < device);
+        let of_device = cuts[from..].iter().take_while(|cut| cut.device == device);
+        for cut in of_device.filter(|cut| cut.is_blackout) {
+            if cut.off <= entry.at && entry.at < cut.on {
+                entry.at = cut.on;
+            }
+        }
     }
 }
 
@@ -83,6 +107,7 @@ fn cut(
             device,
             off,
             on: let_go + event.boot(boot, device),
+            is_blackout: matches!(what, DeviceFault::PowerCut { .. }),
         }
     }));
 }

@@ -120,9 +120,9 @@ fn power_goes_and_comes_as_the_faults_say() {
             ],
         ),
         (
-            "a cut at the very instant of power finds none",
+            "who was to get power during a power cut gets it afterwards",
             vec![(0, 5, 1.0, at_once())],
-            vec![first],
+            vec![(5.0, true)],
         ),
         (
             "who would be back after the end stays off",
