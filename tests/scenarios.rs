@@ -54,11 +54,11 @@ fn quickstart_is_what_it_says() {
     let plan = load("quickstart.yaml", &Overrides::default());
     assert_eq!(plan.devices(), 10_000);
     assert_eq!(plan.target.nodes(), 2);
-    assert_eq!(plan.length(), Duration::from_secs(140));
+    assert_eq!(plan.length(), Duration::from_secs(150));
     assert_eq!(plan.faults.len(), 1);
     assert_eq!(plan.faults[0].start, Duration::from_secs(70));
     assert_eq!(plan.faults[0].clear, Duration::from_secs(80));
-    assert_eq!(plan.objectives.len(), 5);
+    assert_eq!(plan.objectives.len(), 6);
     let on_node_0 = (0..10_000).filter(|d| plan.home_node(*d) == 0).count();
     assert_eq!(plan.largest_herd() as usize, on_node_0);
     assert!((4_700..5_300).contains(&on_node_0), "{on_node_0}");
