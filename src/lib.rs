@@ -28,6 +28,8 @@
 //! |---|---|---|
 //! | when a packet arrives over a device's access link | [`device::path`] | `live::transit`, `sim::links` |
 //! | whom a network outage cuts off, and whose connects it stops | [`device::outage`] | `live::outage`, `sim::outage`; blackholes by `live::blackhole`, `sim::blackhole` |
+//! | when devices lose power, get it and have booted | [`scenario::power`], as entries of [`scenario::timeline`] | `live::power`, `sim::outage` |
+//! | what a device keeps while it cannot send, and in which order and pace it sends it | [`device`] (`store`, `buffer`) | both, inside `Device` |
 //! | how long a device waits for its next attempt | [`device::backoff`] | both |
 //! | admission, what work costs, clients that have left | [`backend`] (`admission`, `service`) | both, inside `Backend` |
 //! | faults of the reference backend | [`backend`] (`faults`) | both; `pause_accepting` by the listener |

@@ -313,7 +313,7 @@ pub struct Recovery {
     pub phase: String,
     /// Its clearing, from T0.
     pub clear_s: f64,
-    /// Devices with power, not connected at the clearing.
+    /// Devices not connected at the clearing, by the run or with power.
     pub affected: u64,
     /// Of those, connected again.
     pub recovered: u64,

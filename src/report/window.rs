@@ -49,7 +49,7 @@ pub(super) fn faults(plan: &Plan, window: &Window) -> Vec<usize> {
 
 /// Devices that faults cut off, and how they came back.
 pub(super) struct Recovered {
-    /// Devices with power, not connected at the clearing.
+    /// Devices not connected at the clearing, by the run or with power.
     pub(super) affected: u64,
     /// Of those, connected again.
     pub(super) back: u64,

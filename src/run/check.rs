@@ -3,14 +3,13 @@
 use super::host::Limits;
 use super::preflight::{self, Layout, PreflightError};
 use super::progress::grouped;
-use crate::scenario::percent;
 use crate::scenario::plan::{
     BackoffShape, BrokerUrl, Cohort, Fault, FaultKind, GoneClients, PhaseShape, Plan, Schedule,
     Stream, Target, Topology,
 };
 use crate::scenario::sdks;
 use crate::scenario::slo::{Bound, Limit, Objective, Statistic, Window};
-use crate::scenario::words::{Words, gone_clients};
+use crate::scenario::words::{Words, gone_clients, percent};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

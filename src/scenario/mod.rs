@@ -39,4 +39,3 @@ pub mod words;
 
 pub use quantity::share_argument;
 pub use selector::part_of;
-pub use selector::percent;

@@ -1,6 +1,7 @@
 //! Which devices a `where` means: exact counts by seeded permutation, the same in every process.
 
 use super::plan::{Attribute, Cohort, DeviceIdx, Plan, Selector, Spared};
+use super::words::percent;
 use crate::rng::{self, Purpose};
 use std::collections::BTreeSet;
 
@@ -203,13 +204,6 @@ impl Attribute {
     fn salt(&self, cohort: &Cohort) -> u64 {
         salt(&cohort.name, self.root.as_ref().unwrap_or(&self.name))
     }
-}
-
-/// A share (0 to 1) for people, to a millionth of it: `7.5 %`.
-pub fn percent(share: f64) -> String {
-    let percent = format!("{:.6}", share * 100.0);
-    let percent = percent.trim_end_matches('0').trim_end_matches('.');
-    format!("{percent} %")
 }
 
 /// Says of `all` devices in their order, once each, whether it is one of the exact `share` picked.

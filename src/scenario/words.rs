@@ -334,7 +334,8 @@ pub const fn gone_clients(what: GoneClients) -> &'static str {
     }
 }
 
-fn percent(share: f64) -> String {
+/// A share (0 to 1) for people: `7.5 %`.
+pub fn percent(share: f64) -> String {
     // 0.07 * 100.0 is 7.000000000000001.
     format!("{} %", (share * 1e12).round() / 1e10)
 }

@@ -14,7 +14,7 @@ pub(super) fn recoveries(report: &Report) -> Markup {
     html! {
         section {
             h2 { "Reconnects" }
-            p.lead { "From the instant the fault cleared to the CONNACK, over every device that had power and no connection then. A device that never came back counts as never. Of several faults in a phase, the one that cleared last. Peak: most attempts begun in one second after the clearing. Attempts each: attempts from the fault's start to the next fault or the end, per device that had no connection at some time then. Resumed: reconnects after the clearing that found their persistent session." }
+            p.lead { "From the instant the fault cleared to the CONNACK, over every device that had power and no connection then, or that a power cut or crash of the run kept dark. A device that never came back counts as never. Of several faults in a phase, the one that cleared last. Peak: most attempts begun in one second after the clearing. Attempts each: attempts from the fault's start to the next fault or the end, per device that had no connection at some time then. Resumed: reconnects after the clearing that found their persistent session." }
             div.scroll { table {
                 thead { tr {
                     th { "Fault" } th.num { "Cleared at" } th.num { "Cut off" } th.num { "Came back" } th.num { "Stranded" }

@@ -96,7 +96,7 @@ pub struct AttemptCounts {
 /// Recovery from one fault.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovery {
-    /// Devices with power, not connected at the clearing.
+    /// Devices not connected at the clearing, by the run or with power.
     pub affected: u64,
     /// Of those, connected again before the next fault or the end.
     pub recovered: u64,
