@@ -7,8 +7,9 @@ use fleetstorm::device::payload::{Scratch, encode_telemetry, render};
 use fleetstorm::device::{Profile, Telemetry};
 use fleetstorm::mqtt::codec;
 use fleetstorm::mqtt::packet::{Packet, Publish, QoS};
+use fleetstorm::scenario::campaign::Firmware;
 use fleetstorm::scenario::plan::{
-    Backoff, BackoffShape, Client, Cohort, Embedded, Field, GoneClients, Observe, Payload,
+    Backoff, BackoffShape, Client, Cohort, Embedded, Field, GoneClients, Me, Observe, Payload,
     PhaseShape, Plan, Schedule, Session, Stream, Target, WhenLate,
 };
 use fleetstorm::scenario::template::{Segment, Template};
@@ -47,6 +48,9 @@ fn profile(payload: Payload) -> Profile {
         on_connect: Vec::new(),
         streams: 0..1,
         store: None,
+        update: None,
+        commands: None,
+        reported: None,
     };
     let stream = Stream {
         name: "power".into(),
@@ -78,6 +82,7 @@ fn profile(payload: Payload) -> Profile {
             accept_queue: 1,
             service: None,
             gone_clients: GoneClients::Skip,
+            me: Me::Shared,
         }),
         cohorts: vec![cohort],
         streams: vec![stream],
@@ -88,6 +93,10 @@ fn profile(payload: Payload) -> Profile {
         },
         phases: Vec::new(),
         faults: Vec::new(),
+        firmware: Firmware::default(),
+        campaigns: Vec::new(),
+        commands: Vec::new(),
+        queries: Vec::new(),
         objectives: Vec::new(),
         recovery: fleetstorm::scenario::recovery::RecoveryRule::default(),
         drain: minute,

@@ -4,9 +4,10 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fleetstorm::device::{Device, Input, Output, Profile};
 use fleetstorm::mqtt::packet::{ConnectCode, Packet, QoS};
+use fleetstorm::scenario::campaign::Firmware;
 use fleetstorm::scenario::plan::{
-    Backoff, BackoffShape, Client, Cohort, Embedded, Field, GoneClients, Observe, Payload, Phase,
-    PhaseShape, Plan, Schedule, Session, Stream, Target, WhenLate,
+    Backoff, BackoffShape, Client, Cohort, Embedded, Field, GoneClients, Me, Observe, Payload,
+    Phase, PhaseShape, Plan, Schedule, Session, Stream, Target, WhenLate,
 };
 use fleetstorm::scenario::template::{Segment, Template};
 use fleetstorm::time::{Duration, Instant};
@@ -55,6 +56,7 @@ fn plan(streams: usize) -> Plan {
             accept_queue: 1,
             service: None,
             gone_clients: GoneClients::Skip,
+            me: Me::Shared,
         }),
         cohorts: vec![Cohort {
             name: "meters".into(),
@@ -80,6 +82,9 @@ fn plan(streams: usize) -> Plan {
             on_connect: Vec::new(),
             streams: 0..streams,
             store: None,
+            update: None,
+            commands: None,
+            reported: None,
         }],
         streams: vec![stream(PhaseShape::Uniform); streams],
         observe: Observe {
@@ -94,6 +99,10 @@ fn plan(streams: usize) -> Plan {
             power_on: None,
         }],
         faults: Vec::new(),
+        firmware: Firmware::default(),
+        campaigns: Vec::new(),
+        commands: Vec::new(),
+        queries: Vec::new(),
         objectives: Vec::new(),
         recovery: fleetstorm::scenario::recovery::RecoveryRule::default(),
         drain: Duration::from_secs(30),

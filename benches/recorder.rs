@@ -6,8 +6,9 @@ use fleetstorm::cloud::ledger::Ledger;
 use fleetstorm::device::stamp::Stamp;
 use fleetstorm::mqtt::packet::QoS;
 use fleetstorm::rng::{Purpose, hash};
+use fleetstorm::scenario::campaign::Firmware;
 use fleetstorm::scenario::plan::{
-    Backoff, BackoffShape, Client, Cohort, Embedded, GoneClients, Observe, Payload, PhaseShape,
+    Backoff, BackoffShape, Client, Cohort, Embedded, GoneClients, Me, Observe, Payload, PhaseShape,
     Plan, Schedule, Session, Stream, Target, WhenLate,
 };
 use fleetstorm::scenario::template::{Segment, Template};
@@ -174,6 +175,9 @@ fn plan() -> Plan {
         on_connect: Vec::new(),
         streams: 0..1,
         store: None,
+        update: None,
+        commands: None,
+        reported: None,
     };
     let stream = Stream {
         name: "power".into(),
@@ -201,6 +205,7 @@ fn plan() -> Plan {
             accept_queue: 1,
             service: None,
             gone_clients: GoneClients::Skip,
+            me: Me::Shared,
         }),
         cohorts: vec![cohort],
         streams: vec![stream],
@@ -211,6 +216,10 @@ fn plan() -> Plan {
         },
         phases: Vec::new(),
         faults: Vec::new(),
+        firmware: Firmware::default(),
+        campaigns: Vec::new(),
+        commands: Vec::new(),
+        queries: Vec::new(),
         objectives: Vec::new(),
         recovery: fleetstorm::scenario::recovery::RecoveryRule::default(),
         drain: MINUTE,

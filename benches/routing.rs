@@ -5,7 +5,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fleetstorm::backend::{Backend, ConnId, Input, Output};
 use fleetstorm::mqtt::packet::{Connect, Packet, Publish, QoS};
-use fleetstorm::scenario::plan::{Embedded, GoneClients};
+use fleetstorm::scenario::plan::{Embedded, GoneClients, Me};
 use fleetstorm::time::Instant;
 use std::hint::black_box;
 
@@ -78,6 +78,7 @@ fn node() -> Backend {
         accept_queue: 0,
         service: None,
         gone_clients: GoneClients::Skip,
+        me: Me::Shared,
     };
     let mut backend = Backend::new(&shape, 0, 42);
     let mut out = Vec::new();

@@ -66,3 +66,4 @@ pub mod search;
 pub mod sim;
 pub mod stats;
 pub mod time;
+pub mod wire;

@@ -61,6 +61,20 @@ pub enum Purpose {
     FaultLength = 25,
     /// Which values of an attribute a `where` draws.
     AnyValue = 26,
+    /// Whether a device rejects or defers an offer, or fails to install; index = campaign and question.
+    UpdateWhim = 27,
+    /// Whether a defect of an image shows on a device; index = campaign and defect.
+    Defect = 28,
+    /// The bytes of an image; subject = its version, index = place.
+    ImageContent = 29,
+    /// Whether a command fails on a device; index = command.
+    CommandFailure = 30,
+    /// In which order a campaign's or a command's devices get their turn.
+    CampaignOrder = 31,
+    /// When a device reports its state; index = which report.
+    ReportPhase = 32,
+    /// How long a device reboots into new firmware; index = campaign and attempt.
+    RebootTime = 33,
 }
 
 /// A 64-bit hash of (seed, subject, purpose, index): the root of every draw.

@@ -38,7 +38,9 @@ fn outcome(out: &Path) -> Outcome {
         | Line::Warning { .. }
         | Line::Lost { .. }
         | Line::Interrupted { .. }
-        | Line::Backend { .. } => None,
+        | Line::Backend { .. }
+        | Line::Campaign { .. }
+        | Line::CommandStarted { .. } => None,
     });
     outcome.expect("the run came to its end")
 }

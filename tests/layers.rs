@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("rng", 0),
     ("mqtt", 1),
     ("stats", 1),
+    ("wire", 1),
     ("scenario", 2),
     ("device", 3),
     ("backend", 3),
@@ -36,7 +37,7 @@ const ALSO_FORBIDDEN: &[(&str, &str)] = &[
 ];
 
 /// Neighbours on one floor, of which the first may import the second.
-const NEIGHBOURS: &[(&str, &str)] = &[("stats", "mqtt"), ("cloud", "device")];
+const NEIGHBOURS: &[(&str, &str)] = &[("stats", "mqtt"), ("stats", "wire"), ("cloud", "device")];
 
 /// Words that only the named places may use, outside of tests, and why.
 const CONFINED: &[(&str, &[&str], &str)] = &[

@@ -6,7 +6,7 @@ mod scenario_text;
 use fleetstorm::scenario::file::Overrides;
 use fleetstorm::scenario::plan::{
     BackendFault, BrokerUrl, DeviceFault, DropAck, Embedded, Fault, FaultKind, GoneClients, Lose,
-    NetworkFault, Selector, Service, ServiceTime, Sessions, Target, Topology,
+    Me, NetworkFault, Selector, Service, ServiceTime, Sessions, Target, Topology,
 };
 use fleetstorm::scenario::power::{BootTime, Spread};
 use scenario_text::{faulty, one, plan, secs, with};
@@ -435,6 +435,7 @@ fn the_service_law() {
         accept_queue: 100_000,
         service: None,
         gone_clients: GoneClients::Skip,
+        me: Me::Shared,
     };
     let service = |workers, connect, publish, queue| Embedded {
         service: Some(Service {

@@ -6,7 +6,7 @@ use super::script::{Inbox, Script, must_encode};
 use fleetstorm::backend::{Backend, ConnId, Delivery, Input, Output};
 use fleetstorm::mqtt::packet::{Connect, Packet, PacketId, Publish, QoS};
 use fleetstorm::scenario::plan::{
-    BackendFault, DropAck, Embedded, GoneClients, Lose, Service, ServiceTime, Sessions,
+    BackendFault, DropAck, Embedded, GoneClients, Lose, Me, Service, ServiceTime, Sessions,
 };
 use fleetstorm::time::{Duration, Instant};
 use std::collections::BTreeSet;
@@ -36,6 +36,7 @@ pub(crate) fn check(data: &[u8]) {
             0 => GoneClients::Skip,
             _ => GoneClients::Serve,
         },
+        me: Me::Shared,
     });
     while let Some(what) = script.byte() {
         world.play(what, &mut script);

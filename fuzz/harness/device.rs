@@ -229,6 +229,8 @@ impl World {
                 | Input::Opened
                 | Input::Closed(_)
                 | Input::StopArrivals
+                | Input::Fetched(_)
+                | Input::FetchEnded(_)
                 | Input::Shutdown => {}
             }
         }
@@ -294,6 +296,7 @@ impl World {
                 self.published(&publish);
             }
             Output::Event(event) => self.note(event),
+            Output::Fetch(_) | Output::StopFetch | Output::Result(_) => {}
         }
     }
 

@@ -11,7 +11,7 @@ mod theory;
 
 use super::*;
 use crate::mqtt::packet::{Connect, Publish, Will};
-use crate::scenario::plan::{DropAck, FaultKind, GoneClients, Lose};
+use crate::scenario::plan::{DropAck, FaultKind, GoneClients, Lose, Me};
 use std::time::Duration;
 
 const Q0: QoS = QoS::AtMostOnce;
@@ -29,6 +29,7 @@ fn shape(accept_rate_per_s: Option<f64>, accept_queue: u32) -> Embedded {
         accept_queue,
         service: None,
         gone_clients: GoneClients::Skip,
+        me: Me::Shared,
     }
 }
 

@@ -25,8 +25,10 @@ use crate::mqtt::packet::{Packet, PacketId, QoS};
 use crate::mqtt::session::{KeepAlive, Session};
 use crate::scenario::plan::{Client, Cohort, DeviceIdx, Plan, Step};
 use crate::stats::event::{Cause, Event, Operation};
+use crate::stats::results::ResultRow;
 use crate::time::{Duration, Instant};
 use buffer::Buffer;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use streams::StreamState;
 use timers::{Timer, Timers};
@@ -110,6 +112,10 @@ pub enum Input<'a> {
     Closed(Cause),
     /// A packet came.
     Received(Packet<'a>),
+    /// The next bytes of the body that the latest `Output::Fetch` asked for, in order.
+    Fetched(&'a [u8]),
+    /// That fetch is over.
+    FetchEnded(FetchEnd),
     /// The last phase has ended: no new arrivals; what waits or is in flight goes on. Arrivals
     /// intended before this instant are planned, later ones are not. Arrivals intended at or after
     /// the plan's own end are never planned, so at that end it does not matter if a driver hands
@@ -135,6 +141,34 @@ pub enum Output {
     Telemetry(Telemetry),
     /// Tell the recorder (and, for `Sent`, `Acked`, …, the ledger).
     Event(Event),
+    /// Get bytes of an image over HTTP, beside the MQTT connection; one at a time.
+    Fetch(Box<Fetch>),
+    /// End the fetch that is going on; nothing of it must come any more.
+    StopFetch,
+    /// An update has ended: its row, in the device's own word.
+    Result(Box<ResultRow>),
+}
+
+/// An HTTP GET of a part of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// `http://host:port/path`, or `/path` for the server that the run starts itself.
+    pub url: String,
+    /// First byte (`Range: bytes=<offset>-`).
+    pub offset: u32,
+}
+
+/// How a fetch ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FetchEnd {
+    /// All that was asked for has come.
+    Complete,
+    /// The server answered otherwise than with the bytes (its status code).
+    Refused(u16),
+    /// The connection could not be made, or ended before the body did.
+    Broken,
+    /// The address is not one.
+    BadUri,
 }
 
 /// A PUBLISH that owns its topic and payload; cold path.
@@ -365,6 +399,11 @@ impl Device {
             )
             | (Off | Stopped, Input::PowerOff | Input::Timeout)
             | (Stopped, Input::StopArrivals | Input::Shutdown) => {}
+            (
+                Off | Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff
+                | GaveUp | Stopped,
+                Input::Fetched(_) | Input::FetchEnded(_),
+            ) => {}
             // Of a transport that this device has closed or not opened: the driver drops these.
             (
                 Off | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp
@@ -433,6 +472,11 @@ impl Device {
     /// Its operations that are written and not ended, for the audit of the books.
     pub fn in_flight(&self) -> Vec<Operation> {
         self.operations_in_flight().collect()
+    }
+
+    /// The row of an update that is under way, in the device's own word, if the run ended at `now`.
+    pub fn unfinished_update(&self, _now: Instant) -> Option<ResultRow> {
+        None
     }
 
     /// Bytes it holds on the heap (the profile is shared).

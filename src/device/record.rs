@@ -11,13 +11,14 @@
 //! password of a CONNECT are left empty: secrets never reach a log.
 
 use super::payload::{self, Scratch};
-use super::{Device, Input, Output};
+use super::{Device, FetchEnd, Input, Output};
 use crate::mqtt::codec::{self, CodecError};
 use crate::mqtt::packet::{Connect, Packet, Publish};
 use crate::rng::{self, Purpose};
 use crate::scenario::part_of;
 use crate::scenario::plan::{DeviceIdx, Plan};
 use crate::stats::event::{Cause, Event};
+use crate::stats::results::ResultRow;
 use crate::time::Instant;
 use base64::Engine as _;
 use base64::display::Base64Display;
@@ -80,6 +81,10 @@ pub enum RecordedInput {
     Closed(Cause),
     /// [`Input::Received`].
     Received(Wire),
+    /// [`Input::Fetched`].
+    Fetched(Wire),
+    /// [`Input::FetchEnded`].
+    FetchEnded(FetchEnd),
     /// [`Input::StopArrivals`].
     StopArrivals,
     /// [`Input::Shutdown`].
@@ -97,6 +102,8 @@ impl RecordedInput {
             Input::Received(packet) => Self::Received(
                 Wire::of(packet).expect("the decoder lets nothing through that cannot be encoded"),
             ),
+            Input::Fetched(bytes) => Self::Fetched(Wire(bytes.to_vec())),
+            Input::FetchEnded(end) => Self::FetchEnded(*end),
             Input::StopArrivals => Self::StopArrivals,
             Input::Shutdown => Self::Shutdown,
         }
@@ -114,6 +121,8 @@ impl RecordedInput {
                 Ok(Some((packet, taken))) if taken == bytes.len() => Input::Received(packet),
                 Ok(_) | Err(_) => return None,
             },
+            Self::Fetched(Wire(bytes)) => Input::Fetched(bytes),
+            Self::FetchEnded(end) => Input::FetchEnded(*end),
             Self::StopArrivals => Input::StopArrivals,
             Self::Shutdown => Input::Shutdown,
         })
@@ -134,6 +143,12 @@ pub enum RecordedOutput {
     Unencodable(String),
     /// [`Output::Event`].
     Event(Event),
+    /// [`Output::Fetch`]: the address and the first byte.
+    Fetch(String, u32),
+    /// [`Output::StopFetch`].
+    StopFetch,
+    /// [`Output::Result`].
+    Result(Box<ResultRow>),
 }
 
 impl RecordedOutput {
@@ -157,6 +172,9 @@ impl RecordedOutput {
                 Self::Packet(Wire(bytes))
             }
             Output::Event(event) => Self::Event(*event),
+            Output::Fetch(fetch) => Self::Fetch(fetch.url.clone(), fetch.offset),
+            Output::StopFetch => Self::StopFetch,
+            Output::Result(row) => Self::Result(row.clone()),
         }
     }
 

@@ -118,6 +118,7 @@ fn word(output: &Output) -> String {
             )
         }
         Output::Event(event) => event_word(event),
+        Output::Fetch(_) | Output::StopFetch | Output::Result(_) => format!("{output:?}"),
     }
 }
 
@@ -151,6 +152,8 @@ fn event_word(event: &Event) -> String {
         | Event::GaveUp
         | Event::UnexpectedAck
         | Event::Received
+        | Event::Update(_)
+        | Event::Command(_)
         | Event::LimitReached(_) => format!("{event:?}").to_lowercase(),
     }
 }

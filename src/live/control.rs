@@ -4,6 +4,7 @@
 use crate::device::record::Sample;
 use crate::scenario::file::Overrides;
 use crate::stats::recorder::{ErrorCount, Snapshot, Totals};
+use crate::stats::results::Finding;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,7 +12,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Version of this protocol; both ends must agree.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
+
+/// Most findings of one [`Report::Findings`].
+pub const FINDINGS_MAX: usize = 4_096;
 
 /// First message to a child process: all it needs to compile the same plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +100,9 @@ pub enum Report {
     Armed,
     /// Worker: one second of the run, from T0 on, in order. The heartbeat.
     Snapshot(Box<SnapshotFrame>),
+    /// Worker: updates that ended, or what the operator found, since the last one; at most
+    /// [`FINDINGS_MAX`].
+    Findings(Vec<Finding>),
     /// Worker: after the last phase, nothing waits or is in flight, or it does again (`false`).
     Drained(bool),
     /// Worker: teardown finished; totals. Last message.

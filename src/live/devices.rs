@@ -165,6 +165,7 @@ impl Fleet {
                 );
             }
             device::Output::Event(event) => self.on_device_event(i, now, &event),
+            device::Output::Fetch(_) | device::Output::StopFetch | device::Output::Result(_) => {}
         }
     }
 

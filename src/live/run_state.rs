@@ -285,6 +285,8 @@ impl Fleet {
             | Event::TimedOut { .. }
             | Event::SessionGone(_)
             | Event::Received
+            | Event::Update(_)
+            | Event::Command(_)
             | Event::LimitReached(_) => {}
         }
     }

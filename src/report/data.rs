@@ -124,7 +124,10 @@ impl RunData {
         match line {
             Line::Header(header) => self.header = *header,
             Line::Started { start, wall_clock } => self.started = Some((start, wall_clock)),
-            Line::Phase { .. } | Line::Fault { .. } => {}
+            Line::Phase { .. }
+            | Line::Fault { .. }
+            | Line::Campaign { .. }
+            | Line::CommandStarted { .. } => {}
             Line::Warning { at, text } => self.warnings.push((at, text)),
             Line::Lost { process, at, how } => self.lost.push((process, at, how)),
             Line::Interrupted { at, signal } => self.interrupted = Some((at, signal)),

@@ -4,7 +4,7 @@
 use crate::backend::{Backend, Input};
 use crate::live::clock::Clock;
 use crate::live::serve;
-use crate::scenario::plan::{BackendFault, DropAck, Embedded, GoneClients};
+use crate::scenario::plan::{BackendFault, DropAck, Embedded, GoneClients, Me};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -107,6 +107,7 @@ async fn serve_until_stopped(options: &Options, print: fn(&str)) -> std::io::Res
         accept_queue: options.accept_queue,
         service: None,
         gone_clients: GoneClients::Skip,
+        me: Me::Shared,
     };
     let clock = Clock::starting_now();
     let mut backend = Backend::new(&shape, 0, options.seed);

@@ -6,6 +6,7 @@ use crate::scenario::plan::Plan;
 use crate::scenario::timeline::{self, Action, Entry};
 use crate::stats::evidence::{Line, Outcome};
 use crate::stats::recorder::{Snapshot, Totals};
+use crate::stats::results::Finding;
 use crate::time::{Duration, Instant};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub enum Output {
     Evidence(Line),
     /// A second is complete: the snapshots of all workers that live, by worker.
     Second(u32, Vec<(u32, Snapshot)>),
+    /// Append to the results.
+    Findings(Vec<Finding>),
     /// The run is over.
     Finished(Ending),
 }
@@ -193,6 +196,7 @@ impl Coordinator {
                     .push((index, frame.0));
                 self.emit_seconds(false, out);
             }
+            Report::Findings(findings) => out.push(Output::Findings(findings)),
             Report::Done(totals) => {
                 worker.done = true;
                 self.totals.merge(&totals);
@@ -247,6 +251,7 @@ impl Coordinator {
             | Report::Ready
             | Report::Armed
             | Report::Snapshot(_)
+            | Report::Findings(_)
             | Report::Drained(_)
             | Report::EvidenceFailed(_)
             | Report::Done(_) => {}

@@ -382,6 +382,7 @@ impl Course<'_> {
                 let second = self.record.second(second, &snapshots)?;
                 self.progress.second(self.plan, &second);
             }
+            Output::Findings(findings) => self.record.findings(&findings)?,
             Output::Finished(ending) => return Ok(Some(ending)),
         }
         Ok(None)

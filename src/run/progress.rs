@@ -106,6 +106,8 @@ impl Progress {
             | Line::Started { .. }
             | Line::Interrupted { .. }
             | Line::Backend { .. }
+            | Line::Campaign { .. }
+            | Line::CommandStarted { .. }
             | Line::Outcome(_) => {}
         }
     }

@@ -4,6 +4,7 @@ use super::error::RunError;
 use crate::scenario::plan::Plan;
 use crate::stats::evidence::{self, Line};
 use crate::stats::recorder::Snapshot;
+use crate::stats::results::Finding;
 use crate::stats::series::{self, PhaseMark, Second};
 use std::io;
 use std::path::Path;
@@ -33,6 +34,31 @@ impl Record {
     /// If it cannot be written.
     pub(super) fn line(&mut self, line: &Line) -> Result<(), RunError> {
         self.events.append(line).map_err(unwritten)
+    }
+
+    /// Appends what campaigns, commands and queries came to.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn findings(&mut self, findings: &[Finding]) -> Result<(), RunError> {
+        for finding in findings {
+            match *finding {
+                Finding::Campaign { campaign, at, mark } => {
+                    self.line(&Line::Campaign { campaign, at, mark })?;
+                }
+                Finding::CommandStarted {
+                    command,
+                    at,
+                    targets,
+                } => self.line(&Line::CommandStarted {
+                    command,
+                    at,
+                    targets,
+                })?,
+                Finding::Result(_) | Finding::Command(_) | Finding::Query(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Appends second number `second`, put together from the snapshots of the workers, to the series.

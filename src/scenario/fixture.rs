@@ -1,9 +1,10 @@
 //! Test fixture: the smallest useful plan, for the unit tests of the actors and of what measures
 //! them.
 
+use super::campaign::Firmware;
 use super::plan::{
-    Backoff, BackoffShape, BootTime, Client, Cohort, Embedded, Field, GoneClients, Observe, Pace,
-    Payload, Phase, PhaseShape, Plan, PowerOn, Schedule, Selector, Session, Stream, Target,
+    Backoff, BackoffShape, BootTime, Client, Cohort, Embedded, Field, GoneClients, Me, Observe,
+    Pace, Payload, Phase, PhaseShape, Plan, PowerOn, Schedule, Selector, Session, Stream, Target,
     WhenLate,
 };
 use super::recovery::RecoveryRule;
@@ -27,6 +28,7 @@ pub(crate) fn plan(devices: u32) -> Plan {
             accept_queue: 100_000,
             service: None,
             gone_clients: GoneClients::Skip,
+            me: Me::Shared,
         }),
         cohorts: vec![cohort(devices)],
         streams: vec![stream()],
@@ -37,6 +39,10 @@ pub(crate) fn plan(devices: u32) -> Plan {
         },
         phases: phases(devices),
         faults: Vec::new(),
+        firmware: Firmware::default(),
+        campaigns: Vec::new(),
+        commands: Vec::new(),
+        queries: Vec::new(),
         objectives: Vec::new(),
         recovery: RecoveryRule::default(),
         drain: Duration::from_secs(30),
@@ -84,6 +90,9 @@ fn cohort(devices: u32) -> Cohort {
         on_connect: Vec::new(),
         streams: 0..1,
         store: None,
+        update: None,
+        commands: None,
+        reported: None,
     }
 }
 

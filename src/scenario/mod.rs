@@ -6,6 +6,7 @@
 //! ```
 
 mod backlog;
+pub mod campaign;
 mod check;
 mod decode;
 mod decode_error;
@@ -34,6 +35,7 @@ pub mod template;
 mod template_parse;
 pub mod timeline;
 mod tree;
+pub mod update;
 mod wills;
 pub mod words;
 

@@ -1,11 +1,13 @@
 //! The checked plan: what the rest of the program works from. A `Plan` can only be made by
 //! `scenario::file` and cannot be wrong: references are indices, quantities have units.
 
+use super::campaign::{Campaign, Firmware, FleetCommand, FleetQuery};
 pub use super::faults::{BackendFault, DropAck, Fault, FaultKind, Lose, NetworkFault, Sessions};
 pub use super::power::{BootTime, DeviceFault, Pace, Spread};
 use super::recovery::RecoveryRule;
 use super::slo::Objective;
 use super::template::Template;
+use super::update::{CommandHandler, Reported, UpdateClient};
 use crate::mqtt::packet::QoS;
 use crate::mqtt::session::PingOn;
 use crate::rng::{self, Purpose};
@@ -38,6 +40,14 @@ pub struct Plan {
     pub phases: Vec<Phase>,
     /// All faults of all phases, by start.
     pub faults: Vec<Fault>,
+    /// All firmware versions.
+    pub firmware: Firmware,
+    /// Rollouts, by start.
+    pub campaigns: Vec<Campaign>,
+    /// Fleet commands, by start.
+    pub commands: Vec<FleetCommand>,
+    /// Fleet queries, by start.
+    pub queries: Vec<FleetQuery>,
     /// What is judged.
     pub objectives: Vec<Objective>,
     /// How recoveries are judged.
@@ -144,6 +154,20 @@ pub struct Embedded {
     pub service: Option<Service>,
     /// What becomes of work whose client has left, in admission and in the work queue.
     pub gone_clients: GoneClients,
+    /// Whose the topics are that name no device.
+    pub me: Me,
+}
+
+/// Whose the topics `v1/devices/me/…` and `v2/{fw,sw}/…` of ThingsBoard are, which name no device.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Me {
+    /// Everybody's, as on any broker.
+    #[default]
+    Shared,
+    /// Each connection's own: the backend puts `me/<client id>/` in front of what a client publishes on
+    /// or subscribes to there, and takes it off what it delivers; who names `me/…` itself (the
+    /// operator) is left alone. A delivery on `v2/fw/error` closes the connection, as ThingsBoard does.
+    PerConnection,
 }
 
 /// A node's work queue: FIFO, several workers, bounded. At least one kind of work costs time.
@@ -210,6 +234,7 @@ impl Brokers {
             accept_queue: u32::MAX,
             service: None,
             gone_clients: GoneClients::Skip,
+            me: Me::Shared,
         }
     }
 }
@@ -276,6 +301,12 @@ pub struct Cohort {
     pub streams: std::ops::Range<usize>,
     /// How what waits is kept and forwarded; `None` = all of it, and all at once.
     pub store: Option<Store>,
+    /// How its devices update themselves; `None` = they do not.
+    pub update: Option<UpdateClient>,
+    /// How its devices take commands; `None` = they do not.
+    pub commands: Option<CommandHandler>,
+    /// How its devices report their state; `None` = they do not.
+    pub reported: Option<Reported>,
 }
 
 /// A device's store for the samples that wait, over its streams with [`WhenLate::Send`].

@@ -120,6 +120,8 @@ impl Books {
             | Event::TimedOut { .. }
             | Event::SessionGone(_)
             | Event::Received
+            | Event::Update(_)
+            | Event::Command(_)
             | Event::LimitReached(_) => {}
         }
     }

@@ -150,6 +150,9 @@ impl World {
                     let conn = port.close(actor);
                     self.send_up(now, conn, Up::Closed);
                 }
+                device::Output::Fetch(_)
+                | device::Output::StopFetch
+                | device::Output::Result(_) => {}
                 device::Output::Send(packet) => {
                     let conn = port.current(actor);
                     self.send_up(now, conn, Up::Packet(packet));

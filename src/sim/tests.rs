@@ -21,8 +21,8 @@ use super::{Advance, LINK_DELAY, Outcome, Simulation, run};
 use crate::mqtt::packet::{Connect, Packet, QoS};
 use crate::scenario::fixture;
 use crate::scenario::plan::{
-    BackendFault, Backoff, BackoffShape, DropAck, Embedded, Fault, FaultKind, GoneClients, Observe,
-    Pace, PhaseShape, Plan, Schedule, Sessions, Target,
+    BackendFault, Backoff, BackoffShape, DropAck, Embedded, Fault, FaultKind, GoneClients, Me,
+    Observe, Pace, PhaseShape, Plan, Schedule, Sessions, Target,
 };
 use crate::stats::books::{Books, DeliveryCounts};
 use crate::stats::recorder::Recovery;
@@ -71,6 +71,7 @@ fn embedded(nodes: u16, accept_rate_per_s: Option<f64>) -> Target {
         accept_queue: 100_000,
         service: None,
         gone_clients: GoneClients::Skip,
+        me: Me::Shared,
     })
 }
 

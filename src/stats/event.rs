@@ -162,8 +162,48 @@ pub enum Event {
     UnexpectedAck,
     /// A QoS 1 or 2 message reached the device on a subscription; one of QoS 2 for the first time.
     Received,
+    /// Something about an update of the device.
+    Update(UpdateEvent),
+    /// Something about a command to the device.
+    Command(CommandEvent),
     /// A named limit of the session or device was reached (for example held packet identifiers).
     LimitReached(Limit),
+}
+
+/// What a device tells of its updates besides rows.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpdateEvent {
+    /// A block came that it had already, or had not asked for; it is left.
+    UnwantedBlock,
+    /// A block was asked for again.
+    BlockAskedAgain,
+    /// An answer of the server could not be read, or made no sense; it is left.
+    BadAnswer,
+    /// A status was written again because the server did not answer.
+    StatusAgain,
+    /// The download went on where it was after a break.
+    Resumed,
+    /// The download began anew after a break.
+    Restarted,
+    /// The hash over the bytes received was the one announced.
+    HashMatched,
+    /// It was not.
+    HashDiffered,
+}
+
+/// What a device tells of commands.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommandEvent {
+    /// It carried one out for the first time.
+    Executed,
+    /// It could not.
+    Failed,
+    /// One came again, and was answered without being carried out again.
+    Repeated,
+    /// One came again, and was carried out again.
+    ExecutedAgain,
+    /// A request could not be read; it is left.
+    BadRequest,
 }
 
 /// Named limits whose reaching is counted.

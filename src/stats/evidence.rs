@@ -3,6 +3,7 @@
 
 use super::lines::{LineError, read_lines};
 use super::recorder::{ErrorCount, Totals};
+use super::results::CampaignMark;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -74,6 +75,24 @@ pub enum Line {
         counts: BTreeMap<String, u64>,
         /// Errors it saw.
         errors: Vec<ErrorCount>,
+    },
+    /// Something happened to a campaign as a whole (index into the plan's campaigns).
+    Campaign {
+        /// Index into the plan's campaigns.
+        campaign: u16,
+        /// When.
+        at: Instant,
+        /// What.
+        mark: CampaignMark,
+    },
+    /// A fleet command's targets are fixed (index into the plan's commands).
+    CommandStarted {
+        /// Index into the plan's commands.
+        command: u16,
+        /// When.
+        at: Instant,
+        /// How many.
+        targets: u32,
     },
     /// Last line of a run that came to its end (also an interrupted one): merged totals.
     Outcome(Box<Outcome>),

@@ -8,4 +8,5 @@ pub mod histogram;
 pub mod input_log;
 pub mod lines;
 pub mod recorder;
+pub mod results;
 pub mod series;

@@ -212,7 +212,7 @@ impl Recorder {
             Event::Disconnected { cause } => self.disconnected(now, device, cause),
             Event::GaveUp => self.record_error(now, device, ErrorKind::GaveUp),
             // Its PUBLISH is not written again.
-            Event::ReleasedAgain(_) | Event::Received => {}
+            Event::ReleasedAgain(_) | Event::Received | Event::Update(_) | Event::Command(_) => {}
             Event::LimitReached(limit) => self.record_error(now, device, ErrorKind::Limit(limit)),
         }
     }

@@ -73,6 +73,7 @@ impl Child {
                 | Report::Done(_)
                 | Report::BackendDone { .. }
                 | Report::EvidenceFailed(_)
+                | Report::Findings(_)
                 | Report::Failed(_) => return report,
             }
         }

@@ -10,7 +10,7 @@ use fleetstorm::live::{listen, runtime, serve};
 use fleetstorm::mqtt::codec;
 use fleetstorm::mqtt::packet::{Connect, Packet, Publish, QoS};
 use fleetstorm::scenario::file::Overrides;
-use fleetstorm::scenario::plan::{Embedded, GoneClients};
+use fleetstorm::scenario::plan::{Embedded, GoneClients, Me};
 use fleetstorm::stats::books::Books;
 use fleetstorm::stats::recorder::Totals;
 
@@ -59,6 +59,7 @@ impl Target {
             accept_queue: 100,
             service: None,
             gone_clients: GoneClients::Skip,
+            me: Me::Shared,
         };
         let listener =
             listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("loopback has a port");
@@ -110,7 +111,7 @@ async fn done(child: &mut Child) -> (Totals, Vec<String>) {
         match child.reports.recv().await {
             Some(Report::Done(totals)) => return (*totals, warnings),
             Some(Report::Warning(text)) => warnings.push(text),
-            Some(Report::Snapshot(_) | Report::Drained(_)) => {}
+            Some(Report::Snapshot(_) | Report::Drained(_) | Report::Findings(_)) => {}
             other @ (None
             | Some(
                 Report::Listening(_)

@@ -432,6 +432,9 @@ impl World {
                 Output::Open => self.open(),
                 Output::Close => self.close()?,
                 Output::Send(packet) => self.send_up(&encoded(packet))?,
+                Output::Fetch(_) | Output::StopFetch | Output::Result(_) => {
+                    unreachable!("this fleet is not updated")
+                }
                 Output::Publish(owned) => {
                     let publish = Packet::Publish(Publish {
                         dup: owned.dup,
@@ -488,6 +491,7 @@ impl World {
         let books = &mut self.books;
         match event {
             Event::Planned(_) => books.planned += 1,
+            Event::Update(_) | Event::Command(_) => unreachable!("nor told what to do"),
             Event::Unsent(..) => books.unsent += 1,
             Event::Sent { qos, .. } => {
                 books.sent += 1;

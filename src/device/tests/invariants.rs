@@ -277,6 +277,8 @@ impl World {
             | Input::Closed(_)
             | Input::Received(_)
             | Input::StopArrivals
+            | Input::Fetched(_)
+            | Input::FetchEnded(_)
             | Input::Shutdown => self.device.poll_timeout(),
         };
         let once = self.exactly_once(&input);
@@ -320,6 +322,8 @@ impl World {
             | Input::Opened
             | Input::Closed(_)
             | Input::StopArrivals
+            | Input::Fetched(_)
+            | Input::FetchEnded(_)
             | Input::Shutdown => None,
         }
     }
@@ -368,6 +372,7 @@ impl World {
                     prop_assert!(self.connected);
                 }
             }
+            Output::Fetch(_) | Output::StopFetch | Output::Result(_) => {}
             Output::Publish(publish) => {
                 self.written(publish.packet_id, publish.dup, None, publish.qos)?;
             }
@@ -483,6 +488,8 @@ impl World {
             | Event::ReleasedAgain(_)
             | Event::LateAck(_)
             | Event::UnexpectedAck
+            | Event::Update(_)
+            | Event::Command(_)
             | Event::Received => {}
         }
         Ok(())

@@ -76,6 +76,9 @@ fn what_differs_is_named() {
                     RecordedOutput::Open
                     | RecordedOutput::Close
                     | RecordedOutput::Unencodable(_)
+                    | RecordedOutput::Fetch(..)
+                    | RecordedOutput::StopFetch
+                    | RecordedOutput::Result(_)
                     | RecordedOutput::Event(_) => None,
                 });
                 let bytes = packet.expect("a message is put out");

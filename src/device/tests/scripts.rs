@@ -72,6 +72,8 @@ impl Script {
             | Input::Opened
             | Input::Closed(_)
             | Input::StopArrivals
+            | Input::Fetched(_)
+            | Input::FetchEnded(_)
             | Input::Shutdown => format!("{input:?}"),
         };
         let mut out = Vec::new();

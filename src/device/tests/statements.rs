@@ -42,6 +42,7 @@ impl Client {
             match output {
                 Output::Open => self.wire.push(Vec::new()),
                 Output::Event(event) => self.events.push(*event),
+                Output::Fetch(_) | Output::StopFetch | Output::Result(_) => {}
                 Output::Close | Output::Send(_) | Output::Publish(_) | Output::Telemetry(_) => {
                     let connection = self.wire.last_mut().expect("something was opened");
                     connection.push(word(output));
@@ -155,6 +156,9 @@ fn a_device_has_one_client_identifier_for_life() {
             | Output::Send(_)
             | Output::Publish(_)
             | Output::Telemetry(_)
+            | Output::Fetch(_)
+            | Output::StopFetch
+            | Output::Result(_)
             | Output::Event(_) => None,
         }));
     };

@@ -65,6 +65,7 @@ impl World {
                     Output::Send(Packet::PingReq) => {
                         inputs.push_back(Input::Received(Packet::PingResp));
                     }
+                    Output::Fetch(_) | Output::StopFetch | Output::Result(_) => {}
                     Output::Close | Output::Send(_) | Output::Publish(_) | Output::Telemetry(_) => {
                     }
                 }

@@ -158,6 +158,9 @@ impl Checker<'_> {
             on_connect,
             streams: begin..streams.len(),
             store,
+            update: None,
+            commands: None,
+            reported: None,
         }
     }
 

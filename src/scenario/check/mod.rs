@@ -23,6 +23,7 @@ mod stream;
 mod target;
 mod text;
 
+use super::campaign::Firmware;
 use super::errors::{Problem, nearest_help};
 use super::figures::{has_ids_in_topics, shows_ids};
 use super::file::Secrets;
@@ -210,6 +211,10 @@ impl Checker<'_> {
             observe,
             phases: Vec::new(),
             faults: Vec::new(),
+            firmware: Firmware::default(),
+            campaigns: Vec::new(),
+            commands: Vec::new(),
+            queries: Vec::new(),
             objectives: Vec::new(),
             recovery: self.recovery(file),
             drain: file.drain.map_or(DEFAULT_DRAIN, |drain| drain.0),

@@ -4,7 +4,7 @@ use super::Checker;
 use crate::scenario::errors::Problem;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
-use crate::scenario::plan::{BrokerUrl, Brokers, Embedded, GoneClients, Target, Topology};
+use crate::scenario::plan::{BrokerUrl, Brokers, Embedded, GoneClients, Me, Target, Topology};
 use crate::scenario::tree::Span;
 
 /// Devices per node of the embedded backend if `nodes` is auto: what fits a process with 20 000
@@ -120,6 +120,7 @@ impl Checker<'_> {
                 .and_then(|e| e.service.as_ref())
                 .map(|service| self.service(service)),
             gone_clients: embedded.map_or(GoneClients::Skip, |e| self.gone_clients(e)),
+            me: Me::Shared,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The words of laws and links, with figures as a terminal shows them.
 
 use super::*;
+use crate::scenario::plan::Me;
 use crate::scenario::{fixture, links};
 use std::num::NonZeroU64;
 
@@ -16,6 +17,7 @@ fn embedded(service: Option<Service>) -> Embedded {
         accept_queue: 7,
         service,
         gone_clients: GoneClients::Skip,
+        me: Me::Shared,
     }
 }
 

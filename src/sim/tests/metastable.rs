@@ -6,7 +6,7 @@
 
 use crate::scenario::fixture;
 use crate::scenario::plan::{
-    BackoffShape, Embedded, GoneClients, Plan, Service, ServiceTime, Target,
+    BackoffShape, Embedded, GoneClients, Me, Plan, Service, ServiceTime, Target,
 };
 use crate::sim::{Outcome, run};
 use crate::time::Duration;
@@ -37,6 +37,7 @@ fn one_worker(mu: u32, queue: u32, gone_clients: GoneClients) -> Embedded {
             queue,
         }),
         gone_clients,
+        me: Me::Shared,
     }
 }
 
@@ -48,6 +49,7 @@ fn one_rate(mu: u32, queue: u32, gone_clients: GoneClients) -> Embedded {
         accept_queue: queue,
         service: None,
         gone_clients,
+        me: Me::Shared,
     }
 }
 

@@ -156,6 +156,8 @@ impl Backlogs {
             Event::LateAck(op) => self.count(op, |found| found.recovered += 1),
             Event::TimedOut { op, .. } | Event::SessionGone(op) => self.ended(now, device, op),
             Event::PoweredOn
+            | Event::Update(_)
+            | Event::Command(_)
             | Event::PoweredOff
             | Event::Expected
             | Event::AttemptStarted { .. }
