@@ -8,6 +8,7 @@ use crate::stats::event::Cause;
 use crate::stats::results::Finding;
 use crate::time::Instant;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Index of a session of the operator.
@@ -79,7 +80,26 @@ pub enum Event {
     SubscribeRefused(Desk),
     /// Something to write down.
     Finding(Finding),
+    /// Something to count.
+    Noted(Note),
 }
+
+/// What an operator counts: traffic that it left alone, and limits of its own.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Note {
+    /// A message on one of its topics names no device of this fleet; ignored.
+    ForeignName,
+    /// A message could not be read, or belongs to no job or command of this run; ignored.
+    BadMessage,
+    /// A request of a device was answered by an error (a stale version, a block out of range).
+    Refused,
+    /// A desk had [`QUEUE_MAX`] messages waiting: one to a device was not sent. What the run says of
+    /// that device is worth nothing, so the run is INVALID.
+    QueueFull,
+}
+
+/// Messages that wait for a place in the window of one desk.
+pub const QUEUE_MAX: usize = 1 << 20;
 
 /// The operator of a run.
 #[derive(Debug)]
