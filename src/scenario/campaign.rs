@@ -288,7 +288,29 @@ impl Plan {
     }
 }
 
+impl Population {
+    /// Whether a device with `firmware` (`None` = not known) fulfils the condition on firmware; without
+    /// one everybody does. Who is meant by the rest of it is [`Selector::members`]'s to say.
+    pub fn wants(&self, versions: &Firmware, firmware: Option<VersionIdx>) -> bool {
+        match (&self.firmware, firmware) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(Versions::OneOf(wanted)), Some(version)) => wanted.contains(&version),
+            (Some(Versions::Below(limit)), Some(version)) => versions.is_below(version, *limit),
+        }
+    }
+}
+
 impl Firmware {
+    /// Whether `version` is lower than `limit` in the order of dotted numbers: part by part, numbers as
+    /// numbers, other parts as text and after numbers, and what ends first is lower.
+    ///
+    /// # Panics
+    /// If there is no such version.
+    pub fn is_below(&self, version: VersionIdx, limit: VersionIdx) -> bool {
+        dotted(self.text(version)).lt(dotted(self.text(limit)))
+    }
+
     /// The index of `version`.
     pub fn index(&self, version: &str) -> Option<VersionIdx> {
         let index = self.versions.iter().position(|known| known == version)?;
@@ -301,5 +323,59 @@ impl Firmware {
     /// If there is no such version.
     pub fn text(&self, version: VersionIdx) -> &str {
         &self.versions[usize::from(version)]
+    }
+}
+
+/// A part of a version between dots. A number that no u64 holds is text.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Part<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
+fn dotted(version: &str) -> impl Iterator<Item = Part<'_>> {
+    version
+        .split('.')
+        .map(|part| part.parse().map_or(Part::Text(part), Part::Number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_in_the_order_of_dotted_numbers() {
+        let ascending = ["1.4", "1.4.0", "1.4.2", "1.9.0", "1.10.0", "1.10.rc", "2"];
+        let firmware = Firmware {
+            attribute: "fw".into(),
+            versions: ascending.map(str::to_owned).to_vec(),
+        };
+        for low in 0..7 {
+            for high in 0..7 {
+                assert_eq!(firmware.is_below(low, high), low < high, "{low} {high}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_condition_on_firmware_holds_of_known_firmware_only() {
+        let firmware = Firmware {
+            attribute: "fw".into(),
+            versions: vec!["1.9.0".into(), "1.10.0".into()],
+        };
+        let of = |versions| Population {
+            who: Selector::default(),
+            firmware: versions,
+        };
+        let table = [
+            (None, [true, true, true]),
+            (Some(Versions::OneOf(vec![1])), [false, false, true]),
+            (Some(Versions::Below(1)), [false, true, false]),
+        ];
+        for (versions, wanted) in table {
+            let population = of(versions);
+            let found = [None, Some(0), Some(1)].map(|from| population.wants(&firmware, from));
+            assert_eq!(found, wanted, "{population:?}");
+        }
     }
 }
