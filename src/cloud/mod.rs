@@ -2,6 +2,7 @@
 //! and the [`ledger::Ledger`] beside the devices judges what arrived; the [`operator::Operator`] runs
 //! campaigns, sends commands and answers queries.
 
+pub mod campaign;
 pub mod ledger;
 pub mod observer;
 pub mod operator;
