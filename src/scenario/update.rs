@@ -4,6 +4,7 @@
 use super::power::BootTime;
 use super::template::Template;
 use crate::mqtt::packet::QoS;
+pub use crate::wire::aws_streams::Encoding;
 use std::time::Duration;
 
 /// How the devices of a cohort update themselves.
@@ -76,15 +77,6 @@ pub enum WireProfile {
     },
     /// One topic down, one up, and HTTP for the image.
     GenericAction(Box<GenericAction>),
-}
-
-/// How `aws-streams` writes requests and blocks.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Blocks in base64.
-    Json,
-    /// Blocks as bytes.
-    Cbor,
 }
 
 /// The words of a home-grown backend.
