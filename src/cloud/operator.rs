@@ -2,14 +2,38 @@
 //! and answers queries over MQTT sessions of its own, called desks, at least one per node, so that a
 //! plain broker is enough. Sans-IO, like a device.
 
+mod aws_jobs;
+mod aws_streams;
+mod blocks;
+mod command;
+mod desk;
+mod fleet;
+mod generic_action;
+mod letter;
+mod mail;
+mod names;
+mod package;
+mod query;
+mod rollouts;
+mod routes;
+mod thingsboard;
+mod work;
+
+use crate::device::{connect, payload};
 use crate::mqtt::packet::{Packet, PacketId, QoS};
-use crate::scenario::plan::Plan;
+use crate::scenario::campaign::{Campaign, Server};
+use crate::scenario::plan::{Plan, Secret};
 use crate::stats::event::Cause;
 use crate::stats::results::Finding;
 use crate::time::Instant;
 use bytes::Bytes;
+use desk::Hello;
+use mail::{Mail, Step};
+use package::Package;
+use routes::Routes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use work::Work;
 
 /// Index of a session of the operator.
 pub type Desk = u16;
@@ -106,15 +130,44 @@ pub const QUEUE_MAX: usize = 1 << 20;
 pub struct Operator {
     plan: Arc<Plan>,
     run: u32,
+    routes: Routes,
+    desks: Vec<desk::Desk>,
+    packages: Arc<Vec<Option<Package>>>,
+    /// From T0 on.
+    work: Option<Box<Work>>,
+    /// Empty between steps.
+    mail: Mail,
+    is_armed: bool,
 }
 
 impl Operator {
-    /// The operator of `plan`, if it has one. `run` is part of client ids and job ids.
+    /// The operator of `plan`, if it has one. `run` is part of client ids and job ids. Images are made
+    /// here, so that no step of the run takes long.
     pub fn of(plan: &Arc<Plan>, run: u32) -> Option<Self> {
-        plan.has_operator().then(|| Self {
+        plan.has_operator().then(|| Self::new(plan, run))
+    }
+
+    fn new(plan: &Arc<Plan>, run: u32) -> Self {
+        let routes = Routes::new(plan, run);
+        let nodes = plan.target.nodes();
+        let desk = |node| {
+            let filters = routes.filters_of(plan, node, nodes);
+            desk::Desk::new(node, plan.seed, hello(plan, run, node), filters)
+        };
+        let package = |(index, campaign): (usize, &Campaign)| match campaign.server {
+            Server::Operator => Some(Package::new(plan, run, index, campaign)),
+            Server::External => None,
+        };
+        Self {
+            desks: (0..nodes).map(desk).collect(),
+            packages: Arc::new(plan.campaigns.iter().enumerate().map(package).collect()),
             plan: Arc::clone(plan),
             run,
-        })
+            routes,
+            work: None,
+            mail: Mail::default(),
+            is_armed: false,
+        }
     }
 
     /// The node that each desk connects to.
@@ -124,19 +177,115 @@ impl Operator {
 
     /// Its client identifier on `desk`: `fs-op-<run>-<desk>`, both in hex.
     pub fn client_id(&self, desk: Desk) -> String {
-        format!("fs-op-{:08x}-{desk:x}", self.run)
+        client_id(self.run, desk)
     }
 
     /// Steps the operator: `input` happened at `now`; what it wants done is appended to `out`.
-    pub fn handle_input(&mut self, _now: Instant, _input: Input<'_>, _out: &mut Vec<Output>) {}
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
+        match input {
+            Input::Start => self.each_desk(now, desk::Input::Start, out),
+            Input::Shutdown => self.each_desk(now, desk::Input::Shutdown, out),
+            Input::Timeout => {
+                self.each_desk(now, desk::Input::Timeout, out);
+                self.work(now, out, Work::step);
+            }
+            Input::Begin(start) => {
+                let work = || Work::new(&self.plan, self.run, start, &self.packages);
+                self.work.get_or_insert_with(|| Box::new(work()));
+                self.work(now, out, Work::step);
+            }
+            Input::Opened(desk) => {
+                self.desks[usize::from(desk)].handle_input(now, desk::Input::Opened, out);
+            }
+            Input::Closed(desk, cause) => {
+                self.desks[usize::from(desk)].handle_input(now, desk::Input::Closed(cause), out);
+            }
+            Input::Received(desk, packet) => self.receive(now, desk, &packet, out),
+            Input::StopArrivals => self.work(now, out, Work::stop),
+            Input::Close => self.work(now, out, Work::close),
+        }
+        self.deliver(now, out);
+        if !self.is_armed && self.desks.iter().all(desk::Desk::is_armed) {
+            self.is_armed = true;
+            out.push(Output::Event(Event::Armed));
+        }
+    }
 
     /// When it wants `Input::Timeout`; [`Instant::NEVER`] when idle.
     pub fn poll_timeout(&self) -> Instant {
-        Instant::NEVER
+        let work = self.work.as_ref().map(|work| work.poll_timeout());
+        let desks = self.desks.iter().map(desk::Desk::poll_timeout);
+        desks.fold(work.unwrap_or(Instant::NEVER), Instant::min)
     }
 
-    /// Whether every target of all that began has its terminal state (the drain is over for it).
+    /// Whether every target of all that began has its terminal state, and nothing is yet to begin (the
+    /// drain is over for it).
     pub fn is_settled(&self) -> bool {
-        true
+        self.work.as_ref().is_none_or(|work| work.is_settled())
+    }
+
+    fn each_desk(&mut self, now: Instant, input: desk::Input, out: &mut Vec<Output>) {
+        for desk in &mut self.desks {
+            desk.handle_input(now, input, out);
+        }
+    }
+
+    /// Lets `act` at the work, if T0 is known.
+    fn work(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<Output>,
+        act: impl FnOnce(&mut Work, &mut Step<'_>),
+    ) {
+        if let Some(work) = &mut self.work {
+            let mail = &mut self.mail;
+            act(work, &mut Step { now, mail, out });
+        }
+    }
+
+    fn receive(&mut self, now: Instant, desk: Desk, packet: &Packet<'_>, out: &mut Vec<Output>) {
+        let message = self.desks[usize::from(desk)].receive(now, packet, out);
+        if let (Some(publish), Some(work)) = (message, &mut self.work) {
+            let mail = &mut self.mail;
+            work.message(&self.routes, &publish, &mut Step { now, mail, out });
+        }
+    }
+
+    /// Hands what is to be said to the desks of the devices' home nodes, which write what they can.
+    fn deliver(&mut self, now: Instant, out: &mut Vec<Output>) {
+        for (device, publish) in self.mail.blocks.drain(..) {
+            let desk = &mut self.desks[usize::from(self.plan.home_node(device))];
+            desk.write_through(now, publish, out);
+        }
+        for (device, letter) in self.mail.letters.drain(..) {
+            let desk = &mut self.desks[usize::from(self.plan.home_node(device))];
+            desk.post(letter, out);
+        }
+        let Some(work) = &mut self.work else { return };
+        for desk in &mut self.desks {
+            while let Some(letter) = desk.next_letter() {
+                if let Some(publish) = work.render(now, letter) {
+                    desk.write(now, publish, out);
+                }
+            }
+        }
+    }
+}
+
+fn client_id(run: u32, desk: Desk) -> String {
+    format!("fs-op-{run:08x}-{desk:x}")
+}
+
+/// A desk authenticates like the first device of its node: an identity of its own would need a word in
+/// the scenario.
+fn hello(plan: &Plan, run: u32, node: u16) -> Hello {
+    let like = (0..plan.devices()).find(|device| plan.home_node(*device) == node);
+    let (username, password) = like.map_or((None, None), |device| {
+        connect::credentials(plan, &payload::names(plan, device, run))
+    });
+    Hello {
+        client_id: client_id(run, node),
+        username,
+        password: password.map(Secret),
     }
 }
