@@ -9,7 +9,7 @@ use crate::scenario::plan::{
     Target, Topology,
 };
 use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
-use crate::stats::books::{Books, DeliveryCounts};
+use crate::stats::books::{Books, CommandCounts, DeliveryCounts, UpdateCounts};
 use crate::stats::event::Cause;
 use crate::stats::evidence::{FORMAT, Header, Mode, Outcome, Overrides};
 use crate::stats::histogram::Histogram;
@@ -561,6 +561,8 @@ fn outcome() -> Outcome {
                 undelivered: 3,
                 ..DeliveryCounts::default()
             },
+            updates: UpdateCounts::default(),
+            commands: CommandCounts::default(),
             out_of_range: 0,
             errors: vec![
                 error(ErrorKind::Attempt(Cause::Refused), 9_000, 70, 79),

@@ -1,6 +1,7 @@
 //! The books: exact counts of what became of every planned operation, per stream and phase.
 //! `planned = sent + unsent + waiting` and `sent = acked + written + timed_out + failed + in_flight`.
 
+use super::event::{CommandEvent, UpdateEvent};
 use serde::{Deserialize, Serialize};
 
 /// Counts of one stream in one phase (the phase of the operations' intended instant).
@@ -144,5 +145,93 @@ impl WillCounts {
         self.devices_repeated += other.devices_repeated;
         self.redelivered += other.redelivered;
         self.gaps += other.gaps;
+    }
+}
+
+/// What devices told of their updates besides rows, over the whole run.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateCounts {
+    /// [`UpdateEvent::UnwantedBlock`].
+    pub unwanted_blocks: u64,
+    /// [`UpdateEvent::BlockAskedAgain`].
+    pub blocks_asked_again: u64,
+    /// [`UpdateEvent::BadAnswer`].
+    pub bad_answers: u64,
+    /// [`UpdateEvent::StatusAgain`].
+    pub statuses_again: u64,
+    /// [`UpdateEvent::Resumed`].
+    pub resumed: u64,
+    /// [`UpdateEvent::Restarted`].
+    pub restarted: u64,
+    /// [`UpdateEvent::HashMatched`].
+    pub hashes_matched: u64,
+    /// [`UpdateEvent::HashDiffered`].
+    pub hashes_differed: u64,
+}
+
+impl UpdateCounts {
+    /// Counts an event.
+    pub const fn count(&mut self, event: UpdateEvent) {
+        let count = match event {
+            UpdateEvent::UnwantedBlock => &mut self.unwanted_blocks,
+            UpdateEvent::BlockAskedAgain => &mut self.blocks_asked_again,
+            UpdateEvent::BadAnswer => &mut self.bad_answers,
+            UpdateEvent::StatusAgain => &mut self.statuses_again,
+            UpdateEvent::Resumed => &mut self.resumed,
+            UpdateEvent::Restarted => &mut self.restarted,
+            UpdateEvent::HashMatched => &mut self.hashes_matched,
+            UpdateEvent::HashDiffered => &mut self.hashes_differed,
+        };
+        *count += 1;
+    }
+
+    /// Adds `other` field by field.
+    pub const fn add(&mut self, other: &Self) {
+        self.unwanted_blocks += other.unwanted_blocks;
+        self.blocks_asked_again += other.blocks_asked_again;
+        self.bad_answers += other.bad_answers;
+        self.statuses_again += other.statuses_again;
+        self.resumed += other.resumed;
+        self.restarted += other.restarted;
+        self.hashes_matched += other.hashes_matched;
+        self.hashes_differed += other.hashes_differed;
+    }
+}
+
+/// What devices told of commands, over the whole run.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandCounts {
+    /// [`CommandEvent::Executed`].
+    pub executed: u64,
+    /// [`CommandEvent::Failed`].
+    pub failed: u64,
+    /// [`CommandEvent::Repeated`].
+    pub repeated: u64,
+    /// [`CommandEvent::ExecutedAgain`].
+    pub executed_again: u64,
+    /// [`CommandEvent::BadRequest`].
+    pub bad_requests: u64,
+}
+
+impl CommandCounts {
+    /// Counts an event.
+    pub const fn count(&mut self, event: CommandEvent) {
+        let count = match event {
+            CommandEvent::Executed => &mut self.executed,
+            CommandEvent::Failed => &mut self.failed,
+            CommandEvent::Repeated => &mut self.repeated,
+            CommandEvent::ExecutedAgain => &mut self.executed_again,
+            CommandEvent::BadRequest => &mut self.bad_requests,
+        };
+        *count += 1;
+    }
+
+    /// Adds `other` field by field.
+    pub const fn add(&mut self, other: &Self) {
+        self.executed += other.executed;
+        self.failed += other.failed;
+        self.repeated += other.repeated;
+        self.executed_again += other.executed_again;
+        self.bad_requests += other.bad_requests;
     }
 }

@@ -1,7 +1,7 @@
 //! One recorder per worker: events in, books and delta histograms out; no lock or channel send per
 //! message, no allocation per event.
 
-use super::books::{Books, DeliveryCounts};
+use super::books::{Books, CommandCounts, DeliveryCounts, UpdateCounts};
 use super::event::{Cause, Event, Limit, Operation, Unsent};
 use super::histogram::Histogram;
 use super::series::{Counters, Gauges, Metric};
@@ -88,6 +88,8 @@ pub struct Recorder {
     /// Operations planned and neither sent nor given up.
     waiting: u64,
     backlogs: Backlogs,
+    updates: UpdateCounts,
+    commands: CommandCounts,
 }
 
 impl Recorder {
@@ -109,6 +111,8 @@ impl Recorder {
             out_of_range: 0,
             waiting: 0,
             backlogs: Backlogs::default(),
+            updates: UpdateCounts::default(),
+            commands: CommandCounts::default(),
             layout,
         }
     }
@@ -212,7 +216,9 @@ impl Recorder {
             Event::Disconnected { cause } => self.disconnected(now, device, cause),
             Event::GaveUp => self.record_error(now, device, ErrorKind::GaveUp),
             // Its PUBLISH is not written again.
-            Event::ReleasedAgain(_) | Event::Received | Event::Update(_) | Event::Command(_) => {}
+            Event::ReleasedAgain(_) | Event::Received => {}
+            Event::Update(event) => self.updates.count(event),
+            Event::Command(event) => self.commands.count(event),
             Event::LimitReached(limit) => self.record_error(now, device, ErrorKind::Limit(limit)),
         }
     }
@@ -331,6 +337,8 @@ impl Recorder {
             backlogs: self.backlogs.totals(now),
             delivery,
             wills: None,
+            updates: self.updates,
+            commands: self.commands,
             out_of_range: self.out_of_range,
             errors: self.errors.totals(),
         }

@@ -636,3 +636,68 @@ fn wills_of_workers_add_up_and_stay_unasked_if_they_are() {
     merged.merge(&with(Some(counts(2))));
     assert_eq!(merged.wills, Some(counts(7)));
 }
+
+#[test]
+fn what_devices_tell_of_updates_and_commands_is_counted_by_kind_and_adds_up() {
+    use crate::stats::books::{CommandCounts, UpdateCounts};
+    use crate::stats::event::{CommandEvent as C, UpdateEvent as U};
+
+    let kinds = [
+        U::UnwantedBlock,
+        U::BlockAskedAgain,
+        U::BadAnswer,
+        U::StatusAgain,
+        U::Resumed,
+        U::Restarted,
+        U::HashMatched,
+        U::HashDiffered,
+    ];
+    let commands = [
+        C::Executed,
+        C::Failed,
+        C::Repeated,
+        C::ExecutedAgain,
+        C::BadRequest,
+    ];
+    let mut recorder = Recorder::new(layout());
+    for (times, kind) in (1..).zip(kinds) {
+        (0..times).for_each(|_| recorder.record(at_ms(1), 0, &Event::Update(kind)));
+    }
+    for (times, kind) in (1..).zip(commands) {
+        (0..times).for_each(|_| recorder.record(at_ms(1), 0, &Event::Command(kind)));
+    }
+    let one = recorder.totals(at_ms(2), &Audit::new(2, 2), DeliveryCounts::default());
+    let mut two = one.clone();
+    two.merge(&one);
+    for (totals, n) in [(&one, 1), (&two, 2)] {
+        let updates = UpdateCounts {
+            unwanted_blocks: n,
+            blocks_asked_again: 2 * n,
+            bad_answers: 3 * n,
+            statuses_again: 4 * n,
+            resumed: 5 * n,
+            restarted: 6 * n,
+            hashes_matched: 7 * n,
+            hashes_differed: 8 * n,
+        };
+        let commands = CommandCounts {
+            executed: n,
+            failed: 2 * n,
+            repeated: 3 * n,
+            executed_again: 4 * n,
+            bad_requests: 5 * n,
+        };
+        assert_eq!((totals.updates, totals.commands), (updates, commands));
+    }
+}
+
+#[test]
+fn totals_of_before_campaigns_are_read() {
+    let mut json = serde_json::to_value(Totals::default()).expect("plain values");
+    let fields = json.as_object_mut().expect("a map");
+    for new in ["updates", "commands"] {
+        assert!(fields.remove(new).is_some(), "{new}");
+    }
+    let read: Totals = serde_json::from_value(json).expect("readable");
+    assert_eq!(read, Totals::default());
+}

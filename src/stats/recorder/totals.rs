@@ -1,7 +1,7 @@
 //! What a worker reports at its end, and how workers' totals add up.
 
 use super::{Backlog, ErrorCount, Freshness, HerdCounts, ResumeCounts};
-use crate::stats::books::{Books, DeliveryCounts, WillCounts};
+use crate::stats::books::{Books, CommandCounts, DeliveryCounts, UpdateCounts, WillCounts};
 use serde::{Deserialize, Serialize};
 
 /// What the devices' own state says at the end, per `[stream][phase]`.
@@ -74,6 +74,12 @@ pub struct Totals {
     /// Wills that observers saw; `None` if no objective asks.
     #[serde(default)]
     pub wills: Option<WillCounts>,
+    /// What devices told of their updates besides rows.
+    #[serde(default)]
+    pub updates: UpdateCounts,
+    /// What devices told of commands.
+    #[serde(default)]
+    pub commands: CommandCounts,
     /// Values outside the histograms' range.
     pub out_of_range: u64,
     /// Errors of the whole run.
@@ -155,6 +161,8 @@ impl Totals {
         if let Some(other) = &other.wills {
             self.wills.get_or_insert_default().add(other);
         }
+        self.updates.add(&other.updates);
+        self.commands.add(&other.commands);
         self.out_of_range += other.out_of_range;
         self.errors = ErrorCount::merge(self.errors.iter().chain(&other.errors));
     }
