@@ -1,19 +1,28 @@
 //! What a run appends to its directory as it goes: events and series, live and simulated alike.
 
 use super::error::RunError;
-use crate::scenario::plan::Plan;
+use crate::scenario::campaign::Server;
+use crate::scenario::plan::{DeviceIdx, Plan};
 use crate::stats::evidence::{self, Line};
 use crate::stats::recorder::Snapshot;
-use crate::stats::results::Finding;
+use crate::stats::results::{
+    self, CampaignFiles, Columns, CommandRow, Finding, ResultRow, Subject,
+};
 use crate::stats::series::{self, PhaseMark, Second};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The files of a run directory that grow with the run.
 #[derive(Debug)]
 pub(super) struct Record {
     events: evidence::Writer,
     series: series::Writer,
+    results: results::Writer,
+    plan: Arc<Plan>,
+    /// Of all cohorts, sorted.
+    attributes: Vec<String>,
 }
 
 impl Record {
@@ -21,18 +30,26 @@ impl Record {
     ///
     /// # Errors
     /// If one cannot be written.
-    pub(super) fn create(dir: &Path, plan: &Plan) -> Result<Self, RunError> {
+    pub(super) fn create(dir: &Path, plan: &Arc<Plan>) -> Result<Self, RunError> {
+        let attributes = attributes(plan);
+        let columns = columns(plan, &attributes);
         Ok(Self {
             events: evidence::Writer::create(dir).map_err(unwritten)?,
             series: series::Writer::create(dir, &phase_marks(plan)).map_err(unwritten)?,
+            results: results::Writer::create(dir, &columns).map_err(unwritten)?,
+            plan: Arc::clone(plan),
+            attributes,
         })
     }
 
-    /// Appends a line to the events.
+    /// Appends a line to the events. The one that tells of T0 is where the results count from.
     ///
     /// # Errors
     /// If it cannot be written.
     pub(super) fn line(&mut self, line: &Line) -> Result<(), RunError> {
+        if let Line::Started { start, .. } = line {
+            self.results.begin(*start);
+        }
         self.events.append(line).map_err(unwritten)
     }
 
@@ -55,10 +72,46 @@ impl Record {
                     at,
                     targets,
                 })?,
-                Finding::Result(_) | Finding::Command(_) | Finding::Query(_) => {}
+                Finding::Result(row) => self.result(&row).map_err(unwritten)?,
+                Finding::Command(row) => self.command(&row).map_err(unwritten)?,
+                Finding::Query(row) => self.results.query(&row).map_err(unwritten)?,
             }
         }
-        Ok(())
+        self.results.flush().map_err(unwritten)
+    }
+
+    fn result(&mut self, row: &ResultRow) -> io::Result<()> {
+        let plan = Arc::clone(&self.plan);
+        let campaign = plan.campaigns.get(usize::from(row.campaign));
+        let priority = campaign.and_then(|c| c.priorities.get(usize::from(row.priority)));
+        let priority = priority.map_or("", |priority| &priority.name);
+        let from = row.from.map_or("", |version| plan.firmware.text(version));
+        let (name, values) = self.describe(&plan, row.device)?;
+        let subject = subject(&plan, row.device, &name, &values);
+        self.results.result(row, &subject, priority, from)
+    }
+
+    fn command(&mut self, row: &CommandRow) -> io::Result<()> {
+        let plan = Arc::clone(&self.plan);
+        let (name, values) = self.describe(&plan, row.device)?;
+        let subject = subject(&plan, row.device, &name, &values);
+        self.results.command(row, &subject)
+    }
+
+    /// A device's id, and its values of the attributes.
+    fn describe<'a>(
+        &self,
+        plan: &'a Plan,
+        device: DeviceIdx,
+    ) -> io::Result<(String, Vec<&'a str>)> {
+        if device >= plan.devices() {
+            return Err(io::Error::other(format!(
+                "device {device} is not in the fleet"
+            )));
+        }
+        let value = |name: &String| plan.attribute(device, name).unwrap_or("");
+        let values = self.attributes.iter().map(value).collect();
+        Ok((plan.device_id(device), values))
     }
 
     /// Appends second number `second`, put together from the snapshots of the workers, to the series.
@@ -100,12 +153,46 @@ impl Record {
     /// If that fails.
     pub(super) fn finish(self) -> Result<(), RunError> {
         self.events.finish().map_err(unwritten)?;
+        self.results.finish().map_err(unwritten)?;
         self.series.finish().map_err(unwritten)
     }
 }
 
 pub(super) fn unwritten(error: io::Error) -> RunError {
     RunError::Evidence(error.to_string())
+}
+
+fn subject<'a>(
+    plan: &'a Plan,
+    device: DeviceIdx,
+    name: &'a str,
+    values: &'a [&'a str],
+) -> Subject<'a> {
+    Subject {
+        name,
+        cohort: &plan.cohorts[plan.cohort_of(device)].name,
+        attributes: values,
+    }
+}
+
+/// The names of the attributes of all cohorts, each once, sorted.
+fn attributes(plan: &Plan) -> Vec<String> {
+    let all = plan.cohorts.iter().flat_map(|cohort| &cohort.attributes);
+    let names: BTreeSet<&String> = all.map(|attribute| &attribute.name).collect();
+    names.into_iter().cloned().collect()
+}
+
+fn columns(plan: &Plan, attributes: &[String]) -> Columns {
+    let campaigns = plan.campaigns.iter().map(|campaign| CampaignFiles {
+        name: campaign.name.clone(),
+        has_operator: campaign.server == Server::Operator,
+    });
+    Columns {
+        attributes: attributes.to_vec(),
+        campaigns: campaigns.collect(),
+        commands: plan.commands.iter().map(|c| c.name.clone()).collect(),
+        queries: plan.queries.iter().map(|q| q.name.clone()).collect(),
+    }
 }
 
 fn phase_marks(plan: &Plan) -> Vec<PhaseMark> {
@@ -117,3 +204,6 @@ fn phase_marks(plan: &Plan) -> Vec<PhaseMark> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,19 @@
 //! What a campaign, a command or a query came to, device by device: rows and marks that are written
 //! as the run goes, and read back by the report.
 
+mod reader;
+mod table;
+#[cfg(test)]
+mod tests;
+mod writer;
+
 use crate::time::Instant;
 use crate::wire::Reason;
 use serde::{Deserialize, Serialize};
+
+pub use reader::{ResultsError, Table, read_commands, read_queries, read_results};
+pub use table::{CommandLine, QueryLine, ResultLine, Who};
+pub use writer::{CampaignFiles, Columns, Subject, Writer};
 
 /// How an update of one device ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
