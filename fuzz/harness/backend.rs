@@ -235,7 +235,7 @@ impl World {
             qos: delivery.qos,
             retain: delivery.retain,
             packet_id: delivery.packet_id,
-            topic: &delivery.message.topic,
+            topic: delivery.topic(),
             payload: &delivery.message.payload,
         }));
         let (id, qos) = (delivery.packet_id, delivery.qos);

@@ -2,14 +2,16 @@
 //! here has passed the faults; see `publish` and `subscriptions` for what fills those two.
 
 use super::connections::State;
-use super::held::Held;
+use super::me::{may_own, will_inside};
 use super::outbound::DeliveryAck;
 use super::slab::Index;
 use super::topic::is_topic;
 use super::will::StoredWill;
-use super::{Backend, Input, Output};
-use crate::mqtt::packet::{Connect, ConnectCode, Packet};
+use super::{Backend, ConnId, Input, Output};
+use crate::mqtt::packet::{Connect, ConnectCode, Packet, Will};
+use crate::scenario::plan::Me;
 use crate::time::Instant;
+use std::borrow::Cow;
 
 impl Backend {
     /// Takes an input of a connection.
@@ -29,7 +31,10 @@ impl Backend {
                 Some(index) => self.connection_lost(index, out),
                 None => self.counts.inputs_after_close += 1,
             },
-            Input::Timeout | Input::FaultStart(..) | Input::FaultClear(_) => {}
+            Input::Published(..)
+            | Input::Timeout
+            | Input::FaultStart(..)
+            | Input::FaultClear(_) => {}
         }
     }
 
@@ -68,14 +73,31 @@ impl Backend {
                 self.protocol_error(index, out);
             }
             (State::Queued | State::Connecting, packet) => {
-                if !self.early.push(conn, Held::received(conn, packet)) {
+                let held = self.held(conn, packet);
+                if !self.early.push(conn, held) {
                     self.protocol_error(index, out);
                 }
             }
-            (State::Serving(session), packet) if self.service.is_some() => {
-                self.serve_in_order(now, conn, index, session, packet, out);
-            }
-            (State::Serving(session), packet) => self.serve(now, index, session, packet, out),
+            (State::Serving(session), packet) => match self.me {
+                Me::Shared => self.take_on(now, conn, index, session, packet, out),
+                Me::PerConnection => self.take_on_own(now, conn, index, session, packet, out),
+            },
+        }
+    }
+
+    /// A packet of a client with a session came: it takes effect now, or in its turn.
+    pub(super) fn take_on(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        index: Index,
+        session: Index,
+        packet: Packet<'_>,
+        out: &mut Vec<Output>,
+    ) {
+        match self.service.is_some() {
+            true => self.serve_in_order(now, conn, index, session, packet, out),
+            false => self.serve(now, index, session, packet, out),
         }
     }
 
@@ -130,13 +152,23 @@ impl Backend {
             self.refuse(index, ConnectCode::IdentifierRejected, out);
             return;
         }
+        let client_id = self.client_id(connect);
         let will = connect.will.as_ref();
-        if will.is_some_and(|w| !is_topic(&w.topic) || w.topic.len() > usize::from(u16::MAX)) {
+        let will = match self.me {
+            Me::Shared => will.map(Cow::Borrowed),
+            Me::PerConnection if !may_own(&client_id) => {
+                self.refuse(index, ConnectCode::IdentifierRejected, out);
+                return;
+            }
+            Me::PerConnection => will.map(|will| Cow::Owned(will_inside(&client_id, will))),
+        };
+        let is_bad =
+            |w: &Cow<'_, Will>| !is_topic(&w.topic) || w.topic.len() > usize::from(u16::MAX);
+        if will.as_ref().is_some_and(is_bad) {
             self.counts.connects_malformed += 1;
             self.protocol_error(index, out);
             return;
         }
-        let client_id = self.client_id(connect);
         self.take_over(&client_id, clean, out);
         let known = self.sessions.find(&client_id);
         let session_index = known.unwrap_or_else(|| self.sessions.insert(&client_id));
@@ -145,7 +177,7 @@ impl Backend {
         };
         session.clean = clean;
         session.connection = Some(index);
-        session.will = will.map(StoredWill::new);
+        session.will = will.map(|will| StoredWill::new(&will));
         let serving = State::Serving(session_index);
         self.connections.heard(now, index);
         self.connections

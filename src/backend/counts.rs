@@ -50,6 +50,8 @@ counts! {
         connect_timeouts,
         /// Old connections closed because their client connected again.
         takeovers,
+        /// Connections closed because an error of ThingsBoard's (`v2/fw/error`) was delivered on them.
+        error_closes,
         /// Accepted with the session-present flag.
         sessions_resumed,
         /// Persistent sessions a restart forgot.

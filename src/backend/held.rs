@@ -1,8 +1,10 @@
 //! Inputs that wait: those of a stalled node, packets sent ahead of a CONNACK, and work under way.
 //! They own what an [`Input`] borrows.
 
-use super::{ConnId, Input, Message};
+use super::{Backend, ConnId, Input, Output};
 use crate::mqtt::packet::{Connect, Packet, PacketId, Publish, QoS};
+use crate::time::Instant;
+use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Inputs a stalled node holds.
@@ -34,17 +36,36 @@ pub(super) struct HeldPublish {
     qos: QoS,
     retain: bool,
     packet_id: PacketId,
-    message: Message,
+    topic: Box<str>,
+    payload: Bytes,
 }
 
-impl Held {
-    pub(super) fn received(conn: ConnId, packet: Packet<'_>) -> Self {
+impl Backend {
+    /// A packet that waits.
+    pub(super) fn held(&self, conn: ConnId, packet: Packet<'_>) -> Held {
         match owned(packet) {
-            Ok(packet) => Self::Packet(conn, packet),
-            Err(publish) => Self::Publish(conn, HeldPublish::new(&publish)),
+            Ok(packet) => Held::Packet(conn, packet),
+            Err(publish) => Held::Publish(conn, self.held_publish(&publish)),
         }
     }
 
+    /// A PUBLISH that waits.
+    pub(super) fn held_publish(&self, publish: &Publish<'_>) -> HeldPublish {
+        HeldPublish::new(publish, self.payload_of(publish))
+    }
+
+    /// The turn of what has waited has come.
+    pub(super) fn step_held(&mut self, now: Instant, held: &Held, out: &mut Vec<Output>) {
+        self.shared = match held {
+            Held::Publish(_, publish) => Some(publish.payload()),
+            Held::Opened(_) | Held::Packet(..) | Held::Closed(_) => None,
+        };
+        self.step(now, held.as_input(), out);
+        self.shared = None;
+    }
+}
+
+impl Held {
     /// The input it was.
     pub(super) fn as_input(&self) -> Input<'_> {
         match self {
@@ -90,22 +111,25 @@ pub(super) fn owned(packet: Packet<'_>) -> Result<Packet<'static>, Publish<'_>> 
 }
 
 impl HeldPublish {
-    pub(super) fn new(publish: &Publish<'_>) -> Self {
+    pub(super) fn new(publish: &Publish<'_>, payload: Bytes) -> Self {
         Self {
             dup: publish.dup,
             qos: publish.qos,
             retain: publish.retain,
             packet_id: publish.packet_id,
-            message: Message {
-                topic: publish.topic.into(),
-                payload: publish.payload.into(),
-            },
+            topic: publish.topic.into(),
+            payload,
         }
+    }
+
+    /// The payload, shared.
+    pub(super) fn payload(&self) -> Bytes {
+        Bytes::clone(&self.payload)
     }
 
     /// Of topic and payload.
     pub(super) fn bytes(&self) -> usize {
-        self.message.topic.len() + self.message.payload.len()
+        self.topic.len() + self.payload.len()
     }
 
     pub(super) fn borrow(&self) -> Publish<'_> {
@@ -114,8 +138,8 @@ impl HeldPublish {
             qos: self.qos,
             retain: self.retain,
             packet_id: self.packet_id,
-            topic: &self.message.topic,
-            payload: &self.message.payload,
+            topic: &self.topic,
+            payload: &self.payload,
         }
     }
 }
@@ -219,7 +243,8 @@ mod tests {
                 topic: "t",
                 payload: &payload,
             };
-            Held::received(ConnId(1), Packet::Publish(publish))
+            let payload = Bytes::copy_from_slice(&payload);
+            Held::Publish(ConnId(1), HeldPublish::new(&publish, payload))
         };
         let mut backlog = Backlog::default();
         assert!(backlog.push(big(1)));

@@ -3,7 +3,7 @@
 
 use super::admission::{Admitted, Verdict};
 use super::connections::State;
-use super::held::{HeldPublish, Job, Work};
+use super::held::{Job, Work};
 use super::lanes::{Due, Follow};
 use super::slab::Index;
 use super::{Backend, ConnId, Output};
@@ -91,18 +91,26 @@ impl Backend {
         packet: Packet<'_>,
         out: &mut Vec<Output>,
     ) {
-        let Some(service) = self.service.as_mut().filter(|s| s.works_on_publishes()) else {
+        if !self
+            .service
+            .as_ref()
+            .is_some_and(|s| s.works_on_publishes())
+        {
             self.serve(now, index, session, packet, out);
             return;
-        };
+        }
         if let Packet::Publish(publish) = &packet {
-            let job = Job::Publish(HeldPublish::new(publish));
-            if !service.offer(now, conn, job, false) {
+            let job = Job::Publish(self.held_publish(publish));
+            let service = self.service.as_mut();
+            if !service.is_some_and(|service| service.offer(now, conn, job, false)) {
                 self.close(index, out);
             }
             return;
         }
         let is_goodbye = matches!(packet, Packet::Disconnect);
+        let Some(service) = self.service.as_mut() else {
+            return;
+        };
         match service.follow(conn, packet) {
             Follow::Free(packet) => self.serve(now, index, session, packet, out),
             // Nothing more is to come, so silence means nothing.
@@ -222,7 +230,7 @@ impl Backend {
     ) {
         self.admit(now, index, connect, out);
         for held in self.early.take(conn) {
-            self.step(now, held.as_input(), out);
+            self.step_held(now, &held, out);
         }
     }
 
@@ -240,11 +248,15 @@ impl Backend {
             }
             (Work::Job(Job::Publish(publish)), Some(index)) => {
                 if let Some(session) = self.session_of(index) {
+                    self.shared = Some(publish.payload());
                     self.publish_received(now, index, session, &publish.borrow(), out);
+                    self.shared = None;
                 }
             }
             (Work::Job(Job::Publish(publish)), None) => {
+                self.shared = Some(publish.payload());
                 self.publish_left_behind(&publish.borrow(), out);
+                self.shared = None;
             }
             (Work::Follower(packet), Some(index)) => {
                 if let Some(session) = self.session_of(index) {

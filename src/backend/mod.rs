@@ -11,6 +11,7 @@ mod held;
 mod inbound;
 mod jobs;
 mod lanes;
+mod me;
 mod memory;
 mod outbound;
 mod publish;
@@ -27,9 +28,10 @@ mod tests;
 mod topic;
 mod will;
 
-use crate::mqtt::packet::{Packet, PacketId, QoS};
-use crate::scenario::plan::{self, BackendFault, Embedded};
+use crate::mqtt::packet::{Packet, PacketId, Publish, QoS};
+use crate::scenario::plan::{self, BackendFault, Embedded, Me};
 use crate::time::Instant;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -55,6 +57,9 @@ pub enum Input<'a> {
     Opened(ConnId),
     /// A packet came on it.
     Received(ConnId, Packet<'a>),
+    /// A PUBLISH came on it whose payload is all of these bytes: they are shared with whoever it
+    /// reaches, not copied.
+    Published(ConnId, Publish<'a>, &'a Bytes),
     /// The peer closed or reset it, or sent what is not MQTT.
     Closed(ConnId),
     /// A deadline (`poll_timeout`) has come.
@@ -99,15 +104,31 @@ pub struct Delivery {
     pub packet_id: PacketId,
     /// Shared by all subscribers.
     pub message: Arc<Message>,
+    /// Bytes of the message's topic that this subscriber does not get.
+    skip: u16,
+}
+
+impl Delivery {
+    /// Topic Name, as the subscriber knows it.
+    pub fn topic(&self) -> &str {
+        &self.message.topic[usize::from(self.skip)..]
+    }
+
+    /// Whether the topic is the subscriber's own ([`Me::PerConnection`]).
+    const fn is_own(&self) -> bool {
+        self.skip > 0
+    }
 }
 
 /// A routed application message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Topic Name.
-    pub topic: Box<str>,
+    /// Topic Name, as the node knows it; subscribers get [`Delivery::topic`].
+    topic: Box<str>,
+    /// Of the topic, bytes that say whose own it is; 0 if it is nobody's.
+    owner_len: u16,
     /// Application message.
-    pub payload: Box<[u8]>,
+    pub payload: Bytes,
 }
 
 /// One node of the reference backend: MQTT 3.1.1 as a server speaks it, at QoS 0, 1 and 2.
@@ -126,6 +147,9 @@ pub struct Message {
 /// * sessions that are not clean have no end but a clean one; what waits for them is QoS 1 and 2;
 /// * retained messages are no part of a session (3.1.2-7): a restart keeps them, whether it keeps
 ///   sessions or forgets them;
+/// * topics of ThingsBoard that name no device are everybody's, or each connection's own
+///   ([`Me`]); then a client identifier must be one level of a topic, of 1 024 bytes at most, or it is
+///   rejected;
 /// * topics that begin with `$SYS` are the backend's own: `$SYS/broker/<count>` for each of
 ///   [`Backend::counts`], to each new subscription and every 10 s; what clients publish there is
 ///   acknowledged and goes nowhere.
@@ -159,6 +183,9 @@ pub struct Backend {
     matched: Vec<(Index, QoS)>,
     /// Client identifiers given out.
     assigned_ids: u64,
+    me: Me,
+    /// Payload of the PUBLISH at hand, if it is shared.
+    shared: Option<Bytes>,
     node: u16,
 }
 
@@ -185,12 +212,15 @@ impl Backend {
             sys_due: Instant::NEVER,
             matched: Vec::new(),
             assigned_ids: 0,
+            me: shape.me,
+            shared: None,
             node,
         }
     }
 
     /// Steps the backend: `input` happened at `now`; what it wants done is appended to `out`.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
+        let before = out.len();
         let is_stalled = self.faults.is_stalled();
         // What is done by now comes before what happens now.
         if self.next_job_end() <= now && !is_stalled {
@@ -207,13 +237,26 @@ impl Backend {
             Input::Timeout => self.timeout(now, out),
             Input::Opened(conn) if is_stalled => self.hold(conn, Held::Opened(conn), out),
             Input::Received(conn, packet) if is_stalled => {
-                self.hold(conn, Held::received(conn, packet), out);
+                let held = self.held(conn, packet);
+                self.hold(conn, held, out);
+            }
+            Input::Published(conn, publish, payload) => {
+                self.shared = Some(Bytes::clone(payload));
+                let packet = Packet::Publish(publish);
+                if is_stalled {
+                    let held = self.held(conn, packet);
+                    self.hold(conn, held, out);
+                } else {
+                    self.step(now, Input::Received(conn, packet), out);
+                }
+                self.shared = None;
             }
             Input::Closed(conn) if is_stalled => self.hold(conn, Held::Closed(conn), out),
             Input::Opened(_) | Input::Received(..) | Input::Closed(_) => {
                 self.step(now, input, out);
             }
         }
+        self.close_after_errors(before, out);
     }
 
     /// When it wants `Input::Timeout`; [`Instant::NEVER`] when idle.
@@ -373,7 +416,7 @@ impl Backend {
         self.resume_jobs(now);
         self.release_acks(out);
         for held in self.backlog.take() {
-            self.step(now, held.as_input(), out);
+            self.step_held(now, &held, out);
         }
         self.timeout(now, out);
     }

@@ -2,6 +2,7 @@
 //! acknowledged, which is the flow control per client, and a bounded queue behind it. One order for
 //! both keeps the order of each publisher's topic (4.6.0-6).
 
+use super::me::skip_for;
 use super::memory::heap;
 use super::{ConnId, Delivery, Message, Output};
 use crate::mqtt::packet::{Packet, PacketId, QoS};
@@ -25,6 +26,13 @@ pub(super) struct Parcel {
     /// Sent because of a new subscription (3.3.1-8, 3.3.1-9).
     pub(super) retain: bool,
     pub(super) message: Arc<Message>,
+}
+
+/// Whom a delivery goes to.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct To<'a> {
+    pub(super) conn: ConnId,
+    pub(super) client_id: &'a str,
 }
 
 /// Deliveries of a session under way.
@@ -103,7 +111,7 @@ impl Outbound {
     }
 
     /// Sends a message of QoS 1 or 2.
-    pub(super) fn send(&mut self, conn: ConnId, parcel: Parcel, out: &mut Vec<Output>) {
+    pub(super) fn send(&mut self, to: To<'_>, parcel: Parcel, out: &mut Vec<Output>) {
         let packet_id = self.next_id();
         self.inflight.push_back(InFlight::Published {
             packet_id,
@@ -111,16 +119,16 @@ impl Outbound {
             retain: parcel.retain,
             message: Arc::clone(&parcel.message),
         });
-        out.push(deliver(conn, parcel, packet_id, false));
+        out.push(deliver(to, parcel, packet_id, false));
     }
 
     /// Sends what the window has room for; how many messages.
-    pub(super) fn fill_window(&mut self, conn: ConnId, out: &mut Vec<Output>) -> u64 {
+    pub(super) fn fill_window(&mut self, to: To<'_>, out: &mut Vec<Output>) -> u64 {
         let mut sent = 0;
         while self.inflight.len() < INFLIGHT_MAX
             && let Some(parcel) = self.queue.pop_front()
         {
-            self.send(conn, parcel, out);
+            self.send(to, parcel, out);
             sent += 1;
         }
         if self.queue.is_empty() && self.queue.capacity() > QUEUE_KEEP {
@@ -182,7 +190,7 @@ impl Outbound {
 
     /// Sends again what the client may not have got (4.4.0-1): PUBRELs in the order of the PUBRECs
     /// (4.6.0-4), then PUBLISHes in the order in which they were sent (4.6.0-1). How many of each.
-    pub(super) fn repeat(&self, conn: ConnId, out: &mut Vec<Output>) -> (u64, u64) {
+    pub(super) fn repeat(&self, to: To<'_>, out: &mut Vec<Output>) -> (u64, u64) {
         let mut released: Vec<_> = self
             .inflight
             .iter()
@@ -193,7 +201,7 @@ impl Outbound {
         let pubrels = released.len() as u64;
         let before = out.len();
         for (_, packet_id) in released {
-            out.push(Output::Send(conn, Packet::PubRel(packet_id)));
+            out.push(Output::Send(to.conn, Packet::PubRel(packet_id)));
         }
         out.extend(self.inflight.iter().filter_map(|inflight| match inflight {
             InFlight::Released { .. } => None,
@@ -211,7 +219,7 @@ impl Outbound {
                     retain: *retain,
                     message: Arc::clone(message),
                 };
-                Some(deliver(conn, parcel, *packet_id, true))
+                Some(deliver(to, parcel, *packet_id, true))
             }
         }));
         (pubrels, (out.len() - before) as u64 - pubrels)
@@ -281,25 +289,37 @@ impl InFlight {
 }
 
 /// The PUBLISH to a subscriber.
-pub(super) fn deliver(conn: ConnId, parcel: Parcel, packet_id: PacketId, dup: bool) -> Output {
+pub(super) fn deliver(to: To<'_>, parcel: Parcel, packet_id: PacketId, dup: bool) -> Output {
+    let Message {
+        topic, owner_len, ..
+    } = &*parcel.message;
+    let skip = skip_for(to.client_id, topic, *owner_len);
     let delivery = Delivery {
         dup,
         qos: parcel.qos,
         retain: parcel.retain,
         packet_id,
         message: parcel.message,
+        skip,
     };
-    Output::Deliver(conn, delivery)
+    Output::Deliver(to.conn, delivery)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+
+    const TO: To<'static> = To {
+        conn: ConnId(1),
+        client_id: "c",
+    };
 
     fn parcel(qos: QoS) -> Parcel {
         let message = Message {
             topic: "t".into(),
-            payload: Box::default(),
+            owner_len: 0,
+            payload: Bytes::new(),
         };
         Parcel {
             qos,
@@ -347,7 +367,7 @@ mod tests {
         let mut out = Vec::new();
         for n in 0..200_000_u32 {
             out.clear();
-            outbound.send(ConnId(1), parcel(QoS::AtLeastOnce), &mut out);
+            outbound.send(TO, parcel(QoS::AtLeastOnce), &mut out);
             assert!(
                 held.insert(outbound.latest()),
                 "{} twice",
@@ -369,12 +389,12 @@ mod tests {
         use DeliveryAck::{Ack, Comp, Rec};
         let at_least_once = || {
             let mut outbound = Outbound::default();
-            outbound.send(ConnId(1), parcel(QoS::AtLeastOnce), &mut Vec::new());
+            outbound.send(TO, parcel(QoS::AtLeastOnce), &mut Vec::new());
             outbound
         };
         let exactly_once = || {
             let mut outbound = Outbound::default();
-            outbound.send(ConnId(1), parcel(QoS::ExactlyOnce), &mut Vec::new());
+            outbound.send(TO, parcel(QoS::ExactlyOnce), &mut Vec::new());
             outbound
         };
         let released = || {
@@ -409,13 +429,13 @@ mod tests {
         };
         let qos = [QoS::ExactlyOnce, QoS::AtLeastOnce];
         for n in 0..8 {
-            outbound.send(ConnId(1), parcel(qos[n % 2]), &mut Vec::new());
+            outbound.send(TO, parcel(qos[n % 2]), &mut Vec::new());
         }
         for packet_id in [5, 1, 7] {
             assert_eq!(outbound.acked(DeliveryAck::Rec, packet_id), Acked::Release);
         }
         let mut out = Vec::new();
-        assert_eq!(outbound.repeat(ConnId(2), &mut out), (3, 5));
+        assert_eq!(outbound.repeat(TO, &mut out), (3, 5));
         let said: Vec<_> = out
             .iter()
             .map(|output| match output {

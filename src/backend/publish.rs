@@ -3,13 +3,16 @@
 
 use super::counts::AckFate;
 use super::faults::{DelayedAck, PublishAck};
+use super::me::owner_len;
 use super::outbound::{DeliveryAck, Parcel};
 use super::routing::Route;
 use super::slab::Index;
 use super::topic::{is_sys, is_topic};
 use super::{Backend, Message, Output};
 use crate::mqtt::packet::{Packet, PacketId, Publish, QoS};
+use crate::scenario::plan::Me;
 use crate::time::Instant;
+use bytes::Bytes;
 use std::sync::Arc;
 
 impl Backend {
@@ -147,7 +150,7 @@ impl Backend {
             self.counts.publishes_unrouted += 1;
             return route;
         }
-        let message = retained.unwrap_or_else(|| shared(publish));
+        let message = retained.unwrap_or_else(|| self.message(publish));
         for &(session, granted) in &self.matched {
             if let Some(session) = self.sessions.get_mut(session) {
                 let parcel = Parcel {
@@ -162,6 +165,29 @@ impl Backend {
         route
     }
 
+    /// What is handed on of a PUBLISH.
+    fn message(&self, publish: &Publish<'_>) -> Arc<Message> {
+        Arc::new(Message {
+            topic: publish.topic.into(),
+            owner_len: match self.me {
+                Me::Shared => 0,
+                Me::PerConnection => owner_len(publish.topic),
+            },
+            payload: self.payload_of(publish),
+        })
+    }
+
+    /// The payload of a PUBLISH: shared, if it is the one at hand and that one is; else a copy.
+    pub(super) fn payload_of(&self, publish: &Publish<'_>) -> Bytes {
+        match &self.shared {
+            // The same bytes, not equal ones: nothing is compared.
+            Some(shared) if std::ptr::eq::<[u8]>(&**shared, publish.payload) => {
+                Bytes::clone(shared)
+            }
+            Some(_) | None => Bytes::copy_from_slice(publish.payload),
+        }
+    }
+
     /// The message becomes the retained one of its topic, or, if it is empty, ends that one
     /// (3.3.1-10, 3.3.1-11). What is stored is given back, to be shared.
     fn retain(&mut self, publish: &Publish<'_>) -> Option<Arc<Message>> {
@@ -169,7 +195,7 @@ impl Backend {
             self.counts.retained_deleted += u64::from(self.retained.delete(publish.topic));
             return None;
         }
-        let message = shared(publish);
+        let message = self.message(publish);
         let stored = self.retained.store(publish.qos, &message);
         self.counts.retained_stored += u64::from(stored);
         self.counts.retained_not_stored += u64::from(!stored);
@@ -257,13 +283,6 @@ impl PublishAck {
             Self::PubRec => Packet::PubRec(packet_id),
         }
     }
-}
-
-fn shared(publish: &Publish<'_>) -> Arc<Message> {
-    Arc::new(Message {
-        topic: publish.topic.into(),
-        payload: publish.payload.into(),
-    })
 }
 
 /// Whether MQTT allows this PUBLISH (2.3.1-1, 3.3.2-2).

@@ -117,7 +117,7 @@ impl Retained {
         let entry = size_of::<(Box<[u8]>, Kept)>() + TREE_SHARE;
         let shared = heap(2 * size_of::<usize>() + size_of::<Message>());
         let owned = self.by_topic.iter().map(|(key, kept)| {
-            let Message { topic, payload } = &*kept.message;
+            let Message { topic, payload, .. } = &*kept.message;
             heap(key.len()) + shared + heap(topic.len()) + heap(payload.len())
         });
         self.by_topic.len() * entry + owned.sum::<usize>()
@@ -218,12 +218,14 @@ const fn message_bytes(message: &Message) -> usize {
 mod tests {
     use super::*;
     use crate::backend::topic::{is_filter, is_topic, matches};
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     fn message(topic: &str, payload: &[u8]) -> Arc<Message> {
         Arc::new(Message {
             topic: topic.into(),
-            payload: payload.into(),
+            owner_len: 0,
+            payload: Bytes::copy_from_slice(payload),
         })
     }
 
@@ -247,7 +249,7 @@ mod tests {
         retained.each_matching("a/b", |qos, message| {
             got.push((qos, message.payload.clone()))
         });
-        assert_eq!(got, [(QoS::AtMostOnce, (*b"newer").into())]);
+        assert_eq!(got, [(QoS::AtMostOnce, Bytes::from_static(b"newer"))]);
         assert_eq!((retained.len(), retained.bytes), (1, 8));
         assert!(retained.delete("a/b") && !retained.delete("a/b"));
         assert_eq!((retained.len(), retained.bytes), (0, 0));

@@ -5,7 +5,7 @@ use super::connections::Connections;
 use super::counts::Counts;
 use super::inbound::Inbound;
 use super::memory::{hash, heap, table_bytes, text_heap};
-use super::outbound::{Acked, DeliveryAck, Outbound, Parcel, deliver};
+use super::outbound::{Acked, DeliveryAck, Outbound, Parcel, To, deliver};
 use super::slab::{Index, Slab};
 use super::will::StoredWill;
 use super::{ConnId, Output};
@@ -125,21 +125,23 @@ impl Session {
         out: &mut Vec<Output>,
     ) {
         let conn = self.conn_id(connections);
+        let client_id = &*self.client_id;
+        let to = conn.map(|conn| To { conn, client_id });
         if parcel.qos == QoS::AtMostOnce {
-            match conn {
-                Some(conn) => {
+            match to {
+                Some(to) => {
                     counts.messages_delivered += 1;
-                    out.push(deliver(conn, parcel, 0, false));
+                    out.push(deliver(to, parcel, 0, false));
                 }
                 None => counts.qos0_offline_drops += 1,
             }
             return;
         }
         let outbound = self.outbound.get_or_insert_default();
-        match conn.filter(|_| outbound.has_room()) {
-            Some(conn) => {
+        match to.filter(|_| outbound.has_room()) {
+            Some(to) => {
                 counts.messages_delivered += 1;
-                outbound.send(conn, parcel, out);
+                outbound.send(to, parcel, out);
             }
             None => counts.queue_full_drops += u64::from(!outbound.enqueue(parcel)),
         }
@@ -164,7 +166,8 @@ impl Session {
             (Acked::Done, _) => {
                 counts.deliveries_acked += 1;
                 if let (Some(conn), Some(outbound)) = (conn, &mut self.outbound) {
-                    counts.messages_delivered += outbound.fill_window(conn, out);
+                    let client_id = &*self.client_id;
+                    counts.messages_delivered += outbound.fill_window(To { conn, client_id }, out);
                 }
             }
             (Acked::Release, _) => release(conn, packet_id, counts, out),
@@ -189,11 +192,13 @@ impl Session {
         let (Some(conn), Some(outbound)) = (conn, &mut self.outbound) else {
             return;
         };
-        let (pubrels, publishes) = outbound.repeat(conn, out);
+        let client_id = &*self.client_id;
+        let to = To { conn, client_id };
+        let (pubrels, publishes) = outbound.repeat(to, out);
         counts.pubrels_sent += pubrels;
         counts.pubrels_retransmitted += pubrels;
         counts.deliveries_retransmitted += publishes;
-        counts.messages_delivered += outbound.fill_window(conn, out);
+        counts.messages_delivered += outbound.fill_window(to, out);
     }
 
     /// Stores the identifier of a QoS 2 PUBLISH; whether its message is new.

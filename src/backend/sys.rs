@@ -102,6 +102,7 @@ impl Backend {
         self.counts().into_iter().map(|(name, value)| {
             Arc::new(Message {
                 topic: format!("$SYS/broker/{name}").into(),
+                owner_len: 0,
                 payload: value.to_string().into_bytes().into(),
             })
         })

@@ -1,6 +1,7 @@
 //! Behaviour of the backend, as its drivers see it: one test per rule, and one for all inputs.
 
 mod exactly_once;
+mod me;
 mod property;
 mod qos2;
 mod retained;
@@ -164,7 +165,8 @@ fn describe(output: &Output) -> String {
             let qos = d.qos as u8;
             format!(
                 "{conn} deliver {} q{qos} #{}{dup}{retain}",
-                d.message.topic, d.packet_id
+                d.topic(),
+                d.packet_id
             )
         }
         Output::Close { conn, reset } => {

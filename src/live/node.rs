@@ -401,7 +401,7 @@ fn as_packet(delivery: &Delivery) -> Publish<'_> {
         qos: delivery.qos,
         retain: delivery.retain,
         packet_id: delivery.packet_id,
-        topic: &delivery.message.topic,
+        topic: delivery.topic(),
         payload: &delivery.message.payload,
     }
 }

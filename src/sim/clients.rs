@@ -322,7 +322,7 @@ fn as_packet(delivery: &crate::backend::Delivery) -> Packet<'_> {
         qos: delivery.qos,
         retain: delivery.retain,
         packet_id: delivery.packet_id,
-        topic: &delivery.message.topic,
+        topic: delivery.topic(),
         payload: &delivery.message.payload,
     })
 }

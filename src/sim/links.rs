@@ -189,7 +189,7 @@ fn bytes_down(end: Endpoint<'_>, down: &Down) -> usize {
         Down::Packet(packet) => codec::encoded_len(packet),
         Down::Deliver(delivery) => {
             let message = &delivery.message;
-            codec::publish_len(delivery.qos, message.topic.len(), message.payload.len())
+            codec::publish_len(delivery.qos, delivery.topic().len(), message.payload.len())
         }
     }
 }

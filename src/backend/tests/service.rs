@@ -570,7 +570,8 @@ proptest! {
                 Job::Connect(Box::new(connect("", true, keep_alive_s)))
             } else {
                 let packet_id = PacketId::try_from(number).expect("at most 200");
-                Job::Publish(HeldPublish::new(&Publish { packet_id, ..publish("t", 1) }))
+                let publish = Publish { packet_id, ..publish("t", 1) };
+                Job::Publish(HeldPublish::new(&publish, Bytes::new()))
             };
             prop_assert!(service.offer(now, ConnId(arrival.conn), job, false));
         }
