@@ -127,6 +127,7 @@ pub(super) fn error_kind(kind: ErrorKind) -> String {
         ErrorKind::Attempt(cause) => format!("attempt.{}", cause_key(cause)),
         ErrorKind::Connection(cause) => format!("connection.{}", cause_key(cause)),
         ErrorKind::Observer(cause) => format!("observer.{}", cause_key(cause)),
+        ErrorKind::Operator(cause) => format!("operator.{}", cause_key(cause)),
         ErrorKind::Limit(limit) => format!("limit.{}", limit_key(limit)),
         ErrorKind::AckTimeout => "ack_timeout".to_owned(),
         ErrorKind::GaveUp => "gave_up".to_owned(),
@@ -140,6 +141,9 @@ pub(super) fn error(kind: ErrorKind) -> String {
         ErrorKind::Attempt(cause) => format!("connection attempt failed: {}", cause_text(cause)),
         ErrorKind::Connection(cause) => format!("connection ended: {}", cause_text(cause)),
         ErrorKind::Observer(cause) => format!("observer's session failed: {}", cause_text(cause)),
+        ErrorKind::Operator(cause) => {
+            format!("a session of the operator failed: {}", cause_text(cause))
+        }
         ErrorKind::Limit(limit) => format!("limit reached: {}", limit_text(limit)),
         ErrorKind::AckTimeout => "publish was not acknowledged in time".to_owned(),
         ErrorKind::GaveUp => "device stopped trying to connect".to_owned(),

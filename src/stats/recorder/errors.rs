@@ -35,6 +35,8 @@ pub enum ErrorKind {
     GaveUp,
     /// An observer's session failed.
     Observer(Cause),
+    /// The session of a desk of the operator failed.
+    Operator(Cause),
     /// The driver let a telemetry message go: it had no connection to write to, or the message did
     /// not encode. The books call it sent, so the run is INVALID.
     GeneratorUnsent,
@@ -44,9 +46,10 @@ impl ErrorKind {
     /// Whether the generator itself, not the target or the network, is to blame.
     pub const fn blames_generator(self) -> bool {
         match self {
-            Self::Attempt(cause) | Self::Connection(cause) | Self::Observer(cause) => {
-                cause.blames_generator()
-            }
+            Self::Attempt(cause)
+            | Self::Connection(cause)
+            | Self::Observer(cause)
+            | Self::Operator(cause) => cause.blames_generator(),
             Self::GeneratorUnsent => true,
             Self::Limit(_) | Self::AckTimeout | Self::GaveUp => false,
         }

@@ -514,6 +514,7 @@ fn what_the_driver_let_go_blames_the_generator() {
         (ErrorKind::AckTimeout, false),
         (ErrorKind::GaveUp, false),
         (ErrorKind::Observer(own), true),
+        (ErrorKind::Operator(own), true),
         (ErrorKind::GeneratorUnsent, true),
     ];
     for (kind, _) in kinds {
