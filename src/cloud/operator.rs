@@ -24,6 +24,7 @@ use crate::mqtt::packet::{Packet, PacketId, QoS};
 use crate::scenario::campaign::{Campaign, Server};
 use crate::scenario::plan::{Plan, Secret};
 use crate::stats::event::Cause;
+pub use crate::stats::event::Note;
 use crate::stats::results::Finding;
 use crate::time::Instant;
 use bytes::Bytes;
@@ -31,7 +32,6 @@ use desk::Hello;
 use mail::{Mail, Step};
 use package::Package;
 use routes::Routes;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use work::Work;
 
@@ -106,20 +106,6 @@ pub enum Event {
     Finding(Finding),
     /// Something to count.
     Noted(Note),
-}
-
-/// What an operator counts: traffic that it left alone, and limits of its own.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Note {
-    /// A message on one of its topics names no device of this fleet; ignored.
-    ForeignName,
-    /// A message could not be read, or belongs to no job or command of this run; ignored.
-    BadMessage,
-    /// A request of a device was answered by an error (a stale version, a block out of range).
-    Refused,
-    /// A desk had [`QUEUE_MAX`] messages waiting: one to a device was not sent. What the run says of
-    /// that device is worth nothing, so the run is INVALID.
-    QueueFull,
 }
 
 /// Messages that wait for a place in the window of one desk.

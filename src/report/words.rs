@@ -7,7 +7,7 @@ use crate::scenario::plan::{
     Topology,
 };
 use crate::scenario::words;
-use crate::stats::event::{Cause, Limit};
+use crate::stats::event::{Cause, Limit, Note};
 use crate::stats::recorder::ErrorKind;
 use std::fmt::Write as _;
 
@@ -128,6 +128,14 @@ pub(super) fn error_kind(kind: ErrorKind) -> String {
         ErrorKind::Connection(cause) => format!("connection.{}", cause_key(cause)),
         ErrorKind::Observer(cause) => format!("observer.{}", cause_key(cause)),
         ErrorKind::Operator(cause) => format!("operator.{}", cause_key(cause)),
+        ErrorKind::Fetch(cause) => format!("download.{}", cause_key(cause)),
+        ErrorKind::Noted(note) => match note {
+            Note::ForeignName => "operator.foreign_name",
+            Note::BadMessage => "operator.bad_message",
+            Note::Refused => "operator.request_refused",
+            Note::QueueFull => "operator.queue_full",
+        }
+        .into(),
         ErrorKind::Limit(limit) => format!("limit.{}", limit_key(limit)),
         ErrorKind::AckTimeout => "ack_timeout".to_owned(),
         ErrorKind::GaveUp => "gave_up".to_owned(),
@@ -144,6 +152,16 @@ pub(super) fn error(kind: ErrorKind) -> String {
         ErrorKind::Operator(cause) => {
             format!("a session of the operator failed: {}", cause_text(cause))
         }
+        ErrorKind::Fetch(cause) => format!("download over HTTP failed: {}", cause_text(cause)),
+        ErrorKind::Noted(note) => match note {
+            Note::ForeignName => "the operator heard from a device that is not of this fleet",
+            Note::BadMessage => "the operator heard what it could not read, or of no job of this run",
+            Note::Refused => "the operator answered a request of a device by an error",
+            Note::QueueFull => {
+                "the operator had too many messages waiting and let one to a device go"
+            }
+        }
+        .into(),
         ErrorKind::Limit(limit) => format!("limit reached: {}", limit_text(limit)),
         ErrorKind::AckTimeout => "publish was not acknowledged in time".to_owned(),
         ErrorKind::GaveUp => "device stopped trying to connect".to_owned(),

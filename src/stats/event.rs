@@ -206,6 +206,20 @@ pub enum CommandEvent {
     BadRequest,
 }
 
+/// What an operator counts: traffic that it left alone, and limits of its own.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Note {
+    /// A message on one of its topics names no device of this fleet; ignored.
+    ForeignName,
+    /// A message could not be read, or belongs to no job or command of this run; ignored.
+    BadMessage,
+    /// A request of a device was answered by an error (a stale version, a block out of range).
+    Refused,
+    /// A desk had as many messages waiting as it may: one to a device was not sent. What the run says of
+    /// that device is worth nothing, so the run is INVALID.
+    QueueFull,
+}
+
 /// Named limits whose reaching is counted.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Limit {

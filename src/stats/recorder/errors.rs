@@ -1,6 +1,6 @@
 //! Errors by kind with first, last and an example: of the running second and of the whole run.
 
-use crate::stats::event::{Cause, Limit};
+use crate::stats::event::{Cause, Limit, Note};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +37,10 @@ pub enum ErrorKind {
     Observer(Cause),
     /// The session of a desk of the operator failed.
     Operator(Cause),
+    /// A download over HTTP failed or ended early.
+    Fetch(Cause),
+    /// Something that the operator noted.
+    Noted(Note),
     /// The driver let a telemetry message go: it had no connection to write to, or the message did
     /// not encode. The books call it sent, so the run is INVALID.
     GeneratorUnsent,
@@ -49,8 +53,13 @@ impl ErrorKind {
             Self::Attempt(cause)
             | Self::Connection(cause)
             | Self::Observer(cause)
-            | Self::Operator(cause) => cause.blames_generator(),
+            | Self::Operator(cause)
+            | Self::Fetch(cause) => cause.blames_generator(),
             Self::GeneratorUnsent => true,
+            Self::Noted(note) => match note {
+                Note::QueueFull => true,
+                Note::ForeignName | Note::BadMessage | Note::Refused => false,
+            },
             Self::Limit(_) | Self::AckTimeout | Self::GaveUp => false,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::mqtt::packet::ConnectCode;
+use crate::stats::event::Note;
 use crate::stats::books::WillCounts;
 use proptest::prelude::*;
 
@@ -515,6 +516,9 @@ fn what_the_driver_let_go_blames_the_generator() {
         (ErrorKind::GaveUp, false),
         (ErrorKind::Observer(own), true),
         (ErrorKind::Operator(own), true),
+        (ErrorKind::Fetch(own), true),
+        (ErrorKind::Noted(Note::QueueFull), true),
+        (ErrorKind::Noted(Note::Refused), false),
         (ErrorKind::GeneratorUnsent, true),
     ];
     for (kind, _) in kinds {
