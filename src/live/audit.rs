@@ -3,14 +3,17 @@
 
 use super::fleet::Fleet;
 use super::run_state::{Stage, layout};
+use crate::cloud::operator;
 use crate::device::boots::Boots;
 use crate::stats::event::Operation;
 use crate::stats::recorder::{Audit, Layout, Totals};
+use crate::stats::results::Finding;
 use crate::time::Instant;
 
 impl Fleet {
     /// Closes the books at `now`: the worker's totals.
     pub(super) fn close_books(&mut self, now: Instant) -> Totals {
+        self.close_results(now);
         let layout = layout(&self.plan, self.state.start);
         let audit = self.audit(&layout);
         let delivery = self.ledger.finish(now);
@@ -21,6 +24,16 @@ impl Fleet {
         });
         self.state.stage = Stage::Over;
         totals.unwrap_or_default()
+    }
+
+    /// Every target of the operator gets its row, and every update that is under way the device's own.
+    fn close_results(&mut self, now: Instant) {
+        self.step_operator(now, operator::Input::Close);
+        for i in 0..self.devices.len() {
+            if let Some(row) = self.devices[i].device.unfinished_update(now) {
+                self.found(Finding::Result(row));
+            }
+        }
     }
 
     fn audit(&self, layout: &Layout) -> Audit {

@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Version of this protocol; both ends must agree.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// Most findings of one [`Report::Findings`].
 pub const FINDINGS_MAX: usize = 4_096;
@@ -43,11 +43,12 @@ pub struct Setup {
 /// What a child process is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Role {
-    /// Owns the devices i with i mod `workers` = `index`.
+    /// Owns the devices i with i mod `workers` = `index`; if `index` = `workers`, it owns none and has
+    /// the operator.
     Worker {
         /// Its number.
         index: u32,
-        /// How many there are.
+        /// How many own devices.
         workers: u32,
         /// Address of each node, resolved once.
         targets: Vec<SocketAddr>,
@@ -77,8 +78,10 @@ pub struct RecordInputs {
 /// Later messages to a child. End of input (the coordinator died) ends the child within 1 s.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// Workers: connect and arm the observers.
+    /// Workers: connect and arm the observers, and the operator.
     Arm,
+    /// Workers: the image server of the run listens here. Before `Start`, if at all.
+    Images(SocketAddr),
     /// T0, on the run's axis, in the near future.
     Start(Instant),
     /// Stop new arrivals at once and end early (Ctrl-C): no new packet after 1 s, then `Done`.
@@ -96,7 +99,10 @@ pub enum Report {
     Listening(SocketAddr),
     /// Worker: plan compiled, limits raised; ready for `Arm`.
     Ready,
-    /// Worker: all its observers are armed.
+    /// Worker with the operator: it serves the images of the run's campaigns here. Before `Armed`, if
+    /// at all.
+    Serving(SocketAddr),
+    /// Worker: all its observers are armed, and its operator.
     Armed,
     /// Worker: one second of the run, from T0 on, in order. The heartbeat.
     Snapshot(Box<SnapshotFrame>),

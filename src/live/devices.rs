@@ -11,6 +11,7 @@ use crate::mqtt::codec::{self, CodecError};
 use crate::mqtt::packet::Publish;
 use crate::stats::event::{Cause, Event, Limit};
 use crate::stats::recorder::ErrorKind;
+use crate::stats::results::Finding;
 use crate::time::Instant;
 use std::sync::Arc;
 
@@ -165,7 +166,8 @@ impl Fleet {
                 );
             }
             device::Output::Event(event) => self.on_device_event(i, now, &event),
-            device::Output::Fetch(_) | device::Output::StopFetch | device::Output::Result(_) => {}
+            device::Output::Fetch(_) | device::Output::StopFetch => {}
+            device::Output::Result(row) => self.found(Finding::Result(*row)),
         }
     }
 

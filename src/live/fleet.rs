@@ -4,6 +4,7 @@
 use super::clock::Clock;
 use super::devices::Slot;
 use super::link::READ_BUFFER;
+use super::operator::Staff;
 use super::outage::Cuts;
 use super::outgoing::Outgoing;
 use super::port::{Port, Routes};
@@ -13,11 +14,14 @@ use super::run_state::RunState;
 use super::timer::{Alarm, Deadlines};
 use crate::cloud::ledger::Ledger;
 use crate::cloud::observer::{self, Observer};
+use crate::cloud::operator::{self, Desk, Operator};
 use crate::device::{self, Profile, payload};
 use crate::scenario::plan::{DeviceIdx, Plan};
 use crate::stats::event::Cause;
+use crate::stats::results::Finding;
 use crate::time::Instant;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -25,13 +29,15 @@ use tokio::sync::Notify;
 /// Deadlines handled before the connections get their turn: some 2 ms of steps that connect.
 const FIRES_PER_TURN: usize = 64;
 
-/// Keys of the deadline heap: the run's own, then observers, then devices.
+/// Keys of the deadline heap: the run's own, then observers, then desks, then devices.
 pub(super) const KEY_TIMELINE: u32 = 0;
 /// The end of a second of the run.
 pub(super) const KEY_SECOND: u32 = 1;
 /// A look at whether the drain is over, or arming took too long.
 pub(super) const KEY_WATCH: u32 = 2;
-const KEYS_OF_RUN: u32 = 3;
+/// A deadline of the operator.
+pub(super) const KEY_OPERATOR: u32 = 3;
+const KEYS_OF_RUN: u32 = 4;
 
 /// A worker's state, shared by its tasks.
 pub(super) type Shared = Rc<RefCell<Fleet>>;
@@ -57,6 +63,10 @@ pub(super) struct Fleet {
     pub(super) devices: Vec<Slot>,
     pub(super) profiles: Vec<Arc<Profile>>,
     pub(super) observers: Vec<Watch>,
+    /// In the worker that has the operator.
+    pub(super) staff: Option<Box<Staff>>,
+    /// What is to be written down, and was not handed on yet.
+    pub(super) findings: VecDeque<Finding>,
     pub(super) routes: Routes,
     pub(super) ledger: Ledger,
     pub(super) state: RunState,
@@ -84,6 +94,7 @@ pub(super) struct Fleet {
     pub(super) scratch: payload::Scratch,
     pub(super) device_outputs: Vec<device::Output>,
     pub(super) observer_outputs: Vec<observer::Output>,
+    pub(super) operator_outputs: Vec<operator::Output>,
     pub(super) me: Weak<RefCell<Self>>,
 }
 
@@ -95,6 +106,8 @@ pub(super) struct Assignment {
     pub(super) worker: u32,
     /// The devices it owns, ascending.
     pub(super) owned: Vec<DeviceIdx>,
+    /// It has the operator, if the plan has one.
+    pub(super) is_operator: bool,
 }
 
 /// What a key of the heap stands for.
@@ -102,11 +115,12 @@ pub(super) struct Assignment {
 pub(super) enum Who {
     Run(u32),
     Observer(usize),
+    Desk(Desk),
     Device(usize),
 }
 
 impl Fleet {
-    /// A fleet before T0: observers only.
+    /// A fleet before T0: observers and the operator only.
     pub(super) fn new(
         clock: Clock,
         alarm: Rc<Alarm>,
@@ -119,6 +133,7 @@ impl Fleet {
             run,
             worker,
             owned,
+            is_operator,
         } = assignment;
         let observers: Vec<Watch> = Observer::plan_all(&plan, run, worker, &owned)
             .into_iter()
@@ -130,7 +145,10 @@ impl Fleet {
                 last_failure: None,
             })
             .collect();
-        let keys = KEYS_OF_RUN as usize + observers.len();
+        let operator = is_operator.then(|| Operator::of(&plan, run)).flatten();
+        let staff = operator.map(|o| Box::new(Staff::new(o, |number| routes.source_of(number))));
+        let desks = staff.as_ref().map_or(0, |staff| staff.desks.len());
+        let keys = KEYS_OF_RUN as usize + observers.len() + desks;
         Rc::new_cyclic(|me| {
             RefCell::new(Self {
                 clock,
@@ -142,6 +160,8 @@ impl Fleet {
                 devices: Vec::new(),
                 profiles: Vec::new(),
                 observers,
+                staff,
+                findings: VecDeque::new(),
                 routes,
                 state: RunState::default(),
                 reports,
@@ -161,6 +181,7 @@ impl Fleet {
                 scratch: payload::Scratch::default(),
                 device_outputs: Vec::new(),
                 observer_outputs: Vec::new(),
+                operator_outputs: Vec::new(),
                 me: Weak::clone(me),
             })
         })
@@ -198,8 +219,10 @@ impl Fleet {
         match self.who(key) {
             Who::Run(KEY_TIMELINE) => self.run_timeline(now, 1),
             Who::Run(KEY_SECOND) => self.end_second(now),
+            Who::Run(KEY_OPERATOR) => self.fire_operator(now),
             Who::Run(_) => self.watch(now),
             Who::Observer(o) => self.fire_observer(o, now),
+            Who::Desk(desk) => self.fire_desk(desk, now),
             Who::Device(i) => {
                 if self.devices[i].transit.is_some() {
                     self.release(i, now);
@@ -235,36 +258,53 @@ impl Fleet {
             return Who::Run(key);
         }
         let rest = (key - KEYS_OF_RUN) as usize;
-        match rest.checked_sub(self.observers.len()) {
-            None => Who::Observer(rest),
+        let Some(rest) = rest.checked_sub(self.observers.len()) else {
+            return Who::Observer(rest);
+        };
+        match rest.checked_sub(self.desks()) {
+            None => Who::Desk(Desk::try_from(rest).expect("a desk's number is a u16")),
             Some(i) => Who::Device(i),
         }
     }
 
-    /// The port of an observer's or device's key.
+    /// How many desks the operator has here.
+    fn desks(&self) -> usize {
+        self.staff.as_ref().map_or(0, |staff| staff.desks.len())
+    }
+
+    /// The port of an observer's, desk's or device's key.
     pub(super) fn port(&mut self, key: u32) -> &mut Port {
         self.port_and_routes(key).0
     }
 
     /// The same, with what its connections are counted by.
     pub(super) fn port_and_routes(&mut self, key: u32) -> (&mut Port, &mut Routes) {
-        let rest = (key - KEYS_OF_RUN) as usize;
-        let port = match rest.checked_sub(self.observers.len()) {
-            None => &mut self.observers[rest].port,
-            Some(i) => &mut self.devices[i].port,
+        let who = self.who(key);
+        let port = match (who, &mut self.staff) {
+            (Who::Observer(o), _) => &mut self.observers[o].port,
+            (Who::Device(i), _) => &mut self.devices[i].port,
+            (Who::Desk(desk), Some(staff)) => &mut staff.desks[usize::from(desk)].port,
+            (Who::Desk(_), None) | (Who::Run(_), _) => unreachable!("a key without a port"),
         };
         (port, &mut self.routes)
     }
 
     /// Makes room for the deadlines of all actors.
     pub(super) fn make_room(&mut self) {
-        let actors = self.observers.len() + self.devices.len();
+        let actors = self.observers.len() + self.desks() + self.devices.len();
         self.deadlines.grow(KEYS_OF_RUN as usize + actors);
     }
 
     /// Key of device `i`.
     pub(super) fn device_key(&self, i: usize) -> u32 {
-        KEYS_OF_RUN + u32::try_from(self.observers.len() + i).expect("keys are u32")
+        let before = self.observers.len() + self.desks();
+        KEYS_OF_RUN + u32::try_from(before + i).expect("keys are u32")
+    }
+
+    /// Key of a desk.
+    pub(super) fn desk_key(&self, desk: Desk) -> u32 {
+        let before = u32::try_from(self.observers.len()).expect("keys are u32");
+        KEYS_OF_RUN + before + u32::from(desk)
     }
 
     /// The worker cannot go on; the first reason counts.
@@ -292,6 +332,9 @@ impl Fleet {
         }
         for watch in &mut self.observers {
             watch.port.close(&mut self.routes);
+        }
+        for seat in self.staff.iter_mut().flat_map(|staff| &mut staff.desks) {
+            seat.port.close(&mut self.routes);
         }
     }
 }

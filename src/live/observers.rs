@@ -6,13 +6,14 @@ use super::link::Overflow;
 use super::run_state::{ARM_TIMEOUT, Stage};
 use crate::cloud::ledger::Sighting;
 use crate::cloud::observer::{Event, Input, Output};
+use crate::cloud::operator;
 use crate::mqtt::codec;
 use crate::stats::event::{Cause, Limit};
 use crate::stats::recorder::ErrorKind;
 use crate::time::Instant;
 
 impl Fleet {
-    /// Connects all observers; reports `Armed` when all are, at once if there are none.
+    /// Connects all observers, and the operator; reports `Armed` when all are, at once if there is none.
     pub(super) fn arm(&mut self) {
         let now = self.clock.now();
         self.state.stage = Stage::Arming;
@@ -21,11 +22,13 @@ impl Fleet {
         for o in 0..self.observers.len() {
             self.step_observer(o, now, Input::Start);
         }
+        self.step_operator(now, operator::Input::Start);
         self.armed_if_all();
     }
 
-    fn armed_if_all(&mut self) {
-        if self.state.stage == Stage::Arming && self.observers.iter().all(|watch| watch.armed) {
+    pub(super) fn armed_if_all(&mut self) {
+        let all = self.observers.iter().all(|watch| watch.armed) && self.is_operator_armed();
+        if self.state.stage == Stage::Arming && all {
             self.state.stage = Stage::Running;
             self.reports.push(Report::Armed);
         }
@@ -35,6 +38,9 @@ impl Fleet {
     pub(super) fn fail_arming(&mut self, refused: Option<usize>) {
         let late = self.observers.iter().position(|watch| !watch.armed);
         let Some(o) = refused.or(late) else {
+            if let Some(why) = self.why_operator_is_late() {
+                self.give_up(why);
+            }
             return;
         };
         let watch = &self.observers[o];

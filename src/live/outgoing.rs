@@ -36,6 +36,11 @@ impl Outgoing {
         self.0.changed.notify_one();
     }
 
+    /// Whether there is room for what may wait elsewhere: the other half is for what may not.
+    pub(super) fn has_room(&self) -> bool {
+        self.0.queue.borrow().len() < WAITING_MAX / 2
+    }
+
     /// Nothing is appended after this: [`Outgoing::carry`] ends when the queue is empty.
     pub(super) fn close(&self) {
         self.0.closed.set(true);

@@ -2,7 +2,8 @@
 
 use super::fleet::{Fleet, Shared, Who};
 use super::link::{self, Overflow, READS_PER_TURN};
-use crate::cloud::observer;
+use super::operator::{DESK_OUTPUT_MAX, GATHERED_MAX};
+use crate::cloud::{observer, operator};
 use crate::device;
 use crate::device::outage::HELD_BYTES_MAX;
 use crate::mqtt::codec::CodecError;
@@ -20,7 +21,7 @@ pub(super) const OUTPUT_MAX: usize = HELD_BYTES_MAX;
 const FIRES_PER_READ: usize = 8;
 
 impl Fleet {
-    /// Begins to connect the port of an observer or device.
+    /// Begins to connect the port of an observer, desk or device.
     pub(super) fn spawn_reader(&self, key: u32, epoch: u32) {
         if let Some(fleet) = self.me.upgrade() {
             drop(tokio::task::spawn_local(Reader { fleet, key, epoch }));
@@ -93,6 +94,9 @@ impl Fleet {
             match who {
                 Who::Run(_) => return false,
                 Who::Observer(o) => self.step_observer(o, now, observer::Input::Received(packet)),
+                Who::Desk(desk) => {
+                    self.step_operator(now, operator::Input::Received(desk, packet));
+                }
                 Who::Device(i) => self.step_device(i, now, now, device::Input::Received(packet)),
             }
             self.port(key).link(epoch).is_some()
@@ -120,6 +124,7 @@ impl Fleet {
         match who {
             Who::Run(_) => {}
             Who::Observer(o) => self.write_observer(o, now, &mut answers),
+            Who::Desk(desk) => self.write_desk(desk, now, &mut answers),
             Who::Device(i) => self.write_device(i, now, &mut answers),
         }
         self.answers = answers;
@@ -135,6 +140,7 @@ impl Fleet {
             Who::Observer(o) => {
                 self.step_observer(o, now, observer::Input::Opened);
             }
+            Who::Desk(desk) => self.step_operator(now, operator::Input::Opened(desk)),
             Who::Device(i) => self.step_device(i, now, now, device::Input::Opened),
         }
     }
@@ -147,6 +153,7 @@ impl Fleet {
         match who {
             Who::Run(_) => {}
             Who::Observer(o) => self.fail_observer(o, now, cause),
+            Who::Desk(desk) => self.fail_desk(desk, now, cause),
             Who::Device(i) => {
                 self.fail_device(i, now, cause);
                 self.tell_device(i, now);
@@ -159,10 +166,17 @@ impl Fleet {
     pub(super) fn write(&mut self, key: u32, bytes: &mut Vec<u8>) -> Result<(), Overflow> {
         if self.answering == Some(key) {
             self.answers.append(bytes);
-            return Ok(());
+            if self.answers.len() < GATHERED_MAX {
+                return Ok(());
+            }
+            std::mem::swap(&mut self.answers, bytes);
         }
+        let limit = match self.who(key) {
+            Who::Desk(_) => DESK_OUTPUT_MAX,
+            Who::Run(_) | Who::Observer(_) | Who::Device(_) => OUTPUT_MAX,
+        };
         let written = match self.port(key).current() {
-            Some(link) => link.write(bytes, OUTPUT_MAX),
+            Some(link) => link.write(bytes, limit),
             None => Ok(()),
         };
         bytes.clear();

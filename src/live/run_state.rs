@@ -3,6 +3,7 @@
 
 use super::control::{Report, SnapshotFrame};
 use super::fleet::{Fleet, KEY_SECOND, KEY_TIMELINE, KEY_WATCH};
+use crate::cloud::operator;
 use crate::device::{self, boots::Boots};
 use crate::scenario::plan::Plan;
 use crate::scenario::timeline::{self, Action, Entry};
@@ -44,7 +45,7 @@ pub(super) struct RunState {
 pub(super) enum Stage {
     /// It has nothing to do yet.
     Idle,
-    /// Observers connect and subscribe.
+    /// Observers and the operator connect and subscribe.
     Arming,
     /// All observers are armed, or the run goes on.
     Running,
@@ -131,6 +132,7 @@ impl Fleet {
         self.begin_recording(start);
         self.build_devices(start);
         let now = self.clock.now();
+        self.step_operator(now, operator::Input::Begin(start));
         self.wake_at(KEY_SECOND, start.after(SECOND), now);
         self.wake_at(KEY_TIMELINE, self.next_act_at(), now);
     }
@@ -236,6 +238,7 @@ impl Fleet {
             self.devices[i].recovering = None;
             self.step_device(i, at, now, device::Input::StopArrivals);
         }
+        self.step_operator(now, operator::Input::StopArrivals);
         self.wake_at(KEY_WATCH, now.after(DRAIN_LOOK), now);
     }
 
@@ -311,6 +314,7 @@ impl Fleet {
     /// Reports what happened since the last second ended, as a second of its own.
     pub(super) fn report_second(&mut self, now: Instant) {
         self.flush_recording();
+        self.report_findings();
         let fds = self.base_fds + self.routes.open();
         let gauges = self.meter.read(now, fds, self.routes.ports());
         let second = self.state.seconds;
@@ -337,6 +341,7 @@ impl Fleet {
             }
             Stage::Draining => {
                 let drained = self.ledger.is_settled()
+                    && self.is_operator_settled()
                     && self.devices.iter().all(|slot| slot.device.is_drained());
                 if drained != self.state.drained {
                     self.state.drained = drained;

@@ -34,7 +34,7 @@ pub async fn run_node(
         match commands.recv().await {
             Some(Command::Start(start)) => serving.begin_faults(&plan, node, start),
             // Only `Exit` ends a node: devices still say goodbye after an abort.
-            Some(Command::Arm | Command::Abort | Command::Finish) => {}
+            Some(Command::Arm | Command::Images(_) | Command::Abort | Command::Finish) => {}
             Some(Command::Exit) => break,
             None => return,
         }

@@ -3,6 +3,7 @@
 
 use super::fleet::{Fleet, Shared};
 use super::link::{Link, READ_BUFFER, each_packet};
+use crate::cloud::operator::Desk;
 use crate::device::{connect, payload};
 use crate::mqtt::codec;
 use crate::mqtt::packet::{Connect, ConnectCode, Packet, PacketId, Publish, QoS};
@@ -35,6 +36,8 @@ pub(super) enum Leftover {
     Device(usize),
     /// Of an observer.
     Observer(usize),
+    /// Of a desk of the operator.
+    Desk(Desk),
 }
 
 /// What this worker's run left on the target, if it takes that for persistent.
@@ -46,9 +49,11 @@ pub(super) fn left_behind(fleet: &Fleet) -> Vec<Leftover> {
                 || fleet.plan.retained_topics(cohort).next().is_some())
     });
     let observers = 0..fleet.observers.len();
+    let seats = fleet.staff.iter().flat_map(|staff| &staff.desks);
     devices
         .map(|(i, _)| Leftover::Device(i))
         .chain(observers.map(Leftover::Observer))
+        .chain((0..).zip(seats).map(|(desk, _)| Leftover::Desk(desk)))
         .collect()
 }
 
@@ -89,8 +94,8 @@ struct Errand {
 }
 
 fn errand(fleet: &Fleet, left: Leftover) -> Errand {
-    let (route, device, client_id, topics) = match left {
-        Leftover::Device(i) => {
+    let (route, device, client_id, topics) = match (left, &fleet.staff) {
+        (Leftover::Device(i), _) => {
             let slot = &fleet.devices[i];
             let id = slot.device.id();
             let cohort = usize::from(slot.cohort);
@@ -100,7 +105,7 @@ fn errand(fleet: &Fleet, left: Leftover) -> Errand {
             let topics = topics.map(|topic| topic.to_text(&names));
             (&slot.port, id, client_id, topics.collect())
         }
-        Leftover::Observer(o) => {
+        (Leftover::Observer(o), _) => {
             let watch = &fleet.observers[o];
             let first: Option<&DeviceIdx> = watch.observer.devices().first();
             let client_id = watch.observer.client_id();
@@ -111,6 +116,12 @@ fn errand(fleet: &Fleet, left: Leftover) -> Errand {
                 Vec::new(),
             )
         }
+        (Leftover::Desk(desk), Some(staff)) => {
+            let seat = &staff.desks[usize::from(desk)];
+            let topics = seat.retained.iter().cloned().collect();
+            (&seat.port, 0, staff.operator.client_id(desk), topics)
+        }
+        (Leftover::Desk(_), None) => unreachable!("a desk has its operator"),
     };
     let names = payload::names(&fleet.plan, device, fleet.run);
     let (username, password) = connect::credentials(&fleet.plan, &names);

@@ -36,6 +36,7 @@ pub(super) fn fleet_of_target(plan: Plan, target: SocketAddr) -> (Shared, Outgoi
         plan: Arc::new(plan),
         run: 7,
         worker: 0,
+        is_operator: false,
     };
     let routes = Routes::new(vec![target], Vec::new());
     let fleet = Fleet::new(clock, Rc::new(alarm), assignment, routes, outgoing.clone());

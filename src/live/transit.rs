@@ -323,7 +323,7 @@ impl Fleet {
     pub(super) fn over_link(&self, who: Who) -> Option<usize> {
         match who {
             Who::Device(i) if self.devices[i].transit.is_some() => Some(i),
-            Who::Run(_) | Who::Observer(_) | Who::Device(_) => None,
+            Who::Run(_) | Who::Observer(_) | Who::Desk(_) | Who::Device(_) => None,
         }
     }
 

@@ -1,7 +1,9 @@
-//! A worker process: owns devices and observers, and gives them sockets, timers and time.
+//! A worker process: owns devices and observers, or the operator, and gives them sockets, timers and
+//! time.
 
 use super::clock::Clock;
 use super::control::{Command, PROTOCOL, Report, Role, Setup};
+use super::findings;
 use super::fleet::{self, Assignment, Fleet, Shared};
 use super::hiccup;
 use super::outgoing::Outgoing;
@@ -84,6 +86,7 @@ async fn work(setup: Setup, commands: &mut mpsc::Receiver<Command>, outgoing: &O
         };
         match command {
             Some(Command::Arm) => prepared.fleet.borrow_mut().arm(),
+            Some(Command::Images(_)) => {}
             Some(Command::Start(start)) => {
                 let (index, workers) = (prepared.index, prepared.workers);
                 prepared
@@ -143,7 +146,8 @@ fn prepare(setup: Setup, outgoing: &Outgoing) -> Result<Prepared, String> {
             targets.len()
         ));
     }
-    if workers == 0 || index >= workers {
+    let is_operator = index == workers && plan.has_operator();
+    if workers == 0 || (index >= workers && !is_operator) {
         return Err(format!("there is no worker {index} of {workers}"));
     }
     process::raise_file_limit()
@@ -153,7 +157,11 @@ fn prepare(setup: Setup, outgoing: &Outgoing) -> Result<Prepared, String> {
     let alarm = Rc::new(alarm);
     let clears_up = !keep_sessions && !matches!(plan.target, Target::Embedded(_));
     let assignment = Assignment {
-        owned: (index..plan.devices()).step_by(workers as usize).collect(),
+        owned: match is_operator {
+            true => Vec::new(),
+            false => (index..plan.devices()).step_by(workers as usize).collect(),
+        },
+        is_operator,
         plan: Arc::new(plan),
         run: setup.run,
         worker: index,
@@ -234,6 +242,7 @@ async fn finish(
     };
     shut_down(&prepared.fleet).await;
     prepared.fleet.borrow_mut().end_recording();
+    findings::report_all(&prepared.fleet).await;
     let left = teardown::left_behind(&prepared.fleet.borrow());
     if prepared.clears_up && !left.is_empty() {
         let all = left.len();
@@ -279,4 +288,6 @@ async fn shut_down(fleet: &Shared) {
         let now = fleet.clock.now();
         fleet.step_observer(o, now, crate::cloud::observer::Input::Shutdown);
     }
+    let now = fleet.clock.now();
+    fleet.step_operator(now, crate::cloud::operator::Input::Shutdown);
 }

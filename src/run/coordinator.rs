@@ -9,6 +9,7 @@ use crate::stats::recorder::{Snapshot, Totals};
 use crate::stats::results::Finding;
 use crate::time::{Duration, Instant};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Longest wait for the workers to compile the plan.
@@ -39,7 +40,7 @@ pub enum Input {
     WorkerExited(u32, String),
     /// A backend node's process ended; how, for people.
     NodeExited(u16, String),
-    /// The operator wants to stop (signal number).
+    /// Whoever runs this wants to stop (signal number).
     Signal(i32),
     /// Time passes; at least ten times a second.
     Tick,
@@ -69,7 +70,7 @@ pub enum Ending {
     Ran,
     /// It could not begin: the target or this machine would not do. Sentence for people.
     NotStarted(String),
-    /// The operator stopped it before T0 (signal number).
+    /// Whoever runs this stopped it before T0 (signal number).
     StoppedBeforeStart(i32),
     /// A worker cannot write its part of the evidence. Sentence for people.
     Unwritten(String),
@@ -79,7 +80,7 @@ pub enum Ending {
 enum State {
     /// Workers compile the plan.
     Preparing,
-    /// Observers connect and subscribe.
+    /// Observers and the operator connect and subscribe.
     Arming,
     /// From T0 to the end of the last phase.
     Running,
@@ -117,6 +118,10 @@ pub struct Coordinator {
     drained_at: Option<Instant>,
     drain_complete: bool,
     workers: Vec<WorkerState>,
+    /// Which of them has the operator.
+    operator: Option<u32>,
+    /// Where it serves the images of campaigns, if it does.
+    images: Option<SocketAddr>,
     nodes: Vec<bool>,
     marks: Vec<Entry>,
     next_mark: usize,
@@ -126,8 +131,9 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// A coordinator of `workers` workers and `nodes` embedded nodes, all just started. `wall_clock`
-    /// names the moment of T0 for people.
+    /// A coordinator of `workers` workers that own devices, one more behind them if the plan has an
+    /// operator, and `nodes` embedded nodes, all just started. `wall_clock` names the moment of T0 for
+    /// people.
     pub fn new(
         plan: Arc<Plan>,
         workers: u32,
@@ -136,6 +142,8 @@ impl Coordinator {
         wall_clock: fn() -> String,
     ) -> Self {
         let marks = timeline::compile(&plan, |_| false);
+        let operator = plan.has_operator().then_some(workers);
+        let workers = workers + u32::from(operator.is_some());
         let worker = || WorkerState {
             alive: true,
             ready: false,
@@ -154,6 +162,8 @@ impl Coordinator {
             drained_at: None,
             drain_complete: false,
             workers: (0..workers).map(|_| worker()).collect(),
+            operator,
+            images: None,
             nodes: vec![true; usize::from(nodes)],
             marks,
             next_mark: 0,
@@ -187,6 +197,7 @@ impl Coordinator {
         worker.heard = now;
         match report {
             Report::Ready => worker.ready = true,
+            Report::Serving(address) => self.images = Some(address),
             Report::Armed => worker.armed = true,
             Report::Drained(drained) => worker.drained = drained,
             Report::Snapshot(frame) => {
@@ -203,11 +214,11 @@ impl Coordinator {
             }
             Report::Warning(text) => out.push(Output::Evidence(Line::Warning {
                 at: now,
-                text: format!("worker {index}: {text}"),
+                text: format!("{}: {text}", self.name(index)),
             })),
             Report::Failed(text) => match self.state {
                 State::Preparing | State::Arming => {
-                    self.not_started(format!("worker {index}: {text}"), out)
+                    self.not_started(format!("{}: {text}", self.name(index)), out)
                 }
                 State::Running | State::Draining | State::Finishing | State::Aborting => {
                     self.lose_worker(now, index, text, out)
@@ -223,7 +234,7 @@ impl Coordinator {
                 | State::Aborting
                 | State::AskingNodes => {
                     self.state = State::Over;
-                    let ending = Ending::Unwritten(format!("worker {index}: {text}"));
+                    let ending = Ending::Unwritten(format!("{}: {text}", self.name(index)));
                     out.push(Output::Finished(ending));
                 }
                 State::Over => {}
@@ -249,6 +260,7 @@ impl Coordinator {
             Report::Failed(text) => self.on_node_exited(now, node, text, out),
             Report::Listening(_)
             | Report::Ready
+            | Report::Serving(_)
             | Report::Armed
             | Report::Snapshot(_)
             | Report::Findings(_)
@@ -265,7 +277,8 @@ impl Coordinator {
         }
         match self.state {
             State::Preparing | State::Arming => {
-                self.not_started(format!("worker {index} ended before the start: {how}"), out)
+                let who = self.name(index);
+                self.not_started(format!("{who} ended before the start: {how}"), out)
             }
             State::Running | State::Draining | State::Finishing | State::Aborting => {
                 self.lose_worker(now, index, how, out)
@@ -309,14 +322,23 @@ impl Coordinator {
         }
     }
 
-    /// A worker is gone: its devices' share of every number is missing, so the run stops.
+    /// What a worker is called.
+    fn name(&self, index: u32) -> String {
+        match self.operator == Some(index) {
+            true => "operator".to_owned(),
+            false => format!("worker {index}"),
+        }
+    }
+
+    /// A worker is gone: its devices' share of every number is missing, or whatever the operator knew,
+    /// so the run stops.
     fn lose_worker(&mut self, now: Instant, index: u32, how: String, out: &mut Vec<Output>) {
         let worker = &mut self.workers[index as usize];
         if !std::mem::replace(&mut worker.alive, false) {
             return;
         }
         out.push(Output::Evidence(Line::Lost {
-            process: format!("worker {index}"),
+            process: self.name(index),
             at: now,
             how,
         }));
@@ -366,7 +388,11 @@ impl Coordinator {
                 } else if now.since(self.since) > ARM_LIMIT {
                     self.not_started(
                         format!(
-                            "the observers could not subscribe within {} s",
+                            "the {} could not subscribe within {} s",
+                            match self.operator {
+                                Some(_) => "observers or the operator",
+                                None => "observers",
+                            },
                             ARM_LIMIT.as_secs()
                         ),
                         out,
@@ -404,6 +430,9 @@ impl Coordinator {
             start: self.start,
             wall_clock: (self.wall_clock)(),
         }));
+        if let Some(address) = self.images {
+            self.tell_workers(Command::Images(address), out);
+        }
         self.tell_workers(Command::Start(self.start), out);
         for (node, _) in (0u16..).zip(&self.nodes) {
             out.push(Output::ToNode(node, Command::Start(self.start)));
@@ -454,12 +483,12 @@ impl Coordinator {
             self.ask_nodes(now, out);
         } else if now.since(self.since) > limit {
             let how = format!("no totals within {} s", limit.as_secs());
-            for index in 0..self.workers.len() {
-                let worker = &mut self.workers[index];
+            for index in 0..u32::try_from(self.workers.len()).expect("a u32 of workers") {
+                let worker = &mut self.workers[index as usize];
                 if worker.alive && !worker.done {
                     worker.alive = false;
                     out.push(Output::Evidence(Line::Lost {
-                        process: format!("worker {index}"),
+                        process: self.name(index),
                         at: now,
                         how: how.clone(),
                     }));

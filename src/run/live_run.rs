@@ -194,6 +194,7 @@ impl Session<'_> {
         };
         let ending = course.follow(&mut inbox, &mut signals).await?;
         if self.record_inputs.is_some() && ending == Ending::Ran {
+            // The operator owns no devices whose inputs it could record.
             input_log::sync(self.dir, self.layout.workers).map_err(unwritten)?;
         }
         finish(ending)
@@ -204,15 +205,18 @@ impl Session<'_> {
         targets: &[SocketAddr],
         inbox: &mpsc::Sender<Input>,
     ) -> Result<Vec<Handle>, RunError> {
-        (0..self.layout.workers)
+        // The operator comes last, and has no devices.
+        let operator = u32::from(self.plan.has_operator());
+        (0..self.layout.workers + operator)
             .map(|index| {
+                let records = index < self.layout.workers;
                 let role = Role::Worker {
                     index,
                     workers: self.layout.workers,
                     targets: targets.to_vec(),
                     sources: self.sources(targets, index)?,
                     keep_sessions: self.options.keep_sessions,
-                    record_inputs: self.record_inputs.clone(),
+                    record_inputs: self.record_inputs.clone().filter(|_| records),
                 };
                 self.start_child(Who::Worker(index), role, inbox)
             })
@@ -312,6 +316,7 @@ impl Session<'_> {
             targets: targets.iter().map(ToString::to_string).collect(),
             workers: (0..workers)
                 .map(|index| (devices + workers - 1 - index) / workers)
+                .chain(self.plan.has_operator().then_some(0))
                 .collect(),
             host: host::facts(&self.limits),
             model: BTreeMap::new(),
