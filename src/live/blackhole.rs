@@ -31,6 +31,7 @@ impl Fleet {
                 self.let_go(i, now);
             }
         }
+        self.fetches.holes_changed.notify_waiters();
     }
 
     /// Nothing passes between device `i` and its target any more.

@@ -52,6 +52,8 @@ pub enum Role {
         workers: u32,
         /// Address of each node, resolved once.
         targets: Vec<SocketAddr>,
+        /// Address of each server of images that the scenario names, by `host:port`, resolved once.
+        image_servers: Vec<(String, SocketAddr)>,
         /// Source addresses to spread connections over; empty = the kernel chooses.
         sources: Vec<IpAddr>,
         /// Leave persistent sessions and retained messages on the target.

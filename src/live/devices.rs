@@ -1,5 +1,6 @@
 //! The devices of a worker: their connections, and how what they want is carried out.
 
+use super::fetch::Fetching;
 use super::fleet::Fleet;
 use super::link::Overflow;
 use super::port::Port;
@@ -12,7 +13,7 @@ use crate::mqtt::packet::Publish;
 use crate::stats::event::{Cause, Event, Limit};
 use crate::stats::recorder::ErrorKind;
 use crate::stats::results::Finding;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use std::sync::Arc;
 
 /// A device with its connection.
@@ -33,6 +34,8 @@ pub(super) struct Slot {
     pub(super) syn_again_at: Instant,
     /// The connection that it gave up in a blackhole, until the target ends it or its time is over.
     pub(super) half_open: Option<Box<Closing>>,
+    /// Its download over HTTP.
+    pub(super) fetch: Option<Box<Fetching>>,
     /// The last cleared fault after which it was not connected, and still is not.
     pub(super) recovering: Option<u16>,
     /// When it got the power that it has; never, if it has none.
@@ -94,6 +97,7 @@ impl Fleet {
                 is_swallowed: false,
                 syn_again_at: Instant::NEVER,
                 half_open: None,
+                fetch: None,
                 recovering: None,
                 power_on: Instant::NEVER,
                 power_off: Instant::ZERO,
@@ -166,7 +170,8 @@ impl Fleet {
                 );
             }
             device::Output::Event(event) => self.on_device_event(i, now, &event),
-            device::Output::Fetch(_) | device::Output::StopFetch => {}
+            device::Output::Fetch(wanted) => self.begin_fetch(i, *wanted),
+            device::Output::StopFetch => self.end_fetch(i),
             device::Output::Result(row) => self.found(Finding::Result(*row)),
         }
     }
@@ -283,7 +288,7 @@ impl Fleet {
     /// The transport of device `i` failed or ended: the device is told now, or, if that fails an
     /// attempt, when the attempt has cost its time.
     pub(super) fn fail_device(&mut self, i: usize, now: Instant, cause: Cause) {
-        let slot = &mut self.devices[i];
+        let slot = &self.devices[i];
         let path_failed = matches!(
             cause,
             Cause::Refused
@@ -293,14 +298,19 @@ impl Fleet {
                 | Cause::Unreachable
         );
         let told_at = if path_failed && !slot.device.is_connected() {
-            let attempt = u64::from(slot.attempts - 1);
-            let cost = device::backoff::attempt_cost(self.plan.seed, slot.device.id(), attempt);
-            slot.attempt_began.after(cost).max(now)
+            slot.attempt_began.after(self.attempt_cost(i)).max(now)
         } else {
             now
         };
         self.cut(i, now, told_at, cause);
         self.wake_at(self.device_key(i), told_at, now);
+    }
+
+    /// What the latest attempt of device `i` costs if it fails.
+    pub(super) fn attempt_cost(&self, i: usize) -> Duration {
+        let slot = &self.devices[i];
+        let attempt = u64::from(slot.attempts.saturating_sub(1));
+        device::backoff::attempt_cost(self.plan.seed, slot.device.id(), attempt)
     }
 
     /// Tells device `i` of the end of its transport, if that is due.

@@ -3,7 +3,9 @@
 
 use super::clock::Clock;
 use super::devices::Slot;
+use super::fetch::Fetches;
 use super::link::READ_BUFFER;
+use super::images::ImageServer;
 use super::operator::Staff;
 use super::outage::Cuts;
 use super::outgoing::Outgoing;
@@ -65,6 +67,10 @@ pub(super) struct Fleet {
     pub(super) observers: Vec<Watch>,
     /// In the worker that has the operator.
     pub(super) staff: Option<Box<Staff>>,
+    /// Beside the operator, if devices download from the run's own server.
+    pub(super) image_server: Option<ImageServer>,
+    /// Downloads of devices over HTTP.
+    pub(super) fetches: Fetches,
     /// What is to be written down, and was not handed on yet.
     pub(super) findings: VecDeque<Finding>,
     pub(super) routes: Routes,
@@ -161,6 +167,8 @@ impl Fleet {
                 profiles: Vec::new(),
                 observers,
                 staff,
+                image_server: None,
+                fetches: Fetches::default(),
                 findings: VecDeque::new(),
                 routes,
                 state: RunState::default(),
@@ -325,7 +333,9 @@ impl Fleet {
 
     /// Closes every connection; their tasks end.
     pub(super) fn close_all(&mut self) {
+        self.image_server = None;
         for i in 0..self.devices.len() {
+            self.end_fetch(i);
             self.end_closing(i);
             self.end_half_open(i);
             self.devices[i].port.close(&mut self.routes);

@@ -367,7 +367,14 @@ pub(super) fn cause_of(error: &io::Error) -> Cause {
     }
 }
 
-fn begin_connect(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+/// Begins to connect to `target` from `source` (`None` = the kernel chooses).
+///
+/// # Errors
+/// If the kernel refuses at once.
+pub(super) fn begin_connect(
+    target: SocketAddr,
+    source: Option<IpAddr>,
+) -> io::Result<TcpStream> {
     let socket = Socket::new(
         Domain::for_address(target),
         Type::STREAM.nonblocking().cloexec(),

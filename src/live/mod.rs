@@ -7,8 +7,10 @@ pub mod clock;
 pub mod control;
 mod devices;
 mod findings;
+mod fetch;
 mod fleet;
 mod hiccup;
+mod images;
 mod link;
 mod node;
 mod observers;
@@ -28,6 +30,8 @@ mod timer;
 mod transit;
 pub mod worker;
 
+pub use fetch::authority_of;
+pub use images::are_served;
 pub use link::{LISTEN_BACKLOG, listen};
 
 /// The runtime of a worker or backend node: one thread, tasks that need not be `Send`.

@@ -64,6 +64,7 @@ impl Fleet {
     /// The connection of device `i` ends at its own end, if it has one or is making one. That was to
     /// happen at `at`.
     pub(super) fn cut_device(&mut self, i: usize, at: Instant, now: Instant, end: End) {
+        self.cut_fetch(i, at, now, end);
         let slot = &mut self.devices[i];
         if !slot.has_connection() {
             return;

@@ -32,6 +32,8 @@ impl Fleet {
         let slot = &mut self.devices[i];
         (slot.power_on, slot.power_off) = (Instant::NEVER, now);
         self.leave_half_open(i, now);
+        // To a server of files it makes no difference that no FIN would come.
+        self.end_fetch(i);
         self.step_device(i, now, now, device::Input::PowerOff);
     }
 

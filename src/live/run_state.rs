@@ -315,7 +315,8 @@ impl Fleet {
     pub(super) fn report_second(&mut self, now: Instant) {
         self.flush_recording();
         self.report_findings();
-        let fds = self.base_fds + self.routes.open();
+        let served = self.image_server.as_ref().map_or(0, |server| server.open());
+        let fds = self.base_fds + self.routes.open() + self.fetches.open() + served;
         let gauges = self.meter.read(now, fds, self.routes.ports());
         let second = self.state.seconds;
         let Some(recorder) = &mut self.state.recorder else {

@@ -123,7 +123,7 @@ impl Closing {
 
 /// Which direction a packet takes.
 #[derive(Copy, Clone, Debug)]
-enum Way {
+pub(super) enum Way {
     /// Up, as the first of a new connection.
     Open,
     Up,
@@ -300,7 +300,7 @@ impl Fleet {
     }
 
     /// When a packet that leaves at `at` arrives.
-    fn pass(&mut self, i: usize, at: Instant, now: Instant, way: Way, bytes: usize) -> Instant {
+    pub(super) fn pass(&mut self, i: usize, at: Instant, now: Instant, way: Way, bytes: usize) -> Instant {
         let end = endpoint(&self.plan, &self.cuts.law, &self.devices[i]);
         let Some(transit) = &mut self.devices[i].transit else {
             return at;

@@ -6,6 +6,7 @@ use super::control::{Command, PROTOCOL, Report, Role, Setup};
 use super::findings;
 use super::fleet::{self, Assignment, Fleet, Shared};
 use super::hiccup;
+use super::images::{self, ImageServer};
 use super::outgoing::Outgoing;
 use super::port::Routes;
 use super::process;
@@ -86,7 +87,9 @@ async fn work(setup: Setup, commands: &mut mpsc::Receiver<Command>, outgoing: &O
         };
         match command {
             Some(Command::Arm) => prepared.fleet.borrow_mut().arm(),
-            Some(Command::Images(_)) => {}
+            Some(Command::Images(address)) => {
+                prepared.fleet.borrow_mut().fetches.images = Some(address);
+            }
             Some(Command::Start(start)) => {
                 let (index, workers) = (prepared.index, prepared.workers);
                 prepared
@@ -132,6 +135,7 @@ fn prepare(setup: Setup, outgoing: &Outgoing) -> Result<Prepared, String> {
         index,
         workers,
         targets,
+        image_servers,
         sources,
         keep_sessions,
         record_inputs: _,
@@ -174,6 +178,10 @@ fn prepare(setup: Setup, outgoing: &Outgoing) -> Result<Prepared, String> {
         routes,
         outgoing.clone(),
     );
+    fleet.borrow_mut().fetches.servers = image_servers.into_iter().collect();
+    if is_operator {
+        serve_images(&fleet, outgoing)?;
+    }
     let tasks = [
         task::spawn_local(fleet::drive_deadlines(Rc::clone(&fleet), alarm)),
         task::spawn_local(hiccup::watch(Rc::clone(&fleet))),
@@ -185,6 +193,18 @@ fn prepare(setup: Setup, outgoing: &Outgoing) -> Result<Prepared, String> {
         workers,
         clears_up,
     })
+}
+
+/// Starts the image server of the run, if devices download from it, and tells where.
+fn serve_images(fleet: &Shared, outgoing: &Outgoing) -> Result<(), String> {
+    let mut fleet = fleet.borrow_mut();
+    if images::are_served(&fleet.plan) {
+        let server = ImageServer::start(images::files(&fleet.plan))
+            .map_err(|error| format!("the image server could not start: {error}"))?;
+        outgoing.push(Report::Serving(server.address));
+        fleet.image_server = Some(server);
+    }
+    Ok(())
 }
 
 /// Compiles the plan of `setup`, which must be the coordinator's.

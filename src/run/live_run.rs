@@ -67,6 +67,8 @@ pub fn run(options: &Options) -> Result<PathBuf, RunError> {
     let layout = preflight::layout(&loaded.plan, &limits, options.workers)?;
     let targets = preflight::resolve(&loaded.plan)?;
     preflight::check_allowed(&loaded.plan, &targets, &options.allow_targets)?;
+    let image_servers = preflight::image_servers(&loaded.plan)?;
+    preflight::check_servers_allowed(&loaded.plan, &image_servers, &options.allow_targets)?;
     let run_id = run_id(clock);
     if matches!(loaded.plan.target, Target::Brokers(_)) {
         preflight::sources(
@@ -102,6 +104,7 @@ pub fn run(options: &Options) -> Result<PathBuf, RunError> {
         loaded: &loaded,
         dir: &dir,
         record_inputs,
+        image_servers,
     };
     let result = local.block_on(&runtime, session.drive(targets));
     runtime.shutdown_background();
@@ -153,6 +156,7 @@ struct Session<'a> {
     loaded: &'a Loaded,
     dir: &'a Path,
     record_inputs: Option<RecordInputs>,
+    image_servers: Vec<(String, SocketAddr)>,
 }
 
 impl Session<'_> {
@@ -214,6 +218,7 @@ impl Session<'_> {
                     index,
                     workers: self.layout.workers,
                     targets: targets.to_vec(),
+                    image_servers: self.image_servers.clone(),
                     sources: self.sources(targets, index)?,
                     keep_sessions: self.options.keep_sessions,
                     record_inputs: self.record_inputs.clone().filter(|_| records),

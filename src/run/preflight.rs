@@ -4,12 +4,17 @@
 
 use super::host::Limits;
 use crate::cloud::observer::DEVICES_MAX;
+use crate::cloud::operator::Operator;
 use crate::device::payload;
+use crate::live::{are_served, authority_of};
 use crate::mqtt::codec;
 use crate::mqtt::packet::{Connect, ConnectCode, Packet};
-use crate::scenario::plan::{DeviceIdx, Plan, Target};
+use crate::scenario::plan::{Cohort, DeviceIdx, Plan, Target};
+use crate::scenario::update::{GenericAction, WireProfile};
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Descriptors a worker needs besides its connections: pipes, timer, epoll, and room to spare.
@@ -25,6 +30,9 @@ const WORKER_BYTES_PER_DEVICE: u64 = 5_900;
 const LINK_BYTES_PER_DEVICE: u64 = 1_300;
 /// User and kernel memory of one connection in the embedded target, with the state of its session.
 const NODE_BYTES_PER_DEVICE: u64 = 6_300;
+/// User and kernel memory of one download over HTTP, at both ends together: their read buffers of
+/// 16 KiB and 8 KiB, a piece or two, and kernel socket structures.
+const BYTES_PER_DOWNLOAD: u64 = 48 << 10;
 /// A process without devices, its histograms included, in bytes.
 const PROCESS_BYTES: u64 = 16 << 20;
 /// Longest wait for a target to accept and answer one CONNECT.
@@ -52,18 +60,25 @@ impl PreflightError {
 /// How a plan is laid out over processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Worker processes; worker r owns the devices i with i mod `workers` = r.
+    /// Worker processes; worker r owns the devices i with i mod `workers` = r. The operator's comes on
+    /// top.
     pub workers: u32,
     /// Devices of the largest worker.
     pub devices_per_worker: u32,
     /// Observer sessions of all workers together, at most.
     pub observers: u32,
+    /// Sessions of the operator, 0 if the plan has none.
+    pub desks: u32,
+    /// Devices that may download over HTTP at a time.
+    pub downloads: u32,
     /// Connections that blackholes may leave half-open at a time, of all workers together.
     pub half_open: u32,
     /// Nodes of the embedded target, 0 for brokers.
     pub embedded_nodes: u16,
     /// Descriptors of the largest worker.
     pub worker_fds: u64,
+    /// Descriptors of the operator's process, 0 if the plan has none.
+    pub operator_fds: u64,
     /// Descriptors of the largest embedded node, 0 for brokers.
     pub node_fds: u64,
     /// User and kernel memory of all processes, in bytes.
@@ -98,19 +113,32 @@ pub fn layout(
     let observers = per_worker_observers * wish;
     let silenced = plan.may_leave_half_open();
     let half_open = number(silenced.len());
+    let downloading = downloading(plan);
+    let downloads = number(downloading.len());
+    let desks = desks(plan);
+    let served = if are_served(plan) { downloads } else { 0 };
+    let processes = u64::from(wish) + u64::from(embedded_nodes) + 1 + u64::from(!desks.is_empty());
     let layout = Layout {
         workers: wish,
         devices_per_worker,
         observers,
+        desks: number(desks.len()),
+        downloads,
         half_open,
         embedded_nodes,
+        operator_fds: match desks.len() {
+            0 => 0,
+            desks => desks as u64 + u64::from(served) + FDS_SPARE,
+        },
         worker_fds: u64::from(devices_per_worker + per_worker_observers)
             + u64::from(largest(&silenced, wish, |device| device % wish))
+            + u64::from(largest(&downloading, wish, |device| device % wish))
             + FDS_SPARE,
         node_fds: if embedded_nodes == 0 {
             0
         } else {
             u64::from(node_devices + observers.div_ceil(nodes))
+                + u64::from(largest(&desks, nodes, |node| node))
                 + u64::from(largest(&silenced, nodes, |device| {
                     u32::from(plan.home_node(device))
                 }))
@@ -123,13 +151,44 @@ pub fn layout(
             } else {
                 u64::from(devices + half_open) * NODE_BYTES_PER_DEVICE
             }
-            + (u64::from(wish) + u64::from(embedded_nodes) + 1) * PROCESS_BYTES,
+            + u64::from(downloads) * BYTES_PER_DOWNLOAD
+            + processes * PROCESS_BYTES,
     };
     let problems = problems(&layout, limits);
     if problems.is_empty() {
         Ok(layout)
     } else {
         Err(PreflightError { problems })
+    }
+}
+
+/// The node of each session of the operator of `plan`.
+fn desks(plan: &Plan) -> Vec<u32> {
+    let operator = plan
+        .has_operator()
+        .then(|| Operator::of(&Arc::new(plan.clone()), 0));
+    let desks = operator.flatten().map(|operator| operator.desks());
+    desks.into_iter().flatten().map(u32::from).collect()
+}
+
+/// The devices that download over HTTP in a campaign, ascending: perhaps all at a time.
+fn downloading(plan: &Plan) -> Vec<DeviceIdx> {
+    if plan.campaigns.is_empty() {
+        return Vec::new();
+    }
+    let cohorts = plan
+        .cohorts
+        .iter()
+        .filter(|cohort| generic_action(cohort).is_some());
+    cohorts
+        .flat_map(|cohort| cohort.first..cohort.first + cohort.devices)
+        .collect()
+}
+
+fn generic_action(cohort: &Cohort) -> Option<&GenericAction> {
+    match &cohort.update.as_ref()?.profile {
+        WireProfile::GenericAction(action) => Some(action),
+        WireProfile::AwsJobs { .. } | WireProfile::Thingsboard { .. } => None,
     }
 }
 
@@ -151,6 +210,12 @@ fn problems(layout: &Layout, limits: &Limits) -> Vec<String> {
             layout.workers,
             layout.worker_fds,
             (u64::from(layout.workers) * layout.worker_fds).div_ceil(nofile.saturating_sub(FDS_SPARE).max(1)),
+        ));
+    }
+    if layout.operator_fds > nofile {
+        problems.push(format!(
+            "the operator and the image server need {} open files, this machine allows {nofile} per process: name a `server` in the scenario's update profile, or raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+            layout.operator_fds,
         ));
     }
     if layout.node_fds > nofile {
@@ -179,23 +244,26 @@ fn smallest_fit(plan: &Plan, limits: &Limits) -> u32 {
     let demanded = with_observers.div_ceil(room);
     let cores = u64::try_from(limits.cores).unwrap_or(1);
     let wish = u32::try_from(demanded.max(cores)).unwrap_or(u32::MAX);
-    with_half_open(plan, wish, room)
+    with_more_connections(plan, wish, room)
 }
 
-/// `wish` workers, or as many more as have room for what blackholes leave half-open, which need not
-/// be spread evenly.
-fn with_half_open(plan: &Plan, wish: u32, room: u64) -> u32 {
-    let silenced = plan.may_leave_half_open();
+/// `wish` workers, or as many more as have room for what blackholes leave half-open and for downloads,
+/// which need not be spread evenly.
+fn with_more_connections(plan: &Plan, wish: u32, room: u64) -> u32 {
+    let more = [plan.may_leave_half_open(), downloading(plan)];
     let fits = |workers: u32| {
         let devices = u64::from(plan.devices().div_ceil(workers));
-        let half_open = u64::from(largest(&silenced, workers, |device| device % workers));
-        devices + devices.div_ceil(DEVICES_MAX as u64) + half_open <= room
+        let of_kind = |kind: &Vec<DeviceIdx>| u64::from(largest(kind, workers, |d| d % workers));
+        let besides: u64 = more.iter().map(of_kind).sum();
+        devices + devices.div_ceil(DEVICES_MAX as u64) + besides <= room
     };
-    // Twice as many are enough: each device has one connection of each kind.
-    let mut more = wish..=wish.saturating_mul(2);
-    match silenced.is_empty() {
-        true => wish,
-        false => more.find(|workers| fits(*workers)).unwrap_or(wish),
+    let kinds = more.iter().filter(|kind| !kind.is_empty()).count();
+    // Each device has one connection of each kind.
+    let most = wish.saturating_mul(1 + number(kinds));
+    let mut more = wish..=most;
+    match kinds {
+        0 => wish,
+        _ => more.find(|workers| fits(*workers)).unwrap_or(wish),
     }
 }
 
@@ -327,6 +395,63 @@ pub fn resolve(plan: &Plan) -> Result<Vec<SocketAddr>, PreflightError> {
     } else {
         Err(PreflightError { problems })
     }
+}
+
+/// Resolves each server that devices download images from once, by `host:port`.
+///
+/// # Errors
+/// If one is no `http://` address, or its name does not resolve.
+pub fn image_servers(plan: &Plan) -> Result<Vec<(String, SocketAddr)>, PreflightError> {
+    let mut problems = Vec::new();
+    let mut servers: BTreeMap<String, SocketAddr> = BTreeMap::new();
+    let named = plan.cohorts.iter().filter_map(generic_action);
+    for url in named.filter_map(|action| action.server.as_deref()) {
+        let Some(authority) = authority_of(url) else {
+            problems.push(format!("the image server {url} is no http:// address"));
+            continue;
+        };
+        if servers.contains_key(&authority) {
+            continue;
+        }
+        match authority.to_socket_addrs().map(|mut all| all.next()) {
+            Ok(Some(address)) => drop(servers.insert(authority, address)),
+            Ok(None) => problems.push(format!("{authority} has no address")),
+            Err(error) => problems.push(format!("cannot resolve {authority}: {error}")),
+        }
+    }
+    refuse_if_any(problems)?;
+    Ok(servers.into_iter().collect())
+}
+
+/// Refuses many downloads from a host that nobody named.
+///
+/// # Errors
+/// As [`check_allowed`].
+pub fn check_servers_allowed(
+    plan: &Plan,
+    servers: &[(String, SocketAddr)],
+    allowed: &[String],
+) -> Result<(), PreflightError> {
+    let downloads = downloading(plan).len();
+    let is_large = number(downloads) > UNNAMED_DEVICES_MAX;
+    let host = |authority: &str| {
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        host.to_owned()
+    };
+    let problems = servers
+        .iter()
+        .filter(|(authority, address)| {
+            is_large && !address.ip().is_loopback() && !allowed.contains(&host(authority))
+        })
+        .map(|(authority, address)| {
+            format!(
+                "the image server {authority} ({}) is not this machine, and {downloads} devices are more than {UNNAMED_DEVICES_MAX}: if you may load it, say --allow-target {}",
+                address.ip(),
+                host(authority),
+            )
+        })
+        .collect();
+    refuse_if_any(problems)
 }
 
 /// Refuses a large fleet against a host that nobody named.

@@ -69,6 +69,7 @@ impl Child {
                 Report::Listening(_)
                 | Report::Ready
                 | Report::Armed
+                | Report::Serving(_)
                 | Report::Drained(_)
                 | Report::Done(_)
                 | Report::BackendDone { .. }
@@ -148,6 +149,7 @@ impl Scenario {
             index,
             workers,
             targets: targets.to_vec(),
+            image_servers: Vec::new(),
             sources: sources(index, workers),
             keep_sessions,
             record_inputs: self.record_inputs.clone(),
