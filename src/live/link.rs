@@ -5,6 +5,7 @@ use crate::mqtt::codec::{self, CodecError};
 use crate::mqtt::packet::Packet;
 use crate::stats::event::Cause;
 use nix::sys::socket::{setsockopt, sockopt};
+use outbox::Outbox;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
@@ -39,7 +40,7 @@ pub(super) struct Link {
     /// The beginning of a packet; allocated only while there is one.
     inbox: Vec<u8>,
     /// What the socket did not take; allocated only while there is some.
-    outbox: Vec<u8>,
+    outbox: Outbox,
     /// Bytes that may be kept beside the limit: what a burst left, until nothing is kept.
     burst: usize,
     /// The latest burst began within the limit.
@@ -69,7 +70,7 @@ impl Link {
             is_held: false,
             broken: None,
             inbox: Vec::new(),
-            outbox: Vec::new(),
+            outbox: Outbox::new(),
             burst: 0,
             may_burst: false,
             waker: None,
@@ -161,7 +162,7 @@ impl Link {
     /// Drops what was kept and will never be written.
     pub(super) fn forget_kept(&mut self) {
         self.is_held = false;
-        self.outbox = Vec::new();
+        self.outbox.clear();
     }
 
     /// Writes `bytes`; what the socket does not take is kept and written by [`Link::poll_flush`].
@@ -177,13 +178,13 @@ impl Link {
             if self.outbox.len() > limit.saturating_add(self.burst) {
                 return Err(Overflow);
             }
-            self.outbox.extend_from_slice(bytes);
+            self.outbox.end().extend_from_slice(bytes);
             return Ok(());
         }
         self.burst = 0;
         let taken = self.try_write(bytes);
         if taken < bytes.len() && self.broken.is_none() {
-            self.outbox.extend_from_slice(&bytes[taken..]);
+            self.outbox.end().extend_from_slice(&bytes[taken..]);
             self.wake();
         }
         Ok(())
@@ -218,7 +219,7 @@ impl Link {
         if !is_burst && self.outbox.len() > limit.saturating_add(self.burst) {
             return Err(NotKept::Overflow);
         }
-        encode(&mut self.outbox).map_err(|_| NotKept::Unencodable)?;
+        encode(self.outbox.end()).map_err(|_| NotKept::Unencodable)?;
         if is_burst && self.outbox.len() > limit {
             self.burst = self.outbox.len();
         }
@@ -230,11 +231,10 @@ impl Link {
         if self.outbox.is_empty() {
             return;
         }
-        let mut outbox = std::mem::take(&mut self.outbox);
-        let taken = self.try_write(&outbox);
-        if taken < outbox.len() && self.broken.is_none() {
-            outbox.drain(..taken);
-            self.outbox = outbox;
+        self.write_waiting();
+        if self.broken.is_some() {
+            self.outbox.clear();
+        } else if !self.outbox.is_empty() {
             self.wake();
         }
     }
@@ -246,13 +246,18 @@ impl Link {
                 self.broken = Some(cause_of(&error));
                 break;
             }
-            let outbox = std::mem::take(&mut self.outbox);
-            let taken = self.try_write(&outbox);
-            self.outbox = outbox;
-            self.outbox.drain(..taken);
+            self.write_waiting();
         }
-        self.outbox = Vec::new();
+        self.outbox.clear();
         Poll::Ready(())
+    }
+
+    /// Writes of what waits as much as the socket takes now.
+    fn write_waiting(&mut self) {
+        let outbox = std::mem::take(&mut self.outbox);
+        let taken = self.try_write(outbox.waiting());
+        self.outbox = outbox;
+        self.outbox.take(taken);
     }
 
     /// Bytes taken by the socket now; a failure is kept for the reader, which sees it after
@@ -371,10 +376,7 @@ pub(super) fn cause_of(error: &io::Error) -> Cause {
 ///
 /// # Errors
 /// If the kernel refuses at once.
-pub(super) fn begin_connect(
-    target: SocketAddr,
-    source: Option<IpAddr>,
-) -> io::Result<TcpStream> {
+pub(super) fn begin_connect(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = Socket::new(
         Domain::for_address(target),
         Type::STREAM.nonblocking().cloexec(),
@@ -402,5 +404,6 @@ pub(super) fn set_nodelay(listener: &TcpListener) {
     let _ = SockRef::from(listener).set_tcp_nodelay(true);
 }
 
+mod outbox;
 #[cfg(test)]
 mod tests;
