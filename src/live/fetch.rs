@@ -72,6 +72,9 @@ pub(super) struct Fetches {
     pub(super) holes_changed: Rc<Notify>,
     /// Servers that devices were told of and that nobody allowed; warned of once each.
     refused: BTreeSet<String>,
+    /// What devices were told, in order.
+    #[cfg(test)]
+    told: Vec<tests::Told>,
 }
 
 /// Warnings about servers that nobody allowed, at most.
@@ -143,6 +146,8 @@ impl Fleet {
 
     fn fetch_ended(&mut self, i: usize, now: Instant, end: FetchEnd) {
         self.end_fetch(i);
+        #[cfg(test)]
+        self.fetches.told.push(tests::Told::End(end));
         self.step_device(i, now, now, Input::FetchEnded(end));
     }
 
@@ -222,6 +227,8 @@ impl Errand {
     /// Hands `piece` to the device.
     fn deliver(&self, piece: &[u8]) -> Result<(), Failure> {
         let (mut fleet, now) = self.turn().ok_or(Failure::Stale)?;
+        #[cfg(test)]
+        fleet.fetches.told.push(tests::Told::Bytes(piece.to_vec()));
         fleet.step_device(self.i, now, now, Input::Fetched(piece));
         fleet.fire_due(FIRES_PER_PIECE);
         Ok(())

@@ -1,6 +1,7 @@
 //! Table tests of the coordinator: the whole course of a run, and what ends one early.
 
 use super::*;
+use crate::scenario::campaign::{FleetQuery, Population};
 use crate::scenario::fixture;
 
 struct Bench {
@@ -11,9 +12,20 @@ struct Bench {
 
 impl Bench {
     fn new(workers: u32, nodes: u16) -> Self {
-        let plan = Arc::new(fixture::plan(10));
-        let coordinator =
-            Coordinator::new(plan, workers, nodes, Instant::ZERO, || "then".to_owned());
+        Self::of(fixture::plan(10), workers, nodes)
+    }
+
+    /// One whose plan has an operator, so that there is a worker more.
+    fn with_operator(workers: u32, nodes: u16) -> Self {
+        let mut plan = fixture::plan(10);
+        plan.queries = vec![query()];
+        Self::of(plan, workers, nodes)
+    }
+
+    fn of(plan: Plan, workers: u32, nodes: u16) -> Self {
+        let coordinator = Coordinator::new(Arc::new(plan), workers, nodes, Instant::ZERO, || {
+            "then".to_owned()
+        });
         Self {
             coordinator,
             now: Instant::ZERO,
@@ -38,14 +50,18 @@ impl Bench {
 
     fn started(workers: u32, nodes: u16) -> Self {
         let mut bench = Self::new(workers, nodes);
-        for index in 0..workers {
-            bench.feed(Input::Worker(index, Report::Ready));
-        }
-        for index in 0..workers {
-            bench.feed(Input::Worker(index, Report::Armed));
-        }
-        assert!(bench.coordinator.start().is_some());
+        bench.start(workers);
         bench
+    }
+
+    fn start(&mut self, workers: u32) {
+        for report in [Report::Ready, Report::Armed] {
+            for index in 0..workers {
+                assert!(self.coordinator.start().is_none());
+                self.feed(Input::Worker(index, report.clone()));
+            }
+        }
+        assert!(self.coordinator.start().is_some());
     }
 
     /// Lets time pass in half seconds, every worker speaking, until `state`.
@@ -63,6 +79,19 @@ impl Bench {
             self.wait(Duration::from_millis(500));
         }
         panic!("never reached {state:?}");
+    }
+}
+
+fn query() -> FleetQuery {
+    FleetQuery {
+        name: "old-firmware".into(),
+        phase: 1,
+        start: Duration::from_secs(10),
+        end: Duration::from_secs(70),
+        every: None,
+        targets: Population::default(),
+        max_age: None,
+        timeout: Duration::from_secs(5),
     }
 }
 
@@ -209,4 +238,112 @@ fn the_drain_has_a_limit() {
     }
     let said = bench.feed(Input::Worker(0, done()));
     assert!(mentions(&said, "drain_complete: false"));
+}
+
+#[test]
+fn the_operator_is_one_worker_more_and_is_waited_for() {
+    let mut bench = Bench::with_operator(2, 0);
+    for index in 0..2 {
+        bench.feed(Input::Worker(index, Report::Ready));
+    }
+    let said = bench.feed(Input::Worker(2, Report::Ready));
+    assert!(mentions(&said, "ToWorker(2, Arm)"));
+    for index in 0..2 {
+        bench.feed(Input::Worker(index, Report::Armed));
+    }
+    assert!(bench.coordinator.start().is_none());
+    let said = bench.feed(Input::Worker(2, Report::Armed));
+    assert!(mentions(&said, "ToWorker(2, Start"));
+    // It drains as any other: it has its word in when the drain is over.
+    while bench.coordinator.state != State::Draining {
+        for index in 0..3 {
+            bench.feed(Input::Worker(index, Report::Drained(index < 2)));
+        }
+        bench.wait(Duration::from_millis(500));
+    }
+    for _ in 0..15 {
+        bench.feed(Input::Worker(2, Report::Drained(false)));
+        bench.wait(Duration::from_secs(1));
+    }
+    assert_eq!(bench.coordinator.state, State::Draining);
+    bench.run_until(State::Finishing);
+    for index in 0..2 {
+        assert!(!mentions(
+            &bench.feed(Input::Worker(index, done())),
+            "Finished"
+        ));
+    }
+    assert!(mentions(
+        &bench.feed(Input::Worker(2, done())),
+        "Finished(Ran)"
+    ));
+}
+
+#[test]
+fn where_images_are_served_is_told_before_the_start() {
+    let address = SocketAddr::from(([127, 0, 0, 1], 8_080));
+    let mut bench = Bench::with_operator(1, 0);
+    bench.feed(Input::Worker(1, Report::Serving(address)));
+    for index in 0..2 {
+        bench.feed(Input::Worker(index, Report::Ready));
+    }
+    bench.feed(Input::Worker(0, Report::Armed));
+    let said = bench.feed(Input::Worker(1, Report::Armed));
+    let place = |word: &str| said.iter().position(|line| line.contains(word));
+    let images = place("ToWorker(0, Images(127.0.0.1:8080))").expect("it is told");
+    assert!(images < place("ToWorker(0, Start").expect("it starts"));
+    let mut bench = Bench::with_operator(1, 0);
+    bench.start(2);
+    assert!(
+        !bench
+            .out
+            .iter()
+            .any(|out| matches!(out, Output::ToWorker(_, Command::Images(_))))
+    );
+}
+
+#[test]
+fn a_killed_operator_is_named_and_stops_the_run() {
+    let mut bench = Bench::with_operator(1, 0);
+    bench.start(2);
+    bench.wait(Duration::from_secs(1));
+    let said = bench.feed(Input::WorkerExited(1, "killed by signal 9".into()));
+    assert!(mentions(&said, "Lost { process: \"operator\"") && mentions(&said, "signal 9"));
+    assert!(mentions(&said, "ToWorker(0, Abort)") && !mentions(&said, "ToWorker(1"));
+    assert!(mentions(
+        &bench.feed(Input::Worker(0, done())),
+        "Finished(Ran)"
+    ));
+}
+
+#[test]
+fn an_interrupt_waits_for_what_the_operator_writes_down() {
+    let mut bench = Bench::with_operator(1, 0);
+    bench.start(2);
+    bench.wait(Duration::from_secs(1));
+    let said = bench.feed(Input::Signal(2));
+    assert!(mentions(&said, "ToWorker(1, Abort)"));
+    assert!(!mentions(&bench.feed(Input::Worker(0, done())), "Finished"));
+    let started = Finding::CommandStarted {
+        command: 0,
+        at: Instant::ZERO,
+        targets: 3,
+    };
+    let said = bench.feed(Input::Worker(1, Report::Findings(vec![started])));
+    assert!(mentions(&said, "Findings([CommandStarted") && !mentions(&said, "Finished"));
+    assert!(mentions(
+        &bench.feed(Input::Worker(1, done())),
+        "Finished(Ran)"
+    ));
+}
+
+#[test]
+fn a_refused_operator_keeps_the_run_from_starting() {
+    let mut bench = Bench::with_operator(1, 0);
+    let refused = Report::Failed("the target refuses".into());
+    let said = bench.feed(Input::Worker(1, refused));
+    assert!(
+        mentions(&said, "NotStarted(\"operator: the target refuses\")"),
+        "{said:?}"
+    );
 }
