@@ -4,8 +4,8 @@
 use super::clock::Clock;
 use super::devices::Slot;
 use super::fetch::Fetches;
-use super::link::READ_BUFFER;
 use super::images::ImageServer;
+use super::link::READ_BUFFER;
 use super::operator::Staff;
 use super::outage::Cuts;
 use super::outgoing::Outgoing;

@@ -71,10 +71,11 @@ impl Drop for ImageServer {
 /// Whether devices of `plan` download from the run's own server.
 pub fn are_served(plan: &Plan) -> bool {
     let runs = |campaign: &crate::scenario::campaign::Campaign| campaign.server == Server::Operator;
-    plan.campaigns.iter().any(runs) && plan.cohorts.iter().any(|cohort| {
-        let profile = cohort.update.as_ref().map(|update| &update.profile);
-        matches!(profile, Some(WireProfile::GenericAction(action)) if action.server.is_none())
-    })
+    plan.campaigns.iter().any(runs)
+        && plan.cohorts.iter().any(|cohort| {
+            let profile = cohort.update.as_ref().map(|update| &update.profile);
+            matches!(profile, Some(WireProfile::GenericAction(action)) if action.server.is_none())
+        })
 }
 
 /// The images of the campaigns that the operator of `plan` runs: `/images/<campaign>`.

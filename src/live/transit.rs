@@ -300,7 +300,14 @@ impl Fleet {
     }
 
     /// When a packet that leaves at `at` arrives.
-    pub(super) fn pass(&mut self, i: usize, at: Instant, now: Instant, way: Way, bytes: usize) -> Instant {
+    pub(super) fn pass(
+        &mut self,
+        i: usize,
+        at: Instant,
+        now: Instant,
+        way: Way,
+        bytes: usize,
+    ) -> Instant {
         let end = endpoint(&self.plan, &self.cuts.law, &self.devices[i]);
         let Some(transit) = &mut self.devices[i].transit else {
             return at;

@@ -155,7 +155,9 @@ pub(super) fn error(kind: ErrorKind) -> String {
         ErrorKind::Fetch(cause) => format!("download over HTTP failed: {}", cause_text(cause)),
         ErrorKind::Noted(note) => match note {
             Note::ForeignName => "the operator heard from a device that is not of this fleet",
-            Note::BadMessage => "the operator heard what it could not read, or of no job of this run",
+            Note::BadMessage => {
+                "the operator heard what it could not read, or of no job of this run"
+            }
             Note::Refused => "the operator answered a request of a device by an error",
             Note::QueueFull => {
                 "the operator had too many messages waiting and let one to a device go"
@@ -271,6 +273,8 @@ const fn limit_key(limit: Limit) -> &'static str {
         Limit::ClosingConnections => "closing_connections",
         Limit::HalfOpenConnections => "half_open_connections",
         Limit::StoredRuns => "stored_runs",
+        Limit::Outbox => "outbox",
+        Limit::CommandsAtOnce => "commands_at_once",
     }
 }
 
@@ -288,6 +292,8 @@ const fn limit_text(limit: Limit) -> &'static str {
         Limit::StoredRuns => {
             "gaps in what waits in one device's store; samples were dropped for it"
         }
+        Limit::Outbox => "statuses, answers and reports of one device that wait to be acknowledged",
+        Limit::CommandsAtOnce => "commands that one device carries out at a time",
         Limit::HalfOpenConnections => {
             "a connection left half-open by a blackhole closed early, because the device left another"
         }

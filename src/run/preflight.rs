@@ -435,7 +435,9 @@ pub fn check_servers_allowed(
     let downloads = downloading(plan).len();
     let is_large = number(downloads) > UNNAMED_DEVICES_MAX;
     let host = |authority: &str| {
-        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let host = authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _)| host);
         host.to_owned()
     };
     let problems = servers

@@ -250,4 +250,8 @@ pub enum Limit {
     HalfOpenConnections,
     /// `device::buffer`: what waits of one stream has too many gaps; samples were dropped for it.
     StoredRuns,
+    /// `device::outbox`: statuses, answers and reports that are not acknowledged yet; one was dropped.
+    Outbox,
+    /// `device::command`: commands that are being carried out; one was left.
+    CommandsAtOnce,
 }

@@ -109,12 +109,17 @@ async fn talk(
     errand.cross(Way::Up, REQUEST_BYTES).await;
     let path = request.uri.path_and_query();
     let wanted = hyper::Request::get(path.map_or("/", |path| path.as_str()))
-        .header(HOST, request.uri.authority().map_or("images", |a| a.as_str()))
+        .header(
+            HOST,
+            request.uri.authority().map_or("images", |a| a.as_str()),
+        )
         .header(RANGE, format!("bytes={}-", request.offset))
         .body(Empty::new())
         .map_err(|_| Failure::BadUri)?;
     let answer = timeout(SILENCE_MAX, sender.send_request(wanted)).await;
-    let answer = answer.map_err(|_| SILENT)?.map_err(|error| broken(&error))?;
+    let answer = answer
+        .map_err(|_| SILENT)?
+        .map_err(|error| broken(&error))?;
     check(&answer, request.offset)?;
     receive(errand, answer.into_body()).await
 }

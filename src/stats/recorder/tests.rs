@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::mqtt::packet::ConnectCode;
-use crate::stats::event::Note;
 use crate::stats::books::WillCounts;
+use crate::stats::event::Note;
 use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
