@@ -13,7 +13,7 @@ use crate::time::{Duration, Instant};
 impl Device {
     pub(super) fn start_attempt(&mut self, now: Instant, intended: Instant, out: &mut Vec<Output>) {
         self.state = State::Connecting;
-        self.attempt_intended = intended;
+        self.since = intended;
         let overdue = now.after(self.profile.client().connect_timeout);
         self.timers.arm(Timer::Answer, overdue);
         out.push(Output::Open);
@@ -22,7 +22,7 @@ impl Device {
 
     pub(super) fn attempt_failed(&mut self, now: Instant, cause: Cause, out: &mut Vec<Output>) {
         self.timers.disarm(Timer::Answer);
-        let intended = self.attempt_intended;
+        let intended = self.since;
         out.push(Output::Event(Event::AttemptFailed {
             intended,
             cause,
@@ -37,13 +37,14 @@ impl Device {
         self.timers.disarm(Timer::Burst);
         out.push(Output::Event(Event::Disconnected { cause }));
         self.session.disconnected();
+        self.managed_offline();
         if self.profile.cohort().session.clean {
             self.lose_session(out);
         }
         if self.state == State::Online {
             let policy = self.profile.client().backoff;
-            if now.since(self.online_since) >= policy.reset_after {
-                (self.waits, self.last_wait) = (0, Duration::ZERO);
+            if now.since(self.since) >= policy.reset_after {
+                (self.waits, self.last_wait_ns) = (0, 0);
             }
             if let (0, Some(first)) = (self.waits, policy.first) {
                 return self.wait(now, first);
@@ -75,12 +76,12 @@ impl Device {
             self.id,
             u64::from(self.draws),
             self.waits,
-            self.last_wait,
+            Duration::from_nanos(self.last_wait_ns),
         );
         match (wait, policy.give_up_after) {
             (Some(wait), give_up) if give_up.is_none_or(|after| self.failed < after) => {
                 self.draws = self.draws.wrapping_add(1);
-                self.last_wait = wait;
+                self.last_wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
                 self.wait(now, wait);
             }
             (Some(_) | None, _) => {
@@ -94,6 +95,7 @@ impl Device {
     pub(super) fn lose_session(&mut self, out: &mut Vec<Output>) {
         self.session.discard(session_gone(out));
         self.held_up = false;
+        self.write_letters_again();
     }
 
     /// The device forgets what is in flight; the server does not.
@@ -139,7 +141,7 @@ impl Device {
         self.timers.disarm(Timer::Answer);
         self.report_expected(out);
         out.push(Output::Event(Event::Connected {
-            intended: self.attempt_intended,
+            intended: self.since,
             session_present,
         }));
         if session_present {
@@ -167,6 +169,7 @@ impl Device {
     /// Writes the next `count` publishes of a resumed session again. The others follow as these are
     /// answered, or after the time that a device waits for an answer; nothing new is written before.
     fn repeat(&mut self, now: Instant, count: usize, out: &mut Vec<Output>) {
+        let managed = self.managed.as_deref();
         for entry in self.session.repeat(now, count) {
             match (entry.tag, entry.tag.operation()) {
                 (Tag::Telemetry { .. }, Some(op)) => {
@@ -185,6 +188,10 @@ impl Device {
                     entry.packet_id,
                     true,
                 ))),
+                (Tag::Managed(number), _) => {
+                    let letter = managed.expect("only it has letters").letter(number);
+                    out.push(Output::Publish(letter.publish(entry.packet_id, true)));
+                }
                 (Tag::Telemetry { .. }, None) => unreachable!("telemetry is an operation"),
             }
         }
@@ -206,12 +213,18 @@ impl Device {
     /// QoS 1 or 2 publish for room in the window.
     fn run_steps(&mut self, now: Instant, out: &mut Vec<Output>) {
         while let State::Subscribing(step) = self.state {
-            let Some(what) = self.profile.cohort().on_connect.get(usize::from(step)) else {
+            let steps = &self.profile.cohort().on_connect;
+            let Some(what) = steps.get(usize::from(step)) else {
+                if usize::from(step) == steps.len() && self.needs_managed_filters() {
+                    return self.subscribe_managed(now, out);
+                }
                 self.state = State::Online;
-                self.online_since = now;
+                self.since = now;
                 self.failed = 0;
-                self.flush(now, out);
-                return;
+                if self.managed.is_some() {
+                    self.managed_online(now, out);
+                }
+                return self.flush(now, out);
             };
             let packet_id = match what {
                 Step::Subscribe { .. } | Step::SubscribeMany(_) | Step::Unsubscribe(_) => {
@@ -259,14 +272,18 @@ impl Device {
         }
         match incoming {
             Incoming::Acked(entry) => {
-                if let Some(op) = entry.tag.operation() {
-                    out.push(Output::Event(acked(op, &entry)));
+                match (entry.tag, entry.tag.operation()) {
+                    (_, Some(op)) => out.push(Output::Event(acked(op, &entry))),
+                    (Tag::Managed(number), None) => self.managed_acked(now, number, out),
+                    (Tag::Telemetry { .. } | Tag::Step(_), None) => {}
                 }
                 self.window_opened(now, out);
             }
             Incoming::LateAck(entry) => {
-                if let Some(op) = entry.tag.operation() {
-                    out.push(Output::Event(Event::LateAck(op)));
+                match (entry.tag, entry.tag.operation()) {
+                    (_, Some(op)) => out.push(Output::Event(Event::LateAck(op))),
+                    (Tag::Managed(number), None) => self.managed_acked(now, number, out),
+                    (Tag::Telemetry { .. } | Tag::Step(_), None) => {}
                 }
                 self.identifier_freed(now, out);
             }
@@ -274,10 +291,17 @@ impl Device {
             Incoming::UnexpectedAck { .. } => out.push(Output::Event(Event::UnexpectedAck)),
             Incoming::Granted(granted) => self.granted(now, granted, out),
             Incoming::Unsubscribed => self.answered(now, out),
-            Incoming::Message(publish) => match publish.qos {
-                QoS::AtMostOnce => {}
-                QoS::AtLeastOnce | QoS::ExactlyOnce => out.push(Output::Event(Event::Received)),
-            },
+            Incoming::Message(publish) => {
+                match publish.qos {
+                    QoS::AtMostOnce => {}
+                    QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                        out.push(Output::Event(Event::Received));
+                    }
+                }
+                if self.managed.is_some() {
+                    self.managed_message(now, &publish, out);
+                }
+            }
             Incoming::Recorded(_) | Incoming::Duplicate(_) | Incoming::Released(_) => {}
             // The wait for it may have been longer than the keep-alive.
             Incoming::Pong => self.pulse(now, out),
@@ -311,13 +335,12 @@ impl Device {
         if granted.iter().any(Option::is_none) {
             return self.abandon(now, Cause::SubscribeRefused, out);
         }
-        let step = self.asking();
-        let asked = step.subscriptions().map(|(_, qos)| Some(qos));
-        if granted
-            .iter()
-            .zip(asked)
-            .any(|(granted, asked)| *granted < asked)
-        {
+        let asked: Vec<QoS> = match self.asking() {
+            Some(step) => step.subscriptions().map(|(_, qos)| qos).collect(),
+            None => self.managed_filters().iter().map(|(_, qos)| *qos).collect(),
+        };
+        let mut pairs = granted.iter().zip(asked);
+        if pairs.any(|(granted, asked)| *granted < Some(asked)) {
             out.push(Output::Event(Event::LimitReached(Limit::GrantedQos)));
         }
         self.answered(now, out);
@@ -332,12 +355,12 @@ impl Device {
         self.run_steps(now, out);
     }
 
-    /// The step whose SUBSCRIBE or UNSUBSCRIBE waits for its answer.
-    fn asking(&self) -> &Step {
+    /// The step whose SUBSCRIBE or UNSUBSCRIBE waits for its answer; `None` = the SUBSCRIBE after them.
+    fn asking(&self) -> Option<&Step> {
         let State::Subscribing(step) = self.state else {
             unreachable!("only steps subscribe and unsubscribe");
         };
-        &self.profile.cohort().on_connect[usize::from(step)]
+        self.profile.cohort().on_connect.get(usize::from(step))
     }
 
     /// An identifier that was held is free again.
@@ -360,6 +383,9 @@ impl Device {
     /// A place in the inflight window is free again.
     fn window_opened(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.run_steps(now, out);
+        if self.managed.is_some() {
+            self.flush_outbox(now, out);
+        }
         self.flush(now, out);
     }
 
@@ -393,6 +419,8 @@ impl Device {
                 | State::Online
                 | State::BackingOff
                 | State::GaveUp
+                | State::Rebooting
+                | State::Bricked
                 | State::Stopped => self.flush(now, out),
             }
         }
@@ -404,7 +432,13 @@ impl Device {
             self.pulse(now, out);
         }
         if let Some(intended) = self.timers.take(Timer::Backoff, now) {
+            if self.state == State::Rebooting {
+                self.rebooted(now, out);
+            }
             self.start_attempt(now, intended, out);
+        }
+        if self.timers.take(Timer::Managed, now).is_some() {
+            self.managed_timeout(now, out);
         }
     }
 
@@ -425,10 +459,11 @@ impl Device {
             }
             State::Subscribing(_) => {
                 let cause = match self.asking() {
-                    Step::Unsubscribe(_) => Cause::UnsubscribeTimeout,
-                    Step::Subscribe { .. } | Step::SubscribeMany(_) | Step::Publish { .. } => {
-                        Cause::SubscribeTimeout
-                    }
+                    Some(Step::Unsubscribe(_)) => Cause::UnsubscribeTimeout,
+                    Some(
+                        Step::Subscribe { .. } | Step::SubscribeMany(_) | Step::Publish { .. },
+                    )
+                    | None => Cause::SubscribeTimeout,
                 };
                 self.abandon(now, cause, out);
             }
@@ -437,6 +472,8 @@ impl Device {
             | State::Online
             | State::BackingOff
             | State::GaveUp
+            | State::Rebooting
+            | State::Bricked
             | State::Stopped => {
                 unreachable!("armed only while an answer is awaited")
             }

@@ -1,24 +1,29 @@
-//! One virtual device: power, connection, session, telemetry. A plain struct without I/O, clock or
-//! async; it is stepped by `sim` and `live` alike.
+//! One virtual device: power, connection, session, telemetry, updates, commands. A plain struct without
+//! I/O, clock or async; it is stepped by `sim` and `live` alike.
 
 pub mod backoff;
 pub mod boots;
 mod buffer;
+mod command;
 pub mod connect;
 mod connection;
 pub mod herd;
+mod managed;
 pub mod outage;
+mod outbox;
 pub mod pacer;
 pub mod path;
 pub mod payload;
 pub mod record;
 pub mod replay;
+mod reported;
 pub mod stamp;
 mod store;
 mod streams;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod update;
 
 use crate::mqtt::codec;
 use crate::mqtt::packet::{Packet, PacketId, QoS};
@@ -28,13 +33,14 @@ use crate::stats::event::{Cause, Event, Operation};
 use crate::stats::results::ResultRow;
 use crate::time::{Duration, Instant};
 use buffer::Buffer;
+use managed::Managed;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use streams::StreamState;
 use timers::{Timer, Timers};
 
-/// How long a QoS 1 or 2 publish of `on_connect` keeps its place in the inflight window without its
-/// last acknowledgement. It belongs to no stream, so no `ack_timeout` of the scenario speaks of it; 30 s is that
+/// How long a QoS 1 or 2 publish of `on_connect`, or of an update, command or report, keeps its place in
+/// the inflight window without its last acknowledgement. It belongs to no stream, so no `ack_timeout` of the scenario speaks of it; 30 s is that
 /// word's default.
 const STEP_ACK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -92,7 +98,7 @@ impl Profile {
     fn ack_timeout(&self, tag: &Tag) -> Duration {
         match tag {
             Tag::Telemetry { stream, .. } => self.plan.streams[usize::from(*stream)].ack_timeout,
-            Tag::Step(_) => STEP_ACK_TIMEOUT,
+            Tag::Step(_) | Tag::Managed(_) => STEP_ACK_TIMEOUT,
         }
     }
 }
@@ -216,16 +222,17 @@ pub struct Device {
     streams: Box<[StreamState]>,
     /// What waits of the streams with `when_late: send`, if the cohort has a store.
     buffer: Option<Box<Buffer>>,
+    /// Updates, commands and reports, if the cohort has any of them.
+    managed: Option<Box<Managed>>,
     session: Session<Tag>,
     timers: Timers,
-    /// When the attempt was wanted: power-on or the end of a backoff.
-    attempt_intended: Instant,
-    /// Since when it is online; meaningless in other states.
-    online_since: Instant,
+    /// Online: since when. Else when the latest attempt was wanted: power-on, or the end of a backoff or
+    /// a reboot.
+    since: Instant,
     /// No arrival intended at or after it is planned: the end of the last phase, or earlier.
     horizon: Instant,
-    /// The backoff before this one, zero if it begins anew.
-    last_wait: Duration,
+    /// The backoff before this one in nanoseconds, zero if it begins anew.
+    last_wait_ns: u64,
     id: DeviceIdx,
     /// Waits since the backoff began anew: the exponent of the next one.
     waits: u32,
@@ -263,6 +270,10 @@ enum State {
     BackingOff,
     /// The policy gave up.
     GaveUp,
+    /// Restarts, into other firmware: it has power and is away.
+    Rebooting,
+    /// Its new firmware does not start: it has power and is away for good.
+    Bricked,
     /// Shut down for good.
     Stopped,
 }
@@ -278,6 +289,8 @@ enum Tag {
     },
     /// A step of `on_connect`.
     Step(u16),
+    /// A letter of the outbox.
+    Managed(u16),
 }
 
 impl From<Operation> for Tag {
@@ -302,7 +315,7 @@ impl Tag {
                 seq,
                 intended,
             }),
-            Self::Step(_) => None,
+            Self::Step(_) | Self::Managed(_) => None,
         }
     }
 }
@@ -314,16 +327,17 @@ impl Device {
         let horizon = profile.start.after(profile.plan.length());
         let store = profile.cohort().store;
         let buffer = store.map(|_| Box::new(Buffer::new(streams.len())));
+        let managed = Managed::of(&profile.plan, profile.cohort(), id);
         Self {
             profile,
             streams: streams.into_boxed_slice(),
             buffer,
             session: Session::new(),
             timers: Timers::IDLE,
-            attempt_intended: Instant::NEVER,
-            online_since: Instant::NEVER,
+            managed,
+            since: Instant::NEVER,
             horizon,
-            last_wait: Duration::ZERO,
+            last_wait_ns: 0,
             id,
             waits: 0,
             failed: 0,
@@ -349,27 +363,29 @@ impl Device {
     /// `now` must not run backwards. Inputs of a transport that was closed must not come.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
         use State::{
-            BackingOff, Connecting, GaveUp, Handshaking, Off, Online, Resuming, Stopped,
-            Subscribing,
+            BackingOff, Bricked, Connecting, GaveUp, Handshaking, Off, Online, Rebooting, Resuming,
+            Stopped, Subscribing,
         };
         match (self.state, input) {
             (Off, Input::PowerOn) => self.power_on(now, out),
             (
-                Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp,
+                Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp
+                | Rebooting | Bricked,
                 Input::PowerOff,
             ) => self.power_off(now, out),
             (
                 Off | Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff
-                | GaveUp,
+                | GaveUp | Rebooting | Bricked,
                 Input::Shutdown,
             ) => self.shut_down(now, out),
             (
-                Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp,
+                Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp
+                | Rebooting | Bricked,
                 Input::Timeout,
             ) => self.handle_timeout(now, out),
             (
                 Off | Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff
-                | GaveUp,
+                | GaveUp | Rebooting | Bricked,
                 Input::StopArrivals,
             ) => {
                 self.plan_due(now, self.horizon.min(now), out);
@@ -390,28 +406,36 @@ impl Device {
             (Resuming | Subscribing(_) | Online, Input::Closed(cause)) => {
                 self.connection_lost(now, cause, out);
             }
+            (
+                Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp,
+                Input::Fetched(bytes),
+            ) => self.managed_fetched(now, bytes, out),
+            (
+                Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp,
+                Input::FetchEnded(end),
+            ) => self.managed_fetch_ended(now, end, out),
             // It has power already, or none to lose; a timeout that came due before it was
             // switched off; nothing reaches a stopped device.
             (
                 Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp
-                | Stopped,
+                | Rebooting | Bricked | Stopped,
                 Input::PowerOn,
             )
             | (Off | Stopped, Input::PowerOff | Input::Timeout)
             | (Stopped, Input::StopArrivals | Input::Shutdown) => {}
-            (
-                Off | Connecting | Handshaking | Resuming | Subscribing(_) | Online | BackingOff
-                | GaveUp | Stopped,
-                Input::Fetched(_) | Input::FetchEnded(_),
-            ) => {}
-            // Of a transport that this device has closed or not opened: the driver drops these.
+            // Of a transport that this device has closed or not opened, or of a fetch that it has
+            // stopped: the driver drops these.
             (
                 Off | Handshaking | Resuming | Subscribing(_) | Online | BackingOff | GaveUp
-                | Stopped,
+                | Rebooting | Bricked | Stopped,
                 Input::Opened,
             )
-            | (Off | Connecting | BackingOff | GaveUp | Stopped, Input::Received(_))
-            | (Off | BackingOff | GaveUp | Stopped, Input::Closed(_)) => {}
+            | (
+                Off | Connecting | BackingOff | GaveUp | Rebooting | Bricked | Stopped,
+                Input::Received(_),
+            )
+            | (Off | BackingOff | GaveUp | Rebooting | Bricked | Stopped, Input::Closed(_))
+            | (Off | Rebooting | Bricked | Stopped, Input::Fetched(_) | Input::FetchEnded(_)) => {}
         }
         self.settle();
     }
@@ -424,7 +448,7 @@ impl Device {
     /// Reads the device and nothing more. A driver that knows what comes next calls this ahead, for
     /// many devices at once, so that their memory is fetched side by side; the value means nothing.
     pub fn glance(&self) -> u64 {
-        let instants = self.attempt_intended.ns() ^ self.online_since.ns() ^ self.horizon.ns();
+        let instants = self.since.ns() ^ self.horizon.ns();
         let counts = self.id ^ self.waits ^ self.failed ^ self.draws ^ u32::from(self.boot);
         let powered = u64::from(self.is_powered());
         instants ^ u64::from(counts) ^ powered ^ self.timers.next().ns() ^ self.session.glance()
@@ -474,15 +498,10 @@ impl Device {
         self.operations_in_flight().collect()
     }
 
-    /// The row of an update that is under way, in the device's own word, if the run ended at `now`.
-    pub fn unfinished_update(&self, _now: Instant) -> Option<ResultRow> {
-        None
-    }
-
     /// Bytes it holds on the heap (the profile is shared).
     pub fn heap_bytes(&self) -> usize {
         let buffer = self.buffer.as_ref().map_or(0, |buffer| buffer.heap_bytes());
-        size_of_val(&*self.streams) + buffer + self.session.heap_bytes()
+        size_of_val(&*self.streams) + buffer + self.session.heap_bytes() + self.managed_bytes()
     }
 
     fn operations_in_flight(&self) -> impl Iterator<Item = Operation> {
@@ -508,6 +527,9 @@ impl Device {
         if self.session.in_flight() == 0 {
             self.timers.disarm(Timer::Ack);
         }
+        if let Some(due) = self.managed_deadline() {
+            self.timers.arm(Timer::Managed, due);
+        }
     }
 }
 
@@ -515,11 +537,16 @@ impl Device {
 impl Device {
     fn power_on(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.boot = self.boot.saturating_add(1);
-        (self.waits, self.failed, self.last_wait) = (0, 0, Duration::ZERO);
+        (self.waits, self.failed, self.last_wait_ns) = (0, 0, 0);
         self.start_streams(now);
         let expected = now.after(self.profile.client().connect_timeout);
         self.timers.arm(Timer::Expected, expected);
         out.push(Output::Event(Event::PoweredOn));
+        if self.is_bricked() {
+            self.state = State::Bricked;
+            return;
+        }
+        self.managed_power_on(now, out);
         self.start_attempt(now, now, out);
     }
 
@@ -534,6 +561,7 @@ impl Device {
         } else {
             self.lose_memory(out);
         }
+        self.managed_power_off(now, out);
         self.drop_waiting(out);
         self.report_expected(out);
         out.push(Output::Event(Event::PoweredOff));
@@ -547,6 +575,7 @@ impl Device {
         }
         self.hang_up(out);
         let was_powered = self.is_powered();
+        self.managed_shut_down(now, out);
         self.state = State::Stopped;
         if was_powered {
             self.report_expected(out);
@@ -564,7 +593,12 @@ impl Device {
                 let cause = Cause::DeviceStopped;
                 out.push(Output::Event(Event::Disconnected { cause }));
             }
-            State::Off | State::BackingOff | State::GaveUp | State::Stopped => {}
+            State::Off
+            | State::BackingOff
+            | State::GaveUp
+            | State::Rebooting
+            | State::Bricked
+            | State::Stopped => {}
         }
     }
 

@@ -88,7 +88,7 @@ impl Device {
         );
         if let (true, Some(gap)) = (place.is_backlog, gap) {
             // From when it was due, so that a late timer does not slow the drain.
-            let due = buffer.next_drain.max(self.online_since);
+            let due = buffer.next_drain.max(self.since);
             let from = if due.after(gap) > now { due } else { now };
             buffer.next_drain = from.after(gap);
         }
@@ -107,7 +107,7 @@ impl Device {
     fn backlog_before(&self) -> Instant {
         match self.state {
             // What comes due at that very instant may have waited already.
-            State::Online => self.online_since.after_ns(1),
+            State::Online => self.since.after_ns(1),
             State::Off
             | State::Connecting
             | State::Handshaking
@@ -115,6 +115,8 @@ impl Device {
             | State::Subscribing(_)
             | State::BackingOff
             | State::GaveUp
+            | State::Rebooting
+            | State::Bricked
             | State::Stopped => Instant::NEVER,
         }
     }

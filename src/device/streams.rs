@@ -236,7 +236,7 @@ impl Device {
         let cursor = self.streams[index].oldest();
         self.streams[index].drop_through(cursor, &pacer);
         // Intended before the device was online this time: it waited for the connection.
-        let replayed = cursor.at < self.online_since;
+        let replayed = cursor.at < self.since;
         self.write(index, cursor, replayed, now, out);
     }
 

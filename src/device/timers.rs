@@ -11,7 +11,7 @@ pub(super) enum Timer {
     Expected,
     /// The attempt's CONNACK, later a SUBACK, is overdue.
     Answer,
-    /// The end of the backoff.
+    /// The end of the backoff, or of a reboot.
     Backoff,
     /// The next arrival of any stream, or the end of the time that a stored sample may wait.
     Arrival,
@@ -21,9 +21,11 @@ pub(super) enum Timer {
     Pulse,
     /// The rest of a backlog, at its pace, or of a resumed session is to be written.
     Burst,
+    /// Something of its updates, commands or reports is due.
+    Managed,
 }
 
-const TIMERS: usize = Timer::Burst as usize + 1;
+const TIMERS: usize = Timer::Managed as usize + 1;
 
 /// A deadline per [`Timer`]; [`Instant::NEVER`] = not armed.
 #[derive(Debug)]
