@@ -13,7 +13,8 @@ pub type VersionIdx = u16;
 pub struct Firmware {
     /// The attribute that names a device's firmware, `fw`.
     pub attribute: String,
-    /// Versions: those of attributes first, then those of campaigns; each once.
+    /// Versions: those of attributes first, then those of campaigns, then those that only a condition
+    /// ([`Versions::Below`]) names; each once.
     pub versions: Vec<String>,
 }
 

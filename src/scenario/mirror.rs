@@ -1,6 +1,7 @@
 //! The words of a scenario file, one type per mapping: read by `tree::decode`, turned into a `Plan`
 //! by `check`, and the source of the JSON Schema, whose descriptions are the doc comments here.
 
+mod campaign;
 mod domain;
 mod length;
 mod link;
@@ -10,7 +11,12 @@ mod recovery;
 mod sdk;
 mod slo;
 mod store;
+mod update;
 
+pub(super) use campaign::{
+    Abort, Action, Campaign, Defect, EffectWord, FailureWord, FleetCommand, FleetQuery, Image,
+    Ladder, OfflineWord, OrderWord, Priority, Rollout, RolloutWave, RungEnd, ServerWord,
+};
 pub(super) use domain::{Values, Wanted};
 pub(super) use length::{Drawn, Length};
 pub(super) use link::{Link, LinkSettings};
@@ -20,6 +26,9 @@ pub(super) use recovery::{Recovery, RecoveryWord};
 pub(super) use sdk::SdkName;
 pub(super) use slo::{IndicatorWord, Slo};
 pub(super) use store::{DrainOrder, First, Store, WhenFull};
+pub(super) use update::{
+    Commands, EncodingWord, GenericAction, Profile, Reported, ResumeWord, Update,
+};
 
 use super::located::{At, Pairs};
 use super::quantity::{Nodes, Number, Qos, Rate, Share, Time};
@@ -45,6 +54,12 @@ pub(super) struct File {
     pub(super) fleet: Option<At<Vec<At<Cohort>>>>,
     /// Which devices' telemetry is received and checked for loss.
     pub(super) observe: Option<Observe>,
+    /// Rollouts of images; at most 64.
+    pub(super) campaigns: Option<At<Vec<At<Campaign>>>>,
+    /// Commands to parts of the fleet; at most 64.
+    pub(super) commands: Option<At<Vec<At<FleetCommand>>>>,
+    /// Questions about the fleet; at most 64.
+    pub(super) queries: Option<At<Vec<At<FleetQuery>>>>,
     /// Stretches of the run, back to back.
     #[schemars(required)]
     pub(super) phases: Option<At<Vec<At<Phase>>>>,
@@ -82,6 +97,19 @@ pub(super) struct Embedded {
     pub(super) service: Option<At<Service>>,
     /// What becomes of work whose client has left before its turn came; skip if absent.
     pub(super) gone_clients: Option<At<GoneClients>>,
+    /// Whose the topics of ThingsBoard are that name no device (`v1/devices/me/…`, `v2/fw/…`); shared
+    /// if absent.
+    pub(super) me: Option<MeWord>,
+}
+
+/// Whose the topics are that name no device.
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MeWord {
+    /// Everybody's, as on any broker.
+    Shared,
+    /// Each connection's own, as on ThingsBoard.
+    PerConnection,
 }
 
 /// The work queue of each node. CONNACK, routing, and PUBACK or PUBREC come when a worker has done
@@ -197,6 +225,12 @@ pub(super) struct Cohort {
     /// How it keeps and forwards what cannot be sent at once; if absent, it keeps all of it and sends
     /// all of it in order as soon as it can.
     pub(super) store: Option<At<Store>>,
+    /// How it reports its state; not at all if absent.
+    pub(super) reported: Option<At<Reported>>,
+    /// How it takes commands; not at all if absent.
+    pub(super) commands: Option<At<Commands>>,
+    /// How it updates itself; not at all if absent.
+    pub(super) update: Option<At<Update>>,
 }
 
 /// How a device connects.
@@ -517,6 +551,9 @@ pub(super) struct Phase {
     /// What goes wrong in it.
     #[serde(default)]
     pub(super) faults: Vec<At<Fault>>,
+    /// What an operator does in it.
+    #[serde(default)]
+    pub(super) actions: Vec<At<Action>>,
 }
 
 /// Devices get power, at a `rate` in a random order or spread `over` time.

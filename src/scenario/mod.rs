@@ -23,6 +23,7 @@ pub mod links;
 mod located;
 mod mirror;
 pub mod plan;
+pub mod population;
 pub mod power;
 mod quantity;
 pub mod recovery;

@@ -18,7 +18,7 @@ const MAX_STEPS: usize = 64;
 /// Most filters of one step, and so of one packet.
 const MAX_FILTERS: usize = 64;
 /// Names that a `where` already uses.
-const RESERVED: [&str; 4] = ["cohort", "node", "share", "draw"];
+pub(super) const RESERVED: [&str; 4] = ["cohort", "node", "share", "draw"];
 
 /// The checked fleet.
 #[derive(Default)]
@@ -158,9 +158,11 @@ impl Checker<'_> {
             on_connect,
             streams: begin..streams.len(),
             store,
-            update: None,
-            commands: None,
-            reported: None,
+            update: (cohort.update.as_ref()).map(|update| self.update(&update.value, csv)),
+            commands: (cohort.commands.as_ref())
+                .map(|commands| self.command_handler(&commands.value, csv)),
+            reported: (cohort.reported.as_ref())
+                .map(|reported| self.reported(&reported.value, csv)),
         }
     }
 

@@ -1,19 +1,25 @@
 //! From the mirror to the plan: every reference, limit and combination is checked here, and all
 //! mistakes are collected.
 
+mod actions;
 mod apportion;
 mod auth;
+mod campaign;
+mod clashes;
 mod client;
+mod command;
 mod domains;
 mod faults;
 mod fleet;
 mod length;
 mod link;
 mod phases;
+mod population;
 mod power;
 mod probe;
 mod recovery;
 mod repeat;
+mod rollout;
 mod service;
 mod slo_intervals;
 mod slo_wills;
@@ -22,8 +28,8 @@ mod store;
 mod stream;
 mod target;
 mod text;
+mod update;
 
-use super::campaign::Firmware;
 use super::errors::{Problem, nearest_help};
 use super::figures::{has_ids_in_topics, shows_ids};
 use super::file::Secrets;
@@ -195,6 +201,8 @@ impl Checker<'_> {
         let target = self.target(file, devices);
         let observe = self.observe(file, devices);
         self.check_streams_observed(file, &fleet, &observe);
+        let firmware = self.firmware(file, &fleet);
+        self.check_me(file, &target);
         let mut plan = Plan {
             name,
             about: file.about.clone().unwrap_or_default(),
@@ -211,7 +219,7 @@ impl Checker<'_> {
             observe,
             phases: Vec::new(),
             faults: Vec::new(),
-            firmware: Firmware::default(),
+            firmware,
             campaigns: Vec::new(),
             commands: Vec::new(),
             queries: Vec::new(),
@@ -220,6 +228,7 @@ impl Checker<'_> {
             drain: file.drain.map_or(DEFAULT_DRAIN, |drain| drain.0),
         };
         self.phases(file, &mut plan);
+        self.operations(file, &mut plan);
         if let Some(probe) = &self.inputs.overrides.probe {
             probe::apply(probe, &mut plan);
         }

@@ -234,6 +234,14 @@ impl Checker<'_> {
                     any.push((key, count));
                     continue;
                 }
+                mirror::Wanted::AnyOf(values) => {
+                    self.one_of(key, values, plan, &mut selector);
+                    continue;
+                }
+                mirror::Wanted::Below(than) => {
+                    self.below(key, than, plan, &mut selector);
+                    continue;
+                }
                 mirror::Wanted::Value(text) => &At {
                     span: wanted.span,
                     value: text.clone(),
@@ -320,10 +328,16 @@ impl Checker<'_> {
         plan: &Plan,
         selector: &mut Selector,
     ) {
-        if !self.is_attribute(key, plan) {
-            return;
+        if self.is_attribute(key, plan) && self.is_value(key, value, plan) {
+            selector
+                .attributes
+                .push((key.value.clone(), value.value.clone()));
         }
-        let incomplete = self.pruned.items_of("fleet");
+    }
+
+    /// Whether some device has this value of the attribute `key`; if not, that is reported, unless a
+    /// mistake in the fleet may be why.
+    pub(super) fn is_value(&mut self, key: &At<String>, value: &At<String>, plan: &Plan) -> bool {
         let all = || plan.cohorts.iter().flat_map(|cohort| &cohort.attributes);
         let values = || {
             all()
@@ -331,17 +345,15 @@ impl Checker<'_> {
                 .flat_map(|attribute| &attribute.values)
                 .map(|(value, _)| value.as_str())
         };
-        if !values().any(|known| known == value.value) && !incomplete {
-            let help = nearest_help(&value.value, values());
-            self.error(
-                value.span,
-                format!("no device has `{}: {}`", key.value, value.value),
-                help,
-            );
-            return;
+        if values().any(|known| known == value.value) || self.pruned.items_of("fleet") {
+            return true;
         }
-        selector
-            .attributes
-            .push((key.value.clone(), value.value.clone()));
+        let help = nearest_help(&value.value, values());
+        self.error(
+            value.span,
+            format!("no device has `{}: {}`", key.value, value.value),
+            help,
+        );
+        false
     }
 }

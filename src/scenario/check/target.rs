@@ -120,7 +120,10 @@ impl Checker<'_> {
                 .and_then(|e| e.service.as_ref())
                 .map(|service| self.service(service)),
             gone_clients: embedded.map_or(GoneClients::Skip, |e| self.gone_clients(e)),
-            me: Me::Shared,
+            me: match embedded.and_then(|e| e.me) {
+                None | Some(mirror::MeWord::Shared) => Me::Shared,
+                Some(mirror::MeWord::PerConnection) => Me::PerConnection,
+            },
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::scenario::located::{At, Pairs};
 use crate::scenario::quantity::Share;
 use schemars::JsonSchema;
-use serde::de::{Deserialize, Deserializer, EnumAccess, VariantAccess as _, Visitor};
+use serde::de::{self, Deserialize, Deserializer, EnumAccess, VariantAccess as _, Visitor};
 use std::fmt;
 
 /// Words of an even split: no value of an attribute with shares can be called so.
@@ -46,13 +46,18 @@ impl JsonSchema for Values {
     }
 }
 
-/// What a `where` wants of a key: a value, or `{ any: 2 }` of an attribute's.
-#[derive(Debug)]
+/// What a `where` wants of a key: a value, or of an attribute's `{ any: 2 }`, `{ any_of: [a, b] }` or
+/// `{ below: "2.0.0" }`.
+#[derive(Clone, Debug)]
 pub(in crate::scenario) enum Wanted {
     /// This one.
     Value(String),
     /// So many, drawn by the seed.
     Any(At<u32>),
+    /// One of these.
+    AnyOf(At<Vec<At<String>>>),
+    /// One that is lower, in the order of dotted numbers.
+    Below(At<String>),
 }
 
 impl<'de> Deserialize<'de> for Wanted {
@@ -69,12 +74,17 @@ impl<'de> Deserialize<'de> for Wanted {
                 let (word, access) = data.variant::<String>()?;
                 match word.as_str() {
                     ANY => access.newtype_variant().map(Wanted::Any),
-                    _ => access.unit_variant().map(|()| Wanted::Value(word)),
+                    ANY_OF => access.newtype_variant().map(Wanted::AnyOf),
+                    BELOW => access.newtype_variant().map(Wanted::Below),
+                    _ => match access.unit_variant() {
+                        Ok(()) => Ok(Wanted::Value(word)),
+                        Err(_) => Err(de::Error::unknown_variant(&word, WORDS)),
+                    },
                 }
             }
         }
         // Read as an enumeration, so that a value such as 1.10 stays the text that it is.
-        deserializer.deserialize_enum("Wanted", &[ANY], WantedVisitor)
+        deserializer.deserialize_enum("Wanted", WORDS, WantedVisitor)
     }
 }
 
@@ -85,13 +95,25 @@ impl JsonSchema for Wanted {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "A value of an attribute, or so many of its values, drawn by the seed.",
+            "description": "A value of an attribute; so many of its values, drawn by the seed; one of several; or one below a version.",
             "oneOf": [
                 { "type": ["string", "number", "boolean"] },
                 {
                     "type": "object",
                     "properties": { "any": { "type": "integer", "minimum": 1, "maximum": 1_000 } },
                     "required": ["any"],
+                    "additionalProperties": false,
+                },
+                {
+                    "type": "object",
+                    "properties": { "any_of": { "type": "array", "items": { "type": "string" }, "minItems": 1 } },
+                    "required": ["any_of"],
+                    "additionalProperties": false,
+                },
+                {
+                    "type": "object",
+                    "properties": { "below": { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)*$" } },
+                    "required": ["below"],
                     "additionalProperties": false,
                 },
             ],
@@ -101,3 +123,9 @@ impl JsonSchema for Wanted {
 
 /// The word of a draw among values: none can be called so.
 const ANY: &str = "any";
+/// The word before a list of values: none can be called so.
+const ANY_OF: &str = "any_of";
+/// The word before a version: none can be called so.
+const BELOW: &str = "below";
+/// All of these.
+const WORDS: &[&str] = &[ANY, ANY_OF, BELOW];
