@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+mod operations;
 mod recovery;
 
 /// Figures as a terminal shows them before a run and while it goes on.
@@ -45,13 +46,17 @@ fn write_text(
     writeln!(out, "seed {}  plan {hash}\n", plan.seed)?;
     write_fleet(out, plan)?;
     write_phases(out, plan)?;
+    operations::write(out, plan)?;
     writeln!(out, "\nobjectives")?;
     for objective in &plan.objectives {
         let text = objective_text(plan, objective);
         writeln!(out, "  {:<34} {text}", objective.name)?;
     }
     match layout {
-        Ok(layout) => write_layout(out, layout, limits)?,
+        Ok(layout) => {
+            write_layout(out, layout, limits)?;
+            operations::write_operator(out, plan)?;
+        }
         Err(_) => writeln!(out, "\nthis machine cannot run it")?,
     }
     for warning in warnings(plan) {
@@ -200,7 +205,7 @@ fn write_cohort(out: &mut String, plan: &Plan, cohort: &Cohort) -> std::fmt::Res
             WORDS.per_s(f64::from(cohort.devices) / stream.mean_gap().as_secs_f64())
         )?;
     }
-    Ok(())
+    operations::write_cohort(out, cohort)
 }
 
 fn schedule(stream: &Stream) -> String {
@@ -333,6 +338,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
     warnings.extend(overload(plan));
     warnings.extend(plan.cohorts.iter().filter_map(without_wait));
     warnings.extend(recovery::warnings(plan));
+    warnings.extend(operations::warnings(plan));
     for objective in &plan.objectives {
         let Statistic::Percentile(p) = objective.statistic else {
             continue;

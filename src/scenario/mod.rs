@@ -22,6 +22,7 @@ mod later;
 pub mod links;
 mod located;
 mod mirror;
+mod pace;
 pub mod plan;
 pub mod population;
 pub mod power;

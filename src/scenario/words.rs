@@ -2,6 +2,10 @@
 //! `run::check` prints them before a run, `report` after it. Times and shares are told as they are
 //! set, never rounded.
 
+mod operations;
+
+pub use operations::profile;
+
 use super::plan::{
     Backoff, BackoffShape, Client, Delay, DeviceFault, Direction, DrainOrder, Embedded, First,
     GoneClients, Link, NetworkFault, Plan, PowerOn, Selector, Service, ServiceTime, Store,

@@ -5,6 +5,7 @@ use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::Plan;
 use crate::scenario::tree::Span;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Most campaigns, commands and queries, each.
@@ -54,8 +55,7 @@ impl Checker<'_> {
         let commands = file.commands.iter().flat_map(|list| &list.value);
         let queries = file.queries.iter().flat_map(|list| &list.value);
         self.unique("campaign", campaigns.clone().map(|c| &c.value.campaign));
-        let images = campaigns.clone().map(|c| &c.value.image.value.version);
-        self.unique("campaign with the version", images);
+        self.unique_versions(campaigns.clone().map(|c| &c.value));
         self.unique("command", commands.clone().map(|c| &c.value.command));
         self.unique("query", queries.clone().map(|q| &q.value.query));
         for campaign in campaigns {
@@ -75,6 +75,21 @@ impl Checker<'_> {
         plan.campaigns.sort_by_key(|campaign| campaign.start);
         plan.commands.sort_by_key(|command| command.start);
         plan.queries.sort_by_key(|query| query.start);
+    }
+
+    /// A device tells the campaigns that it is offered apart by their versions.
+    fn unique_versions<'f>(&mut self, campaigns: impl Iterator<Item = &'f mirror::Campaign>) {
+        let mut before = BTreeMap::new();
+        for campaign in campaigns {
+            let version = &campaign.image.value.version;
+            if let Some(other) = before.insert(&version.value, &campaign.campaign.value) {
+                self.error(
+                    version.span,
+                    format!("the campaign `{other}` brings {} already", version.value),
+                    "write a version of its own: devices tell campaigns apart by it",
+                );
+            }
+        }
     }
 
     fn too_many(&mut self, file: &mirror::File, devices: u32) -> bool {

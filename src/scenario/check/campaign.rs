@@ -9,7 +9,7 @@ use crate::scenario::campaign::{
 use crate::scenario::errors::nearest_help;
 use crate::scenario::located::At;
 use crate::scenario::mirror::{self, Wanted};
-use crate::scenario::plan::{DeviceIdx, Me, Plan, Selector, Target};
+use crate::scenario::plan::{DeviceIdx, Plan, Selector, Target};
 use crate::scenario::update::WireProfile;
 use crate::wire::Reason;
 use std::time::Duration;
@@ -139,7 +139,7 @@ impl Checker<'_> {
             update.is_some_and(|update| is_thingsboard(&update.profile))
                 && members.get(begin).is_some_and(|device| *device < last)
         });
-        if server == Server::Operator && needs_me && !has_me(&plan.target) {
+        if server == Server::Operator && needs_me && is_foreign(&plan.target) {
             let span = written
                 .server
                 .as_ref()
@@ -369,10 +369,10 @@ impl Checker<'_> {
     }
 }
 
-/// Whether ThingsBoard's topics are each connection's own, and within the operator's reach.
-fn has_me(target: &Target) -> bool {
+/// Whether nobody puts the client's name into topics that name no device.
+fn is_foreign(target: &Target) -> bool {
     match target {
-        Target::Embedded(embedded) => embedded.me == Me::PerConnection,
-        Target::Brokers(_) => false,
+        Target::Embedded(_) => false,
+        Target::Brokers(_) => true,
     }
 }

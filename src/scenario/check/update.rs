@@ -3,6 +3,7 @@
 
 use super::Checker;
 use crate::mqtt::packet::QoS;
+use crate::scenario::errors::nearest_help;
 use crate::scenario::located::At;
 use crate::scenario::mirror;
 use crate::scenario::plan::{BootTime, Embedded, Me, Target};
@@ -12,7 +13,7 @@ use crate::scenario::tree::Span;
 use crate::scenario::update::{
     CommandHandler, Defer, Encoding, GenericAction, Reported, Resume, UpdateClient, WireProfile,
 };
-use crate::wire::generic_action::Pattern;
+use crate::wire::generic_action::{self, Pattern, PatternError};
 use std::time::Duration;
 
 /// Bytes of a block: those of a request to AWS IoT streams.
@@ -52,12 +53,6 @@ const DEFAULT_REBOOT: BootTime = BootTime::Uniform {
 const DEFAULT_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Percent of the download from one progress report of generic_action to the next.
 const DEFAULT_PROGRESS: u8 = 10;
-/// Topics of uplink with a tenant of our own.
-const UPLINK_ACTIONS: &str = "/tenants/fleetstorm/devices/{device}/actions";
-/// See above.
-const UPLINK_STATUS: &str = "/tenants/fleetstorm/devices/{device}/action/status";
-const UPLINK_ACTION: &str = "";
-const UPLINK_STATUS_TEXT: &str = "";
 /// Shortest time from one state report to the next.
 const REPORT_EVERY_MIN: Duration = Duration::from_secs(1);
 /// Longest address of an image server.
@@ -286,10 +281,18 @@ impl Checker<'_> {
     fn generic_action(&mut self, action: &mirror::GenericAction, csv: bool) -> GenericAction {
         let (down, up) = (action.action_topic.as_ref(), action.status_topic.as_ref());
         let checked = GenericAction {
-            action_topic: self.device_topic_or(down, UPLINK_ACTIONS, csv),
-            status_topic: self.device_topic_or(up, UPLINK_STATUS, csv),
-            action: self.pattern(action.action.as_ref(), UPLINK_ACTION),
-            status: self.pattern(action.status.as_ref(), UPLINK_STATUS_TEXT),
+            action_topic: self.device_topic_or(down, generic_action::ACTION_TOPIC, csv),
+            status_topic: self.device_topic_or(up, generic_action::STATUS_TOPIC, csv),
+            action: self.pattern(
+                action.action.as_ref(),
+                generic_action::ACTION,
+                Pattern::action,
+            ),
+            status: self.pattern(
+                action.status.as_ref(),
+                generic_action::STATUS,
+                Pattern::status,
+            ),
             server: action
                 .server
                 .as_ref()
@@ -334,8 +337,44 @@ impl Checker<'_> {
         percent
     }
 
-    fn pattern(&mut self, text: Option<&At<String>>, default: &str) -> Pattern {
-        Pattern(text.map_or_else(|| default.to_owned(), |text| text.value.clone()))
+    /// A payload with places; the profile's own without one.
+    fn pattern(
+        &mut self,
+        text: Option<&At<String>>,
+        default: &str,
+        read: impl Fn(&str) -> Result<Pattern, PatternError>,
+    ) -> Pattern {
+        let Some(text) = text else {
+            return read(default).expect("the profile's own pattern is one");
+        };
+        let error = match read(&text.value) {
+            Ok(pattern) => return pattern,
+            Err(error) => error,
+        };
+        match &error {
+            PatternError::Unknown { word, known } => {
+                let span = self.within(text.span, &format!("{{{word}}}"));
+                let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let known = known
+                    .split(|c| !is_word(c))
+                    .filter(|known| !known.is_empty());
+                let help = nearest_help(word, known);
+                self.error(span, format!("there is no place `{{{word}}}` here"), help);
+            }
+            PatternError::Missing(place) => self.error(
+                text.span,
+                error.to_string(),
+                format!("put `{{{place}}}` where its value stands"),
+            ),
+            PatternError::Adjacent(..) | PatternError::QuotedErrors => {
+                self.error(
+                    text.span,
+                    error.to_string(),
+                    format!("write for example {default}"),
+                );
+            }
+        }
+        read(default).expect("the profile's own pattern is one")
     }
 
     /// `http://host[:port][/path]`, without a `/` at the end.
