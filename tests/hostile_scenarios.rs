@@ -105,6 +105,29 @@ fn hostile() -> Vec<(&'static str, String)> {
             }
             text
         }),
+        ("many campaigns for many devices", {
+            let mut text = String::from(
+                "name: a\nfleet: [{ cohort: m, devices: 1000000, update: { profile: aws_jobs } }]\nphases: [{ name: p, power_on: { rate: 1000000/s } }]\ncampaigns:\n",
+            );
+            let priorities = "{ priority: p, where: { share: 1% } }, ".repeat(16);
+            for campaign in 0..64 {
+                writeln!(text, "  - {{ campaign: c{campaign}, image: {{ version: \"{campaign}\", bytes: 1 }}, priorities: [{priorities}] }}").expect("a String");
+            }
+            text
+        }),
+        ("many values of firmware", {
+            let mut text = String::from(
+                "name: a\nphases: [{ name: p, power_on: { rate: 1000000/s } }]\nfleet:\n",
+            );
+            for cohort in 0..900 {
+                writeln!(text, "  - {{ cohort: c{cohort}, devices: 1000, attributes: {{ r: {{ a: 100% }}, fw: {{ within: r, each: 1000 }} }} }}").expect("a String");
+            }
+            let below = "{ crash: { where: { fw: { below: \"1.0\" } } } }, ".repeat(20);
+            text.replace(
+                "rate: 1000000/s }",
+                &format!("rate: 1000000/s }}, for: 1s, faults: [{below}]"),
+            )
+        }),
         ("many outages of many devices", {
             let outages = "{ outage: { reset: { where: { share: 1% } } } }, ".repeat(2_000);
             format!(

@@ -571,7 +571,8 @@ pub(super) struct PowerOn {
     pub(super) who: Option<At<Where>>,
 }
 
-/// Which devices: `cohort`, `node`, `share` with `draw`, and any attribute with its value.
+/// Which devices: `cohort`, `node`, `share` with `draw`, and any attribute with its value, some of its
+/// values (`any_of`), so many of them (`any`) or those below a version (`below`).
 #[derive(Debug, Deserialize)]
 pub(super) struct Where(pub(super) Pairs<At<Wanted>>);
 

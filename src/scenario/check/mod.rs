@@ -81,6 +81,7 @@ pub(super) fn plan(mut root: Node, inputs: &Inputs<'_>) -> Result<Plan, Vec<Prob
         root: root.head(),
         shows_ids: false,
         has_ids_in_topics: false,
+        factory_versions: 0,
     };
     let file = tree::decode::<File>(&mut root, &mut cx.pruned, &mut cx.problems);
     let plan = file.and_then(|file| cx.file(&file));
@@ -104,6 +105,8 @@ struct Checker<'a> {
     shows_ids: bool,
     /// Ids of a credentials CSV stand in topics.
     has_ids_in_topics: bool,
+    /// How many of the firmware versions are of devices as they leave the factory: the first ones.
+    factory_versions: usize,
 }
 
 impl Checker<'_> {

@@ -10,6 +10,7 @@ use crate::scenario::mirror::{self, Wanted};
 use crate::scenario::plan::{DeviceIdx, Plan, Selector};
 use crate::scenario::population::is_dotted;
 use crate::scenario::tree::Span;
+use std::collections::BTreeSet;
 
 /// The attribute that names a device's firmware.
 pub(super) const FIRMWARE: &str = "fw";
@@ -18,26 +19,34 @@ const MAX_VERSIONS: usize = 1_000;
 /// Longest version.
 const MAX_VERSION: usize = 64;
 /// Most values of an `any_of`.
-const MAX_ANY_OF: usize = 1_000;
+const MAX_ANY_OF: usize = 100;
 
 impl Checker<'_> {
     /// The versions of attributes, then those that campaigns bring.
     pub(super) fn firmware(&mut self, file: &mirror::File, fleet: &Fleet) -> Firmware {
         let mut versions: Vec<String> = Vec::new();
+        let mut known = BTreeSet::new();
         let attributes = fleet.cohorts.iter().flat_map(|cohort| &cohort.attributes);
         let of_devices = attributes
             .filter(|attribute| attribute.name == FIRMWARE)
             .flat_map(|attribute| attribute.values.iter().map(|(value, _)| value));
         let campaigns = file.campaigns.iter().flat_map(|list| &list.value);
         let brought = campaigns.map(|campaign| &campaign.value.image.value.version.value);
-        for version in of_devices.chain(brought) {
-            if versions.len() > MAX_VERSIONS {
-                break;
-            }
-            if !versions.contains(version) {
+        let mut take = |version: &String| {
+            if versions.len() <= MAX_VERSIONS && !known.contains(version) {
+                known.insert(version.clone());
                 versions.push(version.clone());
             }
-        }
+            versions.len()
+        };
+        self.factory_versions = of_devices
+            .map(&mut take)
+            .last()
+            .unwrap_or(0)
+            .min(MAX_VERSIONS);
+        brought.for_each(|version| {
+            take(version);
+        });
         if versions.len() > MAX_VERSIONS {
             self.error(
                 self.firmware_span(file),
@@ -222,7 +231,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The values of an attribute that are below a version.
+    /// The versions from the factory that are below another one.
     pub(super) fn below(
         &mut self,
         key: &At<String>,
@@ -233,14 +242,19 @@ impl Checker<'_> {
         if !self.goes_by_attribute(key, "below", plan) {
             return;
         }
-        let mut values: Vec<&str> = Vec::new();
-        for attribute in plan.cohorts.iter().flat_map(|cohort| &cohort.attributes) {
-            if attribute.name == key.value {
-                values.extend(attribute.values.iter().map(|(value, _)| value.as_str()));
-            }
+        if key.value != FIRMWARE {
+            self.error(
+                key.span,
+                format!(
+                    "`below` compares firmware, and `{}` is another attribute",
+                    key.value
+                ),
+                "name values: `{ any_of: [ … ] }`",
+            );
+            return;
         }
-        values.sort_unstable();
-        values.dedup();
+        let of_devices = &plan.firmware.versions[..self.factory_versions];
+        let values: Vec<&str> = of_devices.iter().map(String::as_str).collect();
         if self.can_compare(than, values.iter().copied()) {
             let one_of = those_below(&values, &than.value);
             selector.any_of.push((key.value.clone(), one_of));

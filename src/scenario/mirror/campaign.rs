@@ -14,7 +14,8 @@ pub(in crate::scenario) struct Campaign {
     pub(in crate::scenario) campaign: At<String>,
     /// Who runs it; operator if absent.
     pub(in crate::scenario) server: Option<At<ServerWord>>,
-    /// Who is eligible, by what they report when it starts; all devices if absent.
+    /// Who is eligible; all devices if absent. `fw` means what devices report when the campaign starts,
+    /// such as `fw: { below: "2.0.0" }`; a share is of those that fulfil the rest, whatever their `fw`.
     #[serde(rename = "where")]
     pub(in crate::scenario) who: Option<At<Where>>,
     /// What they get.
@@ -203,7 +204,8 @@ pub(in crate::scenario) enum FailureWord {
 pub(in crate::scenario) struct FleetCommand {
     /// Name: lower-case letters, digits and `-`.
     pub(in crate::scenario) command: At<String>,
-    /// Who is meant, by what they report when it is sent; all devices if absent.
+    /// Who is meant; all devices if absent. `fw` means what devices report when it is sent; a share is
+    /// of those that fulfil the rest, whatever their `fw`.
     #[serde(rename = "where")]
     pub(in crate::scenario) who: Option<At<Where>>,
     /// Its text.
@@ -237,7 +239,8 @@ pub(in crate::scenario) enum OfflineWord {
 pub(in crate::scenario) struct FleetQuery {
     /// Name: lower-case letters, digits and `-`.
     pub(in crate::scenario) query: At<String>,
-    /// Who is counted, by what they report; all devices if absent.
+    /// Who is counted; all devices if absent. `fw` means what devices report; a share is of those that
+    /// fulfil the rest, whatever their `fw`.
     #[serde(rename = "where")]
     pub(in crate::scenario) who: Option<At<Where>>,
     /// Devices whose report is older are asked to report anew before the answer; none are if absent.
