@@ -156,9 +156,20 @@ impl Operator {
         }
     }
 
+    /// The node that each desk of the operator of `plan` connects to.
+    pub fn desks_of(plan: &Plan) -> Vec<u16> {
+        (0..plan.target.nodes()).collect()
+    }
+
     /// The node that each desk connects to.
     pub fn desks(&self) -> Vec<u16> {
-        (0..self.plan.target.nodes()).collect()
+        Self::desks_of(&self.plan)
+    }
+
+    /// The image of each campaign that it runs, under its name on an HTTP server.
+    pub fn images(&self) -> impl Iterator<Item = (&str, Bytes)> {
+        let packages = self.packages.iter().flatten();
+        packages.map(|package| (package.file_name.as_str(), package.image.bytes.clone()))
     }
 
     /// Its client identifier on `desk`: `fs-op-<run>-<desk>`, both in hex.

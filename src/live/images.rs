@@ -5,7 +5,6 @@ use super::link::listen;
 use crate::scenario::campaign::Server;
 use crate::scenario::plan::Plan;
 use crate::scenario::update::WireProfile;
-use crate::wire::image::Image;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -76,18 +75,6 @@ pub fn are_served(plan: &Plan) -> bool {
             let profile = cohort.update.as_ref().map(|update| &update.profile);
             matches!(profile, Some(WireProfile::GenericAction(action)) if action.server.is_none())
         })
-}
-
-/// The images of the campaigns that the operator of `plan` runs: `/images/<campaign>`.
-pub(super) fn files(plan: &Plan) -> BTreeMap<String, Bytes> {
-    let ours = plan.campaigns.iter();
-    ours.filter(|campaign| campaign.server == Server::Operator)
-        .map(|campaign| {
-            let version = plan.firmware.text(campaign.image.version);
-            let image = Image::new(plan.seed, version, campaign.image.bytes);
-            (path_of(&campaign.name), image.bytes)
-        })
-        .collect()
 }
 
 /// The path of a campaign's image.

@@ -119,7 +119,11 @@ fn errand(fleet: &Fleet, left: Leftover) -> Errand {
         (Leftover::Desk(desk), Some(staff)) => {
             let seat = &staff.desks[usize::from(desk)];
             let topics = seat.retained.iter().cloned().collect();
-            (&seat.port, 0, staff.operator.client_id(desk), topics)
+            // As it has authenticated: like the first device of its node.
+            let mut devices = 0..fleet.plan.devices();
+            let like = devices.find(|device| fleet.plan.home_node(*device) == seat.node);
+            let client_id = staff.operator.client_id(desk);
+            (&seat.port, like.unwrap_or(0), client_id, topics)
         }
         (Leftover::Desk(_), None) => unreachable!("a desk has its operator"),
     };

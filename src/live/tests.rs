@@ -28,15 +28,23 @@ pub(super) fn fleet_of(plan: Plan) -> (Shared, Outgoing) {
 
 /// The same, with the address of its one target.
 pub(super) fn fleet_of_target(plan: Plan, target: SocketAddr) -> (Shared, Outgoing) {
+    worker_of(plan, target, false)
+}
+
+/// The worker of `plan` that has all devices, or the one that has the operator.
+pub(super) fn worker_of(plan: Plan, target: SocketAddr, is_operator: bool) -> (Shared, Outgoing) {
     let clock = Clock::starting_now();
     let alarm = Alarm::new(clock).expect("a test has a file descriptor left");
     let outgoing = Outgoing::default();
     let assignment = Assignment {
-        owned: (0..plan.devices()).collect(),
+        owned: match is_operator {
+            true => Vec::new(),
+            false => (0..plan.devices()).collect(),
+        },
         plan: Arc::new(plan),
         run: 7,
         worker: 0,
-        is_operator: false,
+        is_operator,
     };
     let routes = Routes::new(vec![target], Vec::new());
     let fleet = Fleet::new(clock, Rc::new(alarm), assignment, routes, outgoing.clone());

@@ -198,8 +198,13 @@ fn prepare(setup: Setup, outgoing: &Outgoing) -> Result<Prepared, String> {
 /// Starts the image server of the run, if devices download from it, and tells where.
 fn serve_images(fleet: &Shared, outgoing: &Outgoing) -> Result<(), String> {
     let mut fleet = fleet.borrow_mut();
+    let files = fleet.staff.as_ref().map(|staff| {
+        let images = staff.operator.images();
+        images.map(|(name, bytes)| (images::path_of(name), bytes))
+    });
     if images::are_served(&fleet.plan) {
-        let server = ImageServer::start(images::files(&fleet.plan))
+        let files = files.into_iter().flatten().collect();
+        let server = ImageServer::start(files)
             .map_err(|error| format!("the image server could not start: {error}"))?;
         outgoing.push(Report::Serving(server.address));
         fleet.image_server = Some(server);

@@ -14,7 +14,6 @@ use crate::scenario::update::{GenericAction, WireProfile};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Descriptors a worker needs besides its connections: pipes, timer, epoll, and room to spare.
@@ -164,10 +163,7 @@ pub fn layout(
 
 /// The node of each session of the operator of `plan`.
 fn desks(plan: &Plan) -> Vec<u32> {
-    let operator = plan
-        .has_operator()
-        .then(|| Operator::of(&Arc::new(plan.clone()), 0));
-    let desks = operator.flatten().map(|operator| operator.desks());
+    let desks = plan.has_operator().then(|| Operator::desks_of(plan));
     desks.into_iter().flatten().map(u32::from).collect()
 }
 

@@ -409,6 +409,7 @@ fn a_link_slows_a_download_down_to_its_bandwidth_and_delay() {
         loss: 0.0,
     };
     plan.cohorts[0].link = Some(Link {
+        preset: None,
         up: way(1_000_000),
         down: way(4_000_000),
     });

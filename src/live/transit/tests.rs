@@ -103,6 +103,9 @@ fn limits(totals: &Totals) -> Vec<(Limit, u64)> {
         | ErrorKind::AckTimeout
         | ErrorKind::GaveUp
         | ErrorKind::Observer(_)
+        | ErrorKind::Operator(_)
+        | ErrorKind::Fetch(_)
+        | ErrorKind::Noted(_)
         | ErrorKind::GeneratorUnsent => None,
     };
     totals.errors.iter().filter_map(of).collect()

@@ -92,8 +92,8 @@ fn downloads(server: Option<&str>) -> Plan {
         profile: WireProfile::GenericAction(Box::new(GenericAction {
             action_topic: Template(Vec::new()),
             status_topic: Template(Vec::new()),
-            action: Pattern("{}".into()),
-            status: Pattern("{}".into()),
+            action: Pattern::new("{}").expect("no place in it"),
+            status: Pattern::new("{}").expect("no place in it"),
             server: server.map(str::to_owned),
             progress_every: 0,
         })),
