@@ -12,7 +12,7 @@ use crate::stats::event::Cause;
 use crate::stats::recorder::ErrorKind;
 use crate::time::{Duration, Instant};
 use bytes::Bytes;
-use exchange::{Failure, exchange};
+use exchange::{Failure, SILENT, exchange};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -270,11 +270,11 @@ impl Errand {
                 }
             }
         }
-        self.cross(Way::Up, NO_BYTES).await;
+        self.cross(Way::Up, NO_BYTES).await?;
         let left = until.since(self.now());
         let stream = tokio::time::timeout(left, self.open(server)).await;
         let stream = stream.map_err(|_| Failure::Broken(Cause::Unreachable))??;
-        self.cross(Way::Down, NO_BYTES).await;
+        self.cross(Way::Down, NO_BYTES).await?;
         Ok(stream)
     }
 
@@ -293,9 +293,9 @@ impl Errand {
     }
 
     /// Waits while `bytes` cross the link of the device, if it has one.
-    async fn cross(&self, way: Way, bytes: usize) {
+    async fn cross(&self, way: Way, bytes: usize) -> Result<(), Failure> {
         let arrives = self.pass(way, bytes);
-        self.arrived(arrives).await;
+        self.arrived(arrives).await
     }
 
     /// When `bytes` that set out now have crossed the device's link.
@@ -305,9 +305,14 @@ impl Errand {
         fleet.pass(self.i, now, now, way, bytes)
     }
 
-    /// Waits until `at`, and until no blackhole is in the way.
-    async fn arrived(&self, at: Instant) {
+    /// Waits until `at`, and until no blackhole is in the way, which must not take too long.
+    async fn arrived(&self, at: Instant) -> Result<(), Failure> {
         self.sleep_until(at).await;
+        let reached = tokio::time::timeout(SILENCE_MAX, self.out_of_hole()).await;
+        reached.map_err(|_| SILENT)
+    }
+
+    async fn out_of_hole(&self) {
         loop {
             let changed = {
                 let fleet = self.fleet.borrow();

@@ -392,7 +392,10 @@ impl Course<'_> {
                 let second = self.record.second(second, &snapshots)?;
                 self.progress.second(self.plan, &second);
             }
-            Output::Findings(findings) => self.record.findings(&findings)?,
+            Output::Findings(findings) => {
+                self.record.findings(&findings)?;
+                self.progress.findings(self.plan, &findings);
+            }
             Output::Finished(ending) => return Ok(Some(ending)),
         }
         Ok(None)

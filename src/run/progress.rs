@@ -5,6 +5,7 @@ use super::check;
 use crate::scenario::plan::{FaultKind, Plan};
 use crate::stats::evidence::Line;
 use crate::stats::histogram::Histogram;
+use crate::stats::results::{CampaignMark, Finding};
 use crate::stats::series::{Counters, Gauges, Metric, Second};
 use crate::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -112,6 +113,26 @@ impl Progress {
         }
     }
 
+    /// What campaigns and commands as a whole came to; rows of devices go to their files only.
+    pub fn findings(&self, plan: &Plan, findings: &[Finding]) {
+        for finding in findings {
+            match *finding {
+                Finding::Campaign { campaign, mark, .. } => {
+                    let name = &plan.campaigns[usize::from(campaign)].name;
+                    self.say(&format!("campaign {name} {}", campaign_mark(mark)));
+                }
+                Finding::CommandStarted {
+                    command, targets, ..
+                } => {
+                    let name = &plan.commands[usize::from(command)].name;
+                    let targets = grouped(u64::from(targets));
+                    self.say(&format!("command {name} begins: {targets} devices"));
+                }
+                Finding::Result(_) | Finding::Command(_) | Finding::Query(_) => {}
+            }
+        }
+    }
+
     /// A second is complete.
     pub fn second(&mut self, plan: &Plan, second: &Second) {
         self.gauges = second.gauges;
@@ -183,6 +204,40 @@ fn live_bar(plan: &Plan) -> ProgressBar {
         ProgressStyle::with_template("{bar:24} {percent:>3}%  {msg}").expect("a constant template");
     ProgressBar::with_draw_target(Some(length_ms), ProgressDrawTarget::stderr_with_hz(4))
         .with_style(style)
+}
+
+fn campaign_mark(mark: CampaignMark) -> String {
+    let devices = |n: u32| grouped(u64::from(n));
+    match mark {
+        CampaignMark::Started { targets } => format!("begins: {} devices", devices(targets)),
+        CampaignMark::Rung {
+            per_minute,
+            notified,
+        } => format!(
+            "goes on at {per_minute:.0} devices per minute after {}",
+            devices(notified)
+        ),
+        CampaignMark::Wave { index, notified } => {
+            format!("begins wave {} after {}", index + 1, devices(notified))
+        }
+        CampaignMark::Paused => "pauses".into(),
+        CampaignMark::Resumed => "goes on".into(),
+        CampaignMark::Halted {
+            executed,
+            failures,
+            started,
+            ..
+        } => format!(
+            "halts: {} of {} ended badly, {} had started",
+            devices(failures),
+            devices(executed),
+            devices(started)
+        ),
+        CampaignMark::Cancelled { started } => {
+            format!("is cancelled: {} had started", devices(started))
+        }
+        CampaignMark::Completed => "is complete".into(),
+    }
 }
 
 /// `1234567` as `1 234 567`.

@@ -8,6 +8,7 @@ use fleetstorm::scenario::file::{self, Overrides, Secrets};
 use fleetstorm::scenario::plan::Plan;
 use fleetstorm::stats::histogram::Histogram;
 use fleetstorm::stats::recorder::{Snapshot, Totals, merge_histograms};
+use fleetstorm::stats::results::Finding;
 use fleetstorm::stats::series::Metric;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,8 @@ pub(crate) struct Outcome {
     pub(crate) snapshots: Vec<Snapshot>,
     /// Counts of all nodes, added up.
     pub(crate) backend: BTreeMap<String, u64>,
+    /// What devices and the operator found, in the order of their processes.
+    pub(crate) findings: Vec<Finding>,
     /// What the workers warned of.
     pub(crate) warnings: Vec<String>,
     /// Whether every worker drained.
@@ -186,12 +189,26 @@ fn sources(index: u32, workers: u32) -> Vec<IpAddr> {
 
 /// Runs `text` with its embedded target to its end.
 pub(crate) fn run(text: &str, overrides: Overrides, workers: u32) -> Outcome {
-    runtime()
-        .expect("a test has file descriptors left")
-        .block_on(run_inside(Scenario::new(text, overrides), workers))
+    run_until(text, overrides, workers, None)
 }
 
-async fn run_inside(scenario: Scenario, workers: u32) -> Outcome {
+/// Runs `text` with its embedded target to its end, or until it is aborted so long after T0.
+pub(crate) fn run_until(
+    text: &str,
+    overrides: Overrides,
+    workers: u32,
+    abort_after: Option<Duration>,
+) -> Outcome {
+    runtime()
+        .expect("a test has file descriptors left")
+        .block_on(run_inside(
+            Scenario::new(text, overrides),
+            workers,
+            abort_after,
+        ))
+}
+
+async fn run_inside(scenario: Scenario, workers: u32, abort_after: Option<Duration>) -> Outcome {
     let mut nodes = Vec::new();
     let mut targets = Vec::new();
     for node in 0..scenario.plan.target.nodes() {
@@ -199,15 +216,15 @@ async fn run_inside(scenario: Scenario, workers: u32) -> Outcome {
         nodes.push(child);
         targets.push(address);
     }
-    let mut children: Vec<Child> = (0..workers)
+    let operator = u32::from(scenario.plan.has_operator());
+    let mut children: Vec<Child> = (0..workers + operator)
         .map(|index| scenario.worker(index, workers, &targets))
         .collect();
-    for child in &mut children {
-        assert_eq!(child.next().await, Report::Ready);
-        child.order(Command::Arm).await;
-    }
-    for child in &mut children {
-        assert_eq!(child.next().await, Report::Armed);
+    let images = armed(&mut children).await;
+    for child in &children {
+        if let Some(address) = images {
+            child.order(Command::Images(address)).await;
+        }
     }
     let start = scenario.clock.now().after(LEAD);
     for child in nodes.iter().chain(&children) {
@@ -218,15 +235,26 @@ async fn run_inside(scenario: Scenario, workers: u32) -> Outcome {
         totals: Totals::default(),
         snapshots: Vec::new(),
         backend: BTreeMap::new(),
+        findings: Vec::new(),
         warnings: Vec::new(),
         drained: true,
     };
-    for child in &mut children {
-        let left = ends.since(scenario.clock.now());
-        outcome.drained &= drained(child, left, &mut outcome.snapshots).await;
-    }
+    let end = match abort_after {
+        None => {
+            for child in &mut children {
+                let left = ends.since(scenario.clock.now());
+                outcome.drained &= drained(child, left, &mut outcome).await;
+            }
+            Command::Finish
+        }
+        Some(after) => {
+            let left = start.after(after).since(scenario.clock.now());
+            tokio::time::sleep(left).await;
+            Command::Abort
+        }
+    };
     for child in &children {
-        child.order(Command::Finish).await;
+        child.order(end).await;
     }
     for child in &mut children {
         collect(child, &mut outcome).await;
@@ -244,13 +272,32 @@ async fn run_inside(scenario: Scenario, workers: u32) -> Outcome {
     outcome
 }
 
+/// Arms all workers; where images are served, if they are.
+async fn armed(children: &mut [Child]) -> Option<SocketAddr> {
+    let mut images = None;
+    for child in &mut *children {
+        let mut report = child.next().await;
+        if let Report::Serving(address) = report {
+            images = Some(address);
+            report = child.next().await;
+        }
+        assert_eq!(report, Report::Ready);
+        child.order(Command::Arm).await;
+    }
+    for child in children {
+        assert_eq!(child.next().await, Report::Armed);
+    }
+    images
+}
+
 /// Waits at most `left` for the worker to be drained.
-async fn drained(child: &mut Child, left: Duration, snapshots: &mut Vec<Snapshot>) -> bool {
+async fn drained(child: &mut Child, left: Duration, outcome: &mut Outcome) -> bool {
     let wait = async {
         loop {
             match child.reports.recv().await {
                 Some(Report::Drained(true)) => return true,
-                Some(Report::Snapshot(frame)) => snapshots.push(frame.0),
+                Some(Report::Snapshot(frame)) => outcome.snapshots.push(frame.0),
+                Some(Report::Findings(findings)) => outcome.findings.extend(findings),
                 Some(Report::Drained(false)) => {}
                 other => panic!("in the middle of the run: {other:?}"),
             }
@@ -265,6 +312,7 @@ async fn collect(child: &mut Child, outcome: &mut Outcome) {
         match report.expect("a worker finishes in time") {
             Some(Report::Snapshot(frame)) => outcome.snapshots.push(frame.0),
             Some(Report::Warning(text)) => outcome.warnings.push(text),
+            Some(Report::Findings(findings)) => outcome.findings.extend(findings),
             Some(Report::Drained(_)) => {}
             Some(Report::Done(totals)) => {
                 outcome.totals.merge(&totals);

@@ -8,7 +8,7 @@ use crate::stats::event::Cause;
 use crate::time::Instant;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_RANGE, HOST, RANGE};
 use hyper::{Response, StatusCode, Uri};
@@ -106,7 +106,7 @@ async fn talk(
     mut sender: http1::SendRequest<Empty<Bytes>>,
     request: Request,
 ) -> Result<(), Failure> {
-    errand.cross(Way::Up, REQUEST_BYTES).await;
+    errand.cross(Way::Up, REQUEST_BYTES).await?;
     let path = request.uri.path_and_query();
     let wanted = hyper::Request::get(path.map_or("/", |path| path.as_str()))
         .header(
@@ -124,7 +124,8 @@ async fn talk(
     receive(errand, answer.into_body()).await
 }
 
-const SILENT: Failure = Failure::Broken(Cause::Unreachable);
+/// The server, or the way to it, says nothing for too long.
+pub(super) const SILENT: Failure = Failure::Broken(Cause::Unreachable);
 
 /// Whether the body of `answer` begins at byte `offset`.
 fn check(answer: &Response<Incoming>, offset: u32) -> Result<(), Failure> {
@@ -157,7 +158,8 @@ async fn receive(errand: &Errand, mut body: Incoming) -> Result<(), Failure> {
         let arrival = errand.arrived(first);
         tokio::select! {
             biased;
-            () = arrival, if !under_way.is_empty() => {
+            arrived = arrival, if !under_way.is_empty() => {
+                arrived?;
                 if let Some((_, piece)) = under_way.pop_front() {
                     window -= piece.len();
                     errand.deliver(&piece)?;
@@ -166,7 +168,7 @@ async fn receive(errand: &Errand, mut body: Incoming) -> Result<(), Failure> {
             frame = timeout(SILENCE_MAX, next_frame(errand, &mut body)),
                 if !is_complete && window < WINDOW =>
             {
-                match frame.map_err(|_| SILENT)? {
+                match frame.map_err(|_| SILENT)?? {
                     None => is_complete = true,
                     Some(Err(error)) => return Err(broken(&error)),
                     Some(Ok(frame)) => {
@@ -184,12 +186,13 @@ async fn receive(errand: &Errand, mut body: Incoming) -> Result<(), Failure> {
     }
 }
 
+/// What comes of `body` once no blackhole is in the way.
 async fn next_frame(
     errand: &Errand,
     body: &mut Incoming,
-) -> Option<Result<hyper::body::Frame<Bytes>, hyper::Error>> {
-    errand.arrived(Instant::ZERO).await;
-    body.frame().await
+) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Failure> {
+    errand.arrived(Instant::ZERO).await?;
+    Ok(body.frame().await)
 }
 
 /// What an error of a connection is to a device.

@@ -61,22 +61,38 @@ fn by_hand(test: impl AsyncFnOnce(&Shared, &Outgoing, &TcpListener)) {
 /// The one desk connects, and what it asks for is `granted`.
 fn answer_desk(fleet: &mut Fleet, granted: Option<QoS>) {
     let now = fleet.clock.now();
-    let accepted = Packet::ConnAck {
+    let accepted = || Packet::ConnAck {
         session_present: false,
         code: ConnectCode::Accepted,
     };
-    fleet.step_operator(now, Input::Opened(0));
-    fleet.step_operator(now, Input::Received(0, accepted));
-    // Identifiers begin at 1, and an answer to what was not asked is ignored.
-    for filters in 1..=4 {
-        let answer = Packet::SubAck {
-            packet_id: 1,
-            granted: vec![granted; filters],
-        };
-        if !fleet.is_operator_armed() && fleet.failed.is_none() {
-            fleet.step_operator(now, Input::Received(0, answer));
-        }
+    // Another operator of the same plan shows what this one asks for.
+    let mut twin = Operator::of(&fleet.plan, fleet.run).expect("the plan has one");
+    let mut said = Vec::new();
+    for input in [
+        Input::Start,
+        Input::Opened(0),
+        Input::Received(0, accepted()),
+    ] {
+        twin.handle_input(now, input, &mut said);
     }
+    let subscribe = said.iter().find_map(|output| match output {
+        Output::Send(_, Packet::Subscribe { packet_id, filters }) => {
+            Some((*packet_id, filters.len()))
+        }
+        Output::Send(..)
+        | Output::Open(_)
+        | Output::Close(_)
+        | Output::Publish(..)
+        | Output::Event(_) => None,
+    });
+    let (packet_id, filters) = subscribe.expect("it asks for all in one SUBSCRIBE");
+    fleet.step_operator(now, Input::Opened(0));
+    fleet.step_operator(now, Input::Received(0, accepted()));
+    let answer = Packet::SubAck {
+        packet_id,
+        granted: vec![granted; filters],
+    };
+    fleet.step_operator(now, Input::Received(0, answer));
 }
 
 fn findings(outgoing: &Outgoing) -> Vec<Vec<Finding>> {

@@ -262,7 +262,9 @@ fn the_operator_is_one_worker_more_and_is_waited_for() {
         bench.wait(Duration::from_millis(500));
     }
     for _ in 0..15 {
-        bench.feed(Input::Worker(2, Report::Drained(false)));
+        for index in 0..3 {
+            bench.feed(Input::Worker(index, Report::Drained(index < 2)));
+        }
         bench.wait(Duration::from_secs(1));
     }
     assert_eq!(bench.coordinator.state, State::Draining);
