@@ -96,7 +96,8 @@ pub struct ResultRow {
     pub device: u32,
     /// The firmware it had (index into the plan's versions); `None` = not known.
     pub from: Option<u16>,
-    /// Index into the campaign's priorities; their number = in none.
+    /// Index into the campaign's priorities; their number = in none, and always in a device's own word:
+    /// it does not know.
     pub priority: u8,
     /// How it ended.
     pub outcome: Outcome,
