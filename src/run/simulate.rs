@@ -132,6 +132,7 @@ impl Session<'_> {
                 Advance::Second(snapshot) => {
                     let until = start.after_ns((u64::from(snapshot.second) + 1) * 1_000_000_000);
                     marks.write(until, &mut record)?;
+                    record.findings(&simulation.take_findings())?;
                     let second = record.simulated_second(&snapshot)?;
                     progress.second(&self.plan, &second, simulation.events(), self.clock.now());
                 }
@@ -143,6 +144,7 @@ impl Session<'_> {
         let outcome = simulation.finish();
         let at = outcome.drained;
         marks.write(at, &mut record)?;
+        record.findings(&outcome.findings)?;
         for snapshot in &outcome.snapshots {
             record.simulated_second(snapshot)?;
         }

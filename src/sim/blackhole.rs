@@ -67,6 +67,7 @@ impl World {
             } else {
                 self.holes.devices -= 1;
                 self.let_go(now, id);
+                self.release_fetch(now, id);
             }
         }
     }
@@ -78,7 +79,7 @@ impl World {
         }
         match self.who(client_of(conn)) {
             Who::Device(id) if self.devices[id as usize].is_swallowed => Some(id),
-            Who::Run | Who::Node(_) | Who::Observer(_) | Who::Device(_) => None,
+            Who::Run | Who::Node(_) | Who::Observer(_) | Who::Desk(_) | Who::Device(_) => None,
         }
     }
 
@@ -87,7 +88,7 @@ impl World {
         match up {
             Up::Opened => {}
             Up::Closed => self.leave_half_open(now, conn, id),
-            Up::Packet(_) | Up::Publish(_) | Up::Telemetry(_) => {
+            Up::Packet(_) | Up::Publish(_) | Up::Shared(_) | Up::Telemetry(_) => {
                 let bytes = self.packet_len(id, &up);
                 let held = self.holes.held.entry(id).or_default();
                 if held.up_bytes > HELD_BYTES_MAX {

@@ -155,12 +155,17 @@ impl Books {
             }
             observer::Event::Failed(cause) => {
                 let example = devices.first().copied().unwrap_or(0);
-                if let Some(Open { recorder, .. }) = &mut self.open {
-                    recorder.record_error(now, example, ErrorKind::Observer(cause));
-                }
+                self.error(now, example, ErrorKind::Observer(cause));
             }
             // The reference backend grants every exact topic as asked for.
             observer::Event::Downgraded | observer::Event::SubscribeRefused => {}
+        }
+    }
+
+    /// An error that no event of a device tells of; `example` is a device concerned.
+    pub(super) fn error(&mut self, now: Instant, example: DeviceIdx, kind: ErrorKind) {
+        if let Some(Open { recorder, .. }) = &mut self.open {
+            recorder.record_error(now, example, kind);
         }
     }
 

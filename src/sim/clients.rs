@@ -1,16 +1,19 @@
 //! Devices and observers in the simulation: their ends of the connections, and what they want done.
+//! The operator's is in `desks`.
 
 use super::LINK_DELAY;
 use super::queue::{Actor, Down, Event, Up};
 use super::world::{Who, World};
 use crate::backend::ConnId;
 use crate::cloud::observer::{self, Observer};
+use crate::cloud::operator;
 use crate::device::outage::Stop;
 use crate::device::{self, Device, backoff};
 use crate::mqtt::packet::{Packet, Publish};
 use crate::scenario::plan::DeviceIdx;
 use crate::stats::event::{self, Cause, Limit};
-use crate::time::Instant;
+use crate::stats::results::Finding;
+use crate::time::{Duration, Instant};
 
 /// A client's end of its connection.
 #[derive(Clone, Debug)]
@@ -59,7 +62,7 @@ impl Port {
         self.epoch as u64
     }
 
-    fn open(&mut self, actor: Actor) -> ConnId {
+    pub(super) fn open(&mut self, actor: Actor) -> ConnId {
         self.epoch += 1;
         self.is_open = true;
         self.conn(actor)
@@ -76,6 +79,11 @@ impl Port {
     /// The connection that packets go to.
     pub(super) fn current(&self, actor: Actor) -> Option<ConnId> {
         self.is_open.then(|| self.conn(actor))
+    }
+
+    /// The connection has ended, and its end knows.
+    pub(super) const fn set_closed(&mut self) {
+        self.is_open = false;
     }
 
     /// Packets may go to the connection, whose SYN was lost before.
@@ -150,9 +158,9 @@ impl World {
                     let conn = port.close(actor);
                     self.send_up(now, conn, Up::Closed);
                 }
-                device::Output::Fetch(_)
-                | device::Output::StopFetch
-                | device::Output::Result(_) => {}
+                device::Output::Fetch(fetch) => self.begin_fetch(now, id, *fetch),
+                device::Output::StopFetch => self.stop_fetch(id),
+                device::Output::Result(row) => self.findings.push(Finding::Result(*row)),
                 device::Output::Send(packet) => {
                     let conn = port.current(actor);
                     self.send_up(now, conn, Up::Packet(packet));
@@ -258,6 +266,17 @@ impl World {
                     self.step_observer(o, now, observer::Input::Closed(cause));
                 }
             },
+            Who::Desk(desk) => match down {
+                Down::Opened => self.step_operator(now, operator::Input::Opened(desk)),
+                Down::Packet(packet) => {
+                    self.step_operator(now, operator::Input::Received(desk, packet));
+                }
+                Down::Deliver(delivery) => {
+                    let packet = as_packet(&delivery);
+                    self.step_operator(now, operator::Input::Received(desk, packet));
+                }
+                Down::Closed(cause) => self.desk_closed(now, desk, cause),
+            },
             Who::Run | Who::Node(_) => return,
         }
         self.events += 1;
@@ -278,10 +297,15 @@ impl World {
             self.step_device(id, now, device::Input::Closed(cause));
             return;
         }
-        let attempt = u64::from(client.attempts.saturating_sub(1));
-        let cost = backoff::attempt_cost(self.plan.seed, id, attempt);
-        let at = client.attempt_began.after(cost).max(now);
+        let began = client.attempt_began;
+        let at = began.after(self.attempt_cost(id)).max(now);
         self.queue.push(at, actor, Event::Told(conn, cause));
+    }
+
+    /// What the device's latest attempt costs if it fails.
+    pub(super) fn attempt_cost(&self, id: DeviceIdx) -> Duration {
+        let attempt = self.devices[id as usize].attempts.saturating_sub(1);
+        backoff::attempt_cost(self.plan.seed, id, u64::from(attempt))
     }
 
     /// More waits at the device's end of its link than may: its connection ends, and it is told.

@@ -24,6 +24,13 @@ pub(super) struct Links {
     degrades: bool,
 }
 
+/// Which way something passes a device's link.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Up,
+    Down,
+}
+
 /// A device's path.
 #[derive(Clone, Debug)]
 struct Linked {
@@ -68,7 +75,7 @@ impl World {
             }
             Up::Closed if linked.opens_at > now => return None,
             Up::Closed => linked.path.up(end, now, NO_BYTES),
-            Up::Packet(_) | Up::Publish(_) | Up::Telemetry(_) => {
+            Up::Packet(_) | Up::Publish(_) | Up::Shared(_) | Up::Telemetry(_) => {
                 let bytes = bytes_up(&profile, end, up, &mut self.scratch);
                 linked.path.up(end, now, bytes)
             }
@@ -92,7 +99,10 @@ impl World {
     pub(super) fn is_full(&self, now: Instant, conn: ConnId, up: &Up) -> bool {
         match (up, self.linked(conn)) {
             (Up::Opened | Up::Closed, _) | (_, None) => false,
-            (Up::Packet(_) | Up::Publish(_) | Up::Telemetry(_), Some((id, profile))) => {
+            (
+                Up::Packet(_) | Up::Publish(_) | Up::Shared(_) | Up::Telemetry(_),
+                Some((id, profile)),
+            ) => {
                 let path = &self.links.paths[id as usize].path;
                 path.is_full(endpoint(&profile, &self.outages, id), now)
             }
@@ -111,6 +121,31 @@ impl World {
             }
             Some(_) | None => now.after(LINK_DELAY),
         }
+    }
+
+    /// When `bytes` that are no MQTT and set out at `now` have passed the device's link, if it has one.
+    pub(super) fn passes(
+        &mut self,
+        way: Way,
+        now: Instant,
+        id: DeviceIdx,
+        bytes: usize,
+    ) -> Instant {
+        let Some(profile) = self.linked_device(id) else {
+            return now.after(LINK_DELAY);
+        };
+        let end = endpoint(&profile, &self.outages, id);
+        let path = &mut self.links.paths[id as usize].path;
+        let passage = match way {
+            Way::Up => path.up(end, now, bytes),
+            Way::Down => path.down(end, now, bytes),
+        };
+        self.passed(now, id, passage)
+    }
+
+    /// Whether a device has a link.
+    pub(super) fn has_link(&self, id: DeviceIdx) -> bool {
+        self.linked_device(id).is_some()
     }
 
     /// Whether a device has left a connection already. A beginning that arrives after that, over a
@@ -141,10 +176,18 @@ impl World {
         let Who::Device(id) = self.who(client_of(conn)) else {
             return None;
         };
+        self.linked_device(id).map(|profile| (id, profile))
+    }
+
+    /// The profile of a device that has a link.
+    fn linked_device(&self, id: DeviceIdx) -> Option<Arc<Profile>> {
+        if self.links.paths.is_empty() {
+            return None;
+        }
         let client = self.devices.get(id as usize)?;
         let profile = &self.profiles[usize::from(client.cohort)];
         let is_linked = self.links.degrades || link_of(profile).is_some();
-        is_linked.then(|| (id, Arc::clone(profile)))
+        is_linked.then(|| Arc::clone(profile))
     }
 }
 
@@ -178,6 +221,9 @@ fn len_up(profile: &Profile, device: DeviceIdx, up: &Up, scratch: &mut payload::
         Up::Opened | Up::Closed => NO_BYTES,
         Up::Packet(packet) => codec::encoded_len(packet),
         Up::Publish(publish) => publish.encoded_len(),
+        Up::Shared(publish) => {
+            codec::publish_len(publish.qos, publish.topic.len(), publish.payload.len())
+        }
         Up::Telemetry(telemetry) => payload::encoded_len(profile, device, telemetry, scratch),
     }
 }

@@ -1,10 +1,12 @@
 //! The simulation driver: one event queue in virtual time, no sockets. It joins the actors of a run
-//! (`Device`s, `Observer`s, a `Backend` per node) through a passage of fixed delay and the devices'
+//! (`Device`s, `Observer`s, the `Operator`, a `Backend` per node) through a passage of fixed delay and the devices'
 //! own access links, and holds no decision of its own, like the live driver.
 
 mod blackhole;
 mod books;
 mod clients;
+mod desks;
+mod fetch;
 mod foresight;
 mod links;
 mod nodes;
@@ -20,6 +22,7 @@ use crate::scenario::plan::DeviceIdx;
 use crate::scenario::plan::{Embedded, Plan, Target};
 use crate::stats::histogram::Histogram;
 use crate::stats::recorder::{Snapshot, Totals};
+use crate::stats::results::Finding;
 use crate::stats::series::Metric;
 use crate::time::{Duration, Instant};
 use std::collections::BTreeMap;
@@ -31,7 +34,7 @@ pub use world::Advance;
 /// One way from a client to its node, or back; what a device's own link takes comes on top.
 pub const LINK_DELAY: Duration = Duration::from_micros(100);
 
-/// Longest time until all observers are armed.
+/// Longest time until all observers, and the operator, are armed.
 const ARM_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A drained run ends when it has been so for this long.
@@ -56,6 +59,9 @@ pub struct Outcome {
     /// Seconds of the run that [`Simulation::advance`] has not told of; the last one is the rest of
     /// a second.
     pub snapshots: Vec<Snapshot>,
+    /// What campaigns, commands and queries came to, as far as [`Simulation::take_findings`] has not
+    /// told, in the order in which it was found.
+    pub findings: Vec<Finding>,
     /// Each node's own truth.
     pub backends: Vec<BTreeMap<String, u64>>,
     /// Events handled: queue pops that called an actor.
@@ -104,6 +110,9 @@ pub enum SimError {
         /// How many.
         missing: usize,
     },
+    /// The operator was not armed in time.
+    #[error("the operator was not armed within {} s", ARM_TIMEOUT.as_secs())]
+    OperatorNotArmed,
 }
 
 /// A run in virtual time, under way: T0 has come.
@@ -115,7 +124,7 @@ impl Simulation {
     /// CONNECT to T0. A device's home node is its node in the plan, modulo the nodes that there are.
     ///
     /// # Errors
-    /// If the backend's limits keep the observers out.
+    /// If the backend's limits keep the observers or the operator out.
     pub fn begin(plan: &Arc<Plan>, shape: &Embedded, run: u32) -> Result<Self, SimError> {
         let mut world = World::new(plan, shape, run);
         let armed = world.arm()?;
@@ -144,6 +153,12 @@ impl Simulation {
         self.0.advance(events)
     }
 
+    /// What campaigns, commands and queries came to since the last call, in the order in which it was
+    /// found.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        self.0.take_findings()
+    }
+
     /// Goes on to the end of the drain.
     pub fn to_the_end(mut self) -> Outcome {
         let mut snapshots = Vec::new();
@@ -168,7 +183,8 @@ impl Simulation {
 /// Runs `plan` from its first observer's CONNECT to the end of its drain, as run number `run`.
 ///
 /// # Errors
-/// If the plan cannot be simulated, or its own faults and limits keep the observers out.
+/// If the plan cannot be simulated, or its own faults and limits keep the observers or the operator
+/// out.
 pub fn run(plan: &Arc<Plan>, run: u32) -> Result<Outcome, SimError> {
     let Target::Embedded(shape) = &plan.target else {
         return Err(SimError::NotEmbedded);

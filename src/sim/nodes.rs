@@ -85,7 +85,8 @@ impl World {
     }
 
     /// The listener has no room for a connection: the client's kernel sends its SYN again, as long as
-    /// the device waits for an answer. An observer has nobody to wait for it.
+    /// the device waits for an answer. An observer or a desk has nobody
+    /// to wait for it.
     fn knock_again(&mut self, now: Instant, conn: ConnId) {
         let actor = client_of(conn);
         if let Who::Device(id) = self.who(actor) {
@@ -110,6 +111,18 @@ impl World {
                     payload: &own.payload,
                 });
                 self.step_node(node, now, Input::Received(conn, publish));
+            }
+            Up::Shared(shared) => {
+                let publish = Publish {
+                    dup: shared.dup,
+                    qos: shared.qos,
+                    retain: shared.retain,
+                    packet_id: shared.packet_id,
+                    topic: &shared.topic,
+                    payload: &shared.payload,
+                };
+                let input = Input::Published(conn, publish, &shared.payload);
+                self.step_node(node, now, input);
             }
             Up::Telemetry(message) => {
                 let Who::Device(id) = self.who(client_of(conn)) else {

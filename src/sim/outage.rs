@@ -36,6 +36,7 @@ impl World {
             self.send_up(now, Some(conn), Up::Closed);
             self.device_closed(now, conn, id, end.cause());
         }
+        self.break_fetch(now, id, end.cause());
     }
 
     /// A device fault takes a device's power. Nothing leaves it any more: its connection, if it has
@@ -47,6 +48,7 @@ impl World {
         }
         self.books.boot_ended(&self.plan, client, now);
         client.power_on = Instant::NEVER;
+        self.stop_fetch(id);
         let actor = self.actor_of_device(id);
         if let Some(conn) = self.queue.port_mut(actor).close(actor) {
             self.leave_half_open(now, conn, id);

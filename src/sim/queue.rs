@@ -3,8 +3,10 @@
 //! sorted when its time comes; packets wait beside them, so that an entry is 32 bytes.
 
 use super::clients::Port;
+use super::fetch::Step;
 use super::wheel::{Timed, Wheel};
 use crate::backend::{ConnId, Delivery};
+use crate::cloud::operator::SharedPublish;
 use crate::device::outage::End;
 use crate::device::{OwnedPublish, Telemetry};
 use crate::mqtt::packet::{Packet, PacketId};
@@ -14,7 +16,8 @@ use crate::time::Instant;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// Who causes an event: 0 is the run itself, then the nodes, the observers, the devices.
+/// Who causes an event: 0 is the run itself, then the nodes, the observers, the operator's desks, the
+/// devices.
 pub(super) type Actor = u32;
 
 /// The run itself: timeline, seconds, drain.
@@ -54,6 +57,8 @@ pub(super) enum Event {
     HalfOpenEnds(ConnId),
     /// The SYN of a connection, lost in a blackhole, is sent again.
     SynAgain(ConnId),
+    /// The next step of a download of a device; it is numbered as a connection is.
+    Fetch(ConnId, Step),
 }
 
 /// What a client sends its node.
@@ -62,6 +67,7 @@ pub(super) enum Up {
     Opened,
     Packet(Packet<'static>),
     Publish(Box<OwnedPublish>),
+    Shared(Box<SharedPublish>),
     Telemetry(Telemetry),
     Closed,
 }
@@ -136,6 +142,7 @@ enum What {
     Cut(End),
     HalfOpenEnds,
     SynAgain,
+    Fetch(Step),
     Parcel(u32),
 }
 
@@ -311,6 +318,7 @@ impl Queue {
             Event::Cut(id, end) => (u64::from(id), What::Cut(end)),
             Event::HalfOpenEnds(conn) => (conn.0, What::HalfOpenEnds),
             Event::SynAgain(conn) => (conn.0, What::SynAgain),
+            Event::Fetch(conn, step) => (conn.0, What::Fetch(step)),
             Event::Up(conn, Up::Opened) => (conn.0, What::UpOpened),
             Event::Up(conn, Up::Closed) => (conn.0, What::UpClosed),
             Event::Up(conn, Up::Packet(Packet::PubAck(id))) => {
@@ -358,6 +366,7 @@ impl Queue {
             }
             What::HalfOpenEnds => Event::HalfOpenEnds(conn),
             What::SynAgain => Event::SynAgain(conn),
+            What::Fetch(step) => Event::Fetch(conn, step),
             What::UpOpened => Event::Up(conn, Up::Opened),
             What::UpClosed => Event::Up(conn, Up::Closed),
             What::UpAck(ack, id) => Event::Up(conn, Up::Packet(ack.packet(id))),
@@ -396,6 +405,7 @@ impl Entry {
             What::Cut(_)
             | What::HalfOpenEnds
             | What::SynAgain
+            | What::Fetch(_)
             | What::Timeline
             | What::Second
             | What::DrainLook
@@ -505,6 +515,7 @@ mod tests {
                 Event::Cut(7, End::Close),
                 Event::HalfOpenEnds(CONN),
                 Event::SynAgain(CONN),
+                Event::Fetch(CONN, Step::Refused(404)),
                 Event::Up(CONN, Up::Opened),
                 Event::Up(CONN, Up::Packet(Packet::PubAck(3))),
                 Event::Up(CONN, Up::Packet(Packet::PubRec(4))),

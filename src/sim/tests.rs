@@ -3,6 +3,8 @@
 
 mod blackhole;
 mod degrade;
+mod desks;
+mod fetch;
 mod freshness;
 mod herd;
 mod links;

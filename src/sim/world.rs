@@ -3,24 +3,28 @@
 use super::blackhole::Holes;
 use super::books::Books;
 use super::clients::{Client, Port, Watch};
+use super::desks::Staff;
+use super::fetch::Fetches;
 use super::links::Links;
 use super::nodes::Node;
 use super::queue::{Actor, Event, Queue, RUN};
 use super::{ARM_TIMEOUT, DRAIN_IDLE, DRAIN_LOOK, Outcome, SimError};
 use crate::backend::Backend;
 use crate::cloud::observer::{self, Observer};
+use crate::cloud::operator::{self, Desk};
 use crate::device::outage::Outages;
 use crate::device::{self, Device, Profile, payload};
 use crate::scenario::plan::{BackendFault, DeviceIdx, Embedded, Plan};
 use crate::scenario::timeline::{self, Action, Entry};
 use crate::stats::recorder::Snapshot;
+use crate::stats::results::Finding;
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// See the module. Actors are numbered: the run, nodes, observers, devices.
+/// See the module. Actors are numbered: the run, nodes, observers, the desks of the operator, devices.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) plan: Arc<Plan>,
@@ -30,11 +34,15 @@ pub(super) struct World {
     pub(super) queue: Queue,
     pub(super) nodes: Vec<Node>,
     pub(super) observers: Vec<Watch>,
+    pub(super) staff: Staff,
     /// By index in the fleet; empty until T0 is known.
     pub(super) devices: Vec<Client>,
     pub(super) profiles: Vec<Arc<Profile>>,
     pub(super) outages: Outages,
     pub(super) holes: Holes,
+    pub(super) fetches: Fetches,
+    /// What nobody has been told of.
+    pub(super) findings: Vec<Finding>,
     pub(super) links: Links,
     pub(super) books: Books,
     pub(super) scratch: payload::Scratch,
@@ -79,14 +87,17 @@ impl World {
             .into_iter()
             .map(Watch::new)
             .collect();
-        let actors = 1 + nodes.len() + observers.len() + everyone.len();
+        let staff = Staff::new(plan, run);
+        let actors = 1 + nodes.len() + observers.len() + staff.nodes.len() + everyone.len();
         let mut queue = Queue::new(actors);
         // Only tests have a node connect, and then to itself.
         let of_nodes = (0..shape.nodes).map(Port::new);
         let of_observers = observers
             .iter()
             .map(|watch| Port::new(watch.observer.node() % shape.nodes));
-        for (actor, port) in (1..).zip(of_nodes.chain(of_observers)) {
+        let of_desks = staff.nodes.iter();
+        let of_desks = of_desks.map(|node| Port::new(node % shape.nodes));
+        for (actor, port) in (1..).zip(of_nodes.chain(of_observers).chain(of_desks)) {
             *queue.port_mut(actor) = port;
         }
         Self {
@@ -95,10 +106,13 @@ impl World {
             queue,
             nodes,
             observers,
+            staff,
             devices: Vec::new(),
             profiles: Vec::new(),
             outages: Outages::new(plan),
             holes: Holes::default(),
+            fetches: Fetches::default(),
+            findings: Vec::new(),
             links: Links::new(plan),
             books: Books::new(plan, &everyone),
             everyone,
@@ -125,14 +139,15 @@ impl World {
         self
     }
 
-    /// Arms all observers; when that was done.
+    /// Arms all observers and the operator; when that was done.
     pub(super) fn arm(&mut self) -> Result<Instant, SimError> {
         for o in 0..self.observers.len() {
             self.step_observer(o, Instant::ZERO, observer::Input::Start);
         }
+        self.step_operator(Instant::ZERO, operator::Input::Start);
         loop {
             let missing = self.observers.iter().filter(|w| !w.armed).count();
-            if missing == 0 {
+            if missing == 0 && self.staff.is_armed() {
                 return Ok(self.now);
             }
             match self.queue.pop() {
@@ -140,6 +155,7 @@ impl World {
                     self.now = at;
                     self.handle(at, event);
                 }
+                Some(_) | None if missing == 0 => return Err(SimError::OperatorNotArmed),
                 Some(_) | None => return Err(SimError::NotArmed { missing }),
             }
         }
@@ -154,12 +170,18 @@ impl World {
         self.build_devices(start);
         self.timeline = timeline::compile(&self.plan, |_| true).into();
         self.expect_timeline();
+        self.step_operator(self.now, operator::Input::Begin(start));
         self.queue.push(start.after(SECOND), RUN, Event::Second);
     }
 
     /// The instant of the latest event.
     pub(super) const fn now(&self) -> Instant {
         self.now
+    }
+
+    /// See [`super::Simulation::take_findings`].
+    pub(super) fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
     }
 
     /// T0.
@@ -230,6 +252,7 @@ impl World {
             Event::Cut(id, end) => self.cut(now, id, end),
             Event::HalfOpenEnds(conn) => self.half_open_ends(now, conn),
             Event::SynAgain(conn) => self.send_syn_again(now, conn),
+            Event::Fetch(conn, step) => self.fetch_step(now, conn, step),
         }
     }
 
@@ -299,6 +322,7 @@ impl World {
         for i in 0..self.everyone.len() {
             self.step_device(self.everyone[i], at, device::Input::StopArrivals);
         }
+        self.step_operator(at, operator::Input::StopArrivals);
     }
 
     /// Steps the nodes that a fault acts on.
@@ -329,7 +353,7 @@ impl World {
     }
 
     fn look_at_drain(&mut self, now: Instant) {
-        let is_drained = self.books.is_drained();
+        let is_drained = self.books.is_drained() && self.staff.is_settled();
         self.drained_since = match (is_drained, self.drained_since) {
             (true, Some(since)) => Some(since),
             (true, None) => Some(now),
@@ -359,6 +383,11 @@ impl World {
         }
         let now = self.now;
         let end = last.min(now);
+        self.step_operator(now, operator::Input::Close);
+        self.step_operator(now, operator::Input::Shutdown);
+        let unfinished = |client: &Client| client.device.unfinished_update(now);
+        let unfinished = self.devices.iter().filter_map(unfinished);
+        self.findings.extend(unfinished.map(Finding::Result));
         let (totals, rest) = self.books.close(&self.plan, &self.devices, end, now);
         Outcome {
             start: self.start,
@@ -367,6 +396,7 @@ impl World {
             drain_complete: self.over == Some(true),
             totals,
             snapshots: rest.into_iter().collect(),
+            findings: self.findings,
             backends: self.nodes.iter().map(Node::counts).collect(),
             events: self.events,
             #[cfg(test)]
@@ -381,6 +411,7 @@ impl World {
             Who::Run => {}
             Who::Node(node) => self.step_node(node, now, crate::backend::Input::Timeout),
             Who::Observer(o) => self.step_observer(o, now, observer::Input::Timeout),
+            Who::Desk(_) => self.step_operator(now, operator::Input::Timeout),
             Who::Device(id) => self.step_device(id, now, device::Input::Timeout),
         }
     }
@@ -399,6 +430,10 @@ impl World {
             return Who::Observer(index);
         }
         index -= self.observers.len();
+        if index < self.staff.nodes.len() {
+            return Who::Desk(Desk::try_from(index).expect("desks are numbered in 16 bits"));
+        }
+        index -= self.staff.nodes.len();
         Who::Device(DeviceIdx::try_from(index).expect("actors are numbered in 32 bits"))
     }
 
@@ -411,7 +446,12 @@ impl World {
     }
 
     pub(super) fn actor_of_device(&self, id: DeviceIdx) -> Actor {
-        self.actor_of_observer(self.observers.len()) + id
+        let desks = Actor::try_from(self.staff.nodes.len()).expect("desks are numbered in 16 bits");
+        self.actor_of_observer(self.observers.len()) + desks + id
+    }
+
+    pub(super) fn actor_of_desk(&self, desk: Desk) -> Actor {
+        self.actor_of_observer(self.observers.len()) + Actor::from(desk)
     }
 }
 
@@ -421,5 +461,6 @@ pub(super) enum Who {
     Run,
     Node(usize),
     Observer(usize),
+    Desk(Desk),
     Device(DeviceIdx),
 }
