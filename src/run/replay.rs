@@ -37,7 +37,9 @@ pub fn replay(dir: &Path, credentials: Option<&Path>) -> Result<Replayed, ReadEr
         difference: None,
         notes: Vec::new(),
     };
-    for (worker, _) in (0u32..).zip(&header.workers) {
+    // The operator's process has no devices, and so no log.
+    let with_devices = (0u32..).zip(&header.workers).filter(|worker| *worker.1 > 0);
+    for (worker, _) in with_devices {
         let path = input_log::path(dir, worker);
         if !path.exists() {
             return Err(ReadError::NoLog(path));

@@ -117,6 +117,7 @@ async fn done(child: &mut Child) -> (Totals, Vec<String>) {
                 Report::Listening(_)
                 | Report::Ready
                 | Report::Armed
+                | Report::Serving(_)
                 | Report::BackendDone { .. }
                 | Report::EvidenceFailed(_)
                 | Report::Failed(_),
