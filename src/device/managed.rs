@@ -16,6 +16,7 @@ use crate::stats::event::{Cause, CommandEvent, Event, Limit, UpdateEvent};
 use crate::stats::results::ResultRow;
 use crate::time::Instant;
 use crate::wire::command::subscription;
+use smallvec::SmallVec;
 
 /// See above.
 #[derive(Debug)]
@@ -48,8 +49,9 @@ pub(super) struct Cx<'a> {
     pub(super) report: bool,
     /// Reboot.
     pub(super) reboot: Option<Reboot>,
-    /// Something was written.
-    pub(super) wrote: bool,
+    /// What is to be written at QoS 0, after what is said at QoS 1: a server hears that an update has
+    /// begun before it is asked for its blocks.
+    pub(super) quick: SmallVec<[Letter; 1]>,
 }
 
 impl<'a> Cx<'a> {
@@ -99,8 +101,8 @@ impl<'a> Cx<'a> {
         self.out.push(Output::Event(Event::LimitReached(limit)));
     }
 
-    /// Writes `letter`: at QoS 0 now or, if it is not online, never; else through the outbox. `false` if
-    /// there is no place for it.
+    /// Writes `letter`: at QoS 0 at once or, if it is not online, never; else through the outbox. `false`
+    /// if there is no place for it.
     pub(super) fn post(&mut self, letter: Letter) -> bool {
         match letter.qos {
             QoS::AtMostOnce => {
@@ -117,11 +119,10 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// Writes a letter of QoS 0 now, if it is online.
+    /// Writes a letter of QoS 0, if it is online.
     pub(super) fn send(&mut self, letter: Letter) {
         if self.online {
-            self.wrote = true;
-            self.out.push(Output::Publish(letter.publish(0, false)));
+            self.quick.push(letter);
         }
     }
 }
@@ -237,7 +238,7 @@ impl Managed {
 
     /// Reports the state, if that is wanted and there is somebody to report to: each connect does it
     /// anyway.
-    fn report(&mut self, cx: &mut Cx<'_>) {
+    fn report(&self, cx: &mut Cx<'_>) {
         let wanted = std::mem::take(&mut cx.report);
         if let Some(words) = cx.profile.cohort().reported.as_ref()
             && wanted
@@ -270,19 +271,20 @@ impl Device {
             out,
             report: false,
             reboot: None,
-            wrote: false,
+            quick: SmallVec::new(),
         };
         act(&mut managed, &mut cx);
         managed.report(&mut cx);
-        let (reboot, wrote) = (cx.reboot, cx.wrote);
+        let (reboot, quick) = (cx.reboot, cx.quick);
         managed.outbox = outbox;
         self.managed = Some(managed);
-        if wrote {
+        self.flush_outbox(now, out);
+        for letter in quick {
             self.session.wrote(now);
+            out.push(Output::Publish(letter.into_publish()));
         }
-        match reboot {
-            Some(reboot) => self.reboot(now, reboot, out),
-            None => self.flush_outbox(now, out),
+        if let Some(reboot) = reboot {
+            self.reboot(now, reboot, out);
         }
     }
 
@@ -300,7 +302,7 @@ impl Device {
             out: &mut Vec::new(),
             report: false,
             reboot: None,
-            wrote: false,
+            quick: SmallVec::new(),
         };
         managed.filters(&cx)
     }
@@ -502,6 +504,13 @@ impl Device {
     pub fn unfinished_update(&self, now: Instant) -> Option<ResultRow> {
         let update = self.managed.as_ref()?.update.as_ref()?;
         update.unfinished(self.id, &self.profile.plan, now)
+    }
+
+    /// Whether no update is under way or to be told of, and no answer awaited.
+    #[cfg(test)]
+    pub(super) fn managed_is_idle(&self) -> bool {
+        self.managed_deadline() == Some(Instant::NEVER)
+            && self.unfinished_update(Instant::ZERO).is_none()
     }
 
     /// Bytes that the managed part holds.

@@ -575,8 +575,8 @@ impl Device {
         }
         self.hang_up(out);
         let was_powered = self.is_powered();
-        self.managed_shut_down(now, out);
         self.state = State::Stopped;
+        self.managed_shut_down(now, out);
         if was_powered {
             self.report_expected(out);
             out.push(Output::Event(Event::PoweredOff));

@@ -49,6 +49,20 @@ impl Letter {
     }
 }
 
+impl Letter {
+    /// As it goes out at QoS 0.
+    pub(super) fn into_publish(self) -> OwnedPublish {
+        OwnedPublish {
+            qos: self.qos,
+            retain: false,
+            dup: false,
+            packet_id: 0,
+            topic: self.topic,
+            payload: self.payload,
+        }
+    }
+}
+
 /// No place.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Full;

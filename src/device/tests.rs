@@ -15,6 +15,7 @@ mod scripts;
 mod statements;
 mod states;
 mod store;
+mod updates;
 
 /// The fixture's plan, made predictable: arrivals each 10 s from power-on, 5 s of backoff, a
 /// window of 2, and phases of an hour.

@@ -11,9 +11,12 @@
 
 mod aws_jobs;
 mod download;
+mod fetching;
 mod generic_action;
 mod heard;
 mod job;
+mod life;
+mod replies;
 mod say;
 mod thingsboard;
 mod whims;
@@ -340,7 +343,8 @@ impl Job {
             bytes: self.bytes,
             offered: Some(self.offered),
             started: self.started,
-            downloaded: self.downloaded,
+            // The flash may still be busy with what came.
+            downloaded: self.downloaded.filter(|at| *at <= now),
             rebooted: self.rebooted,
             finished: now,
         })
