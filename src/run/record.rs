@@ -1,12 +1,12 @@
 //! What a run appends to its directory as it goes: events and series, live and simulated alike.
 
 use super::error::RunError;
-use crate::scenario::campaign::Server;
+use crate::scenario::campaign::{Campaign, Server};
 use crate::scenario::plan::{DeviceIdx, Plan};
 use crate::stats::evidence::{self, Line};
 use crate::stats::recorder::Snapshot;
 use crate::stats::results::{
-    self, CampaignFiles, Columns, CommandRow, Finding, ResultRow, Subject,
+    self, CampaignFiles, Columns, CommandRow, Finding, ResultRow, Subject, Witness,
 };
 use crate::stats::series::{self, PhaseMark, Second};
 use std::collections::BTreeSet;
@@ -23,6 +23,8 @@ pub(super) struct Record {
     plan: Arc<Plan>,
     /// Of all cohorts, sorted.
     attributes: Vec<String>,
+    /// Per campaign with priorities, of each device: the first that fits. Devices do not know theirs.
+    priorities: Vec<Vec<u8>>,
 }
 
 impl Record {
@@ -37,6 +39,7 @@ impl Record {
             events: evidence::Writer::create(dir).map_err(unwritten)?,
             series: series::Writer::create(dir, &phase_marks(plan)).map_err(unwritten)?,
             results: results::Writer::create(dir, &columns).map_err(unwritten)?,
+            priorities: plan.campaigns.iter().map(|c| priorities(plan, c)).collect(),
             plan: Arc::clone(plan),
             attributes,
         })
@@ -83,7 +86,18 @@ impl Record {
     fn result(&mut self, row: &ResultRow) -> io::Result<()> {
         let plan = Arc::clone(&self.plan);
         let campaign = plan.campaigns.get(usize::from(row.campaign));
-        let priority = campaign.and_then(|c| c.priorities.get(usize::from(row.priority)));
+        let index = match row.witness {
+            Witness::Operator => Some(row.priority),
+            Witness::Device => {
+                let known = self.priorities.get(usize::from(row.campaign));
+                known
+                    .and_then(|known| known.get(row.device as usize))
+                    .copied()
+            }
+        };
+        let priority = campaign
+            .zip(index)
+            .and_then(|(campaign, index)| campaign.priorities.get(usize::from(index)));
         let priority = priority.map_or("", |priority| &priority.name);
         let from = row.from.map_or("", |version| plan.firmware.text(version));
         let (name, values) = self.describe(&plan, row.device)?;
@@ -180,6 +194,21 @@ fn attributes(plan: &Plan) -> Vec<String> {
     let all = plan.cohorts.iter().flat_map(|cohort| &cohort.attributes);
     let names: BTreeSet<&String> = all.map(|attribute| &attribute.name).collect();
     names.into_iter().cloned().collect()
+}
+
+/// The priority of each device in `campaign`, by index; none if it has none.
+fn priorities(plan: &Plan, campaign: &Campaign) -> Vec<u8> {
+    let none = u8::try_from(campaign.priorities.len()).expect("the file's limit is 16");
+    if none == 0 {
+        return Vec::new();
+    }
+    let mut known = vec![none; plan.devices() as usize];
+    for (index, priority) in (0..none).zip(&campaign.priorities).rev() {
+        for device in priority.who.members(plan) {
+            known[device as usize] = index;
+        }
+    }
+    known
 }
 
 fn columns(plan: &Plan, attributes: &[String]) -> Columns {

@@ -2,6 +2,7 @@
 //! own truth and against closed forms.
 
 mod blackhole;
+mod campaigns;
 mod degrade;
 mod desks;
 mod fetch;

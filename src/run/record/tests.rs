@@ -51,7 +51,10 @@ fn plan() -> Arc<Plan> {
         },
         priorities: vec![Priority {
             name: "critical".into(),
-            who: Selector::default(),
+            who: Selector {
+                attributes: vec![("hw".into(), "B".into())],
+                ..Selector::default()
+            },
         }],
         order: Order::Shuffled,
         rollout: Rollout::AtOnce,
@@ -119,7 +122,7 @@ fn findings() -> Vec<Finding> {
         },
         result(0, Witness::Operator, 1, 0),
         result(0, Witness::Operator, 2, 1),
-        result(0, Witness::Device, 1, 0),
+        result(0, Witness::Device, 1, 1),
         result(1, Witness::Device, 3, 1),
         Finding::Command(CommandRow {
             command: 0,
@@ -185,6 +188,11 @@ fn findings_go_to_the_files_of_who_says_them_with_the_names_of_the_plan() {
         devices.collect::<Vec<_>>()
     };
     assert_eq!((of_device("own"), of_device("foreign")), (vec![1], vec![3]));
+    // A device does not know its priority; the plan does.
+    let by_device = read_results(dir.path(), "own", Witness::Device).expect("a file");
+    assert_eq!(&*by_device.rows[0].priority, "critical");
+    let foreign = read_results(dir.path(), "foreign", Witness::Device).expect("a file");
+    assert_eq!(&*foreign.rows[0].priority, "");
     assert!(!dir.path().join("results-foreign.csv").exists());
     let commands = read_commands(dir.path(), "slow-down").expect("a file");
     assert_eq!(&*commands.rows[0].who.name, "trackers-1");
