@@ -208,3 +208,32 @@ fn a_run_that_is_stopped_has_a_row_of_every_target() {
     let unfinished = unfinished.filter(|row| row.outcome == Ended::Unfinished);
     assert!(unfinished.count() > 50);
 }
+
+/// The last phase ends while devices download: nobody new begins, and those go on to their end.
+#[test]
+fn the_drain_waits_for_those_who_have_started() {
+    let mut plan = Plan::clone(&all_kinds());
+    plan.phases[STEADY].length = ms(9_000);
+    plan.faults.clear();
+    plan.commands.clear();
+    plan.queries.clear();
+    plan.drain = ms(120_000);
+    let outcome = outcome(plan);
+    let operator = rows(&outcome, Witness::Operator);
+    let mut ended = BTreeMap::new();
+    let mut last = Instant::ZERO;
+    for row in operator.values().flatten() {
+        *ended.entry(row.outcome.word()).or_insert(0) += 1;
+        last = last.max(row.finished);
+    }
+    assert_eq!(operator.len(), 120);
+    assert!(ended["confirmed"] > 30, "{ended:?}");
+    assert!(ended.get("timed_out").is_none(), "{ended:?}");
+    assert!(outcome.drain_complete);
+    assert!(
+        last > outcome.end.after(ms(2_000)),
+        "{last:?} {:?}",
+        outcome.end
+    );
+    assert!(outcome.drained >= last);
+}
