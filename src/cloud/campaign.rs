@@ -188,8 +188,6 @@ pub struct Campaign {
     cancel_at: Option<Instant>,
     /// When the abort rules are looked at, if an execution has ended since they were.
     evaluate_at: Option<Instant>,
-    /// The first tick after a halt: what comes later is not to seem to come before.
-    guard: u32,
     rows: u32,
     under_way: u32,
     started: u32,
@@ -248,7 +246,6 @@ impl Campaign {
             pauses_begun: campaign.pauses.iter().take_while(is_over).count(),
             cancel_at: campaign.cancel.map(|at| t0.after(at).max(start)),
             evaluate_at: None,
-            guard: 0,
             rows: 0,
             under_way: 0,
             started: 0,

@@ -230,9 +230,9 @@ impl Campaign {
         }
     }
 
-    /// The tick of what is written down at `now`: after a halt, if there was one, so that what comes
-    /// after it does not seem to come before.
+    /// The tick of what is written down at `now`. Since it is not later, and nobody starts after a halt,
+    /// the devices whose rows say that they had started by a halt are those that it counted.
     pub(super) fn tick(&self, now: Instant) -> Tick {
-        Tick::of(self.clock.floor(now).max(self.guard))
+        Tick::of(self.clock.floor(now))
     }
 }

@@ -201,7 +201,6 @@ impl Campaign {
         self.mode = Mode::Halted;
         self.cancel_at = None;
         self.evaluate_at = None;
-        self.guard = self.clock.floor(now) + 1;
         for slot in self.targets.slots() {
             let execution = &self.targets[slot];
             match execution.stage {
