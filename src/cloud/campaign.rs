@@ -59,6 +59,9 @@ pub enum Input {
     /// A device is back: it connected, as its first report after a connect or an absence tells. Not
     /// for each word: whoever has had its turn and not started is notified again.
     Contact(DeviceIdx),
+    /// A device was heard of without a word about its update, for example by a report after its reboot:
+    /// it is not bricked. Nobody is notified again.
+    Seen(DeviceIdx),
     /// Bytes of the image were sent to a device.
     Served(DeviceIdx, u32),
     /// Nobody new gets a turn: who had none is never reached. What is under way goes on.
@@ -269,6 +272,7 @@ impl Campaign {
             Input::Timeout => {}
             Input::Heard(device, heard) => self.hear(now, device, heard, out),
             Input::Contact(device) => self.contact(device, out),
+            Input::Seen(device) => self.see(device),
             Input::Served(device, bytes) => self.served(device, bytes),
             Input::Stop => self.stop(now, out),
             Input::Close => self.close(now, out),

@@ -98,6 +98,23 @@ impl Campaign {
         }
     }
 
+    /// A device was heard of.
+    pub(super) fn see(&mut self, device: DeviceIdx) {
+        let Some(slot) = self.targets.find(device) else {
+            return;
+        };
+        match self.targets[slot].stage {
+            Stage::Rebooting => self.targets[slot].stage = Stage::Returned,
+            Stage::Waiting
+            | Stage::Missed
+            | Stage::Retry
+            | Stage::Notified
+            | Stage::Started
+            | Stage::Returned
+            | Stage::Ended(_) => {}
+        }
+    }
+
     /// Bytes of the image were sent. What no row can say, because it is out or because no u32 holds it,
     /// is counted beside.
     pub(super) fn served(&mut self, device: DeviceIdx, bytes: u32) {

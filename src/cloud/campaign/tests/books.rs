@@ -28,6 +28,7 @@ fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
         12 => (device.clone(), heard()).prop_map(|(device, heard)| Input::Heard(device, heard)),
         3 => device.clone().prop_map(Input::Contact),
+        1 => device.clone().prop_map(Input::Seen),
         2 => (device, 0..=u32::MAX).prop_map(|(device, bytes)| Input::Served(device, bytes)),
         4 => Just(Input::Timeout),
         1 => Just(Input::Stop),

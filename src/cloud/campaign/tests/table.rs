@@ -162,6 +162,32 @@ fn what_a_contact_does() {
 }
 
 #[test]
+fn who_is_seen_is_not_notified_again_and_not_bricked() {
+    // Stage, and how the device ends if no word comes.
+    let table = [
+        ("waiting", Outcome::NeverReached),
+        ("notified", Outcome::NeverReached),
+        ("missed", Outcome::NeverReached),
+        ("retry", Outcome::Failed),
+        ("started", Outcome::TimedOut),
+        ("rebooting", Outcome::TimedOut),
+        ("returned", Outcome::TimedOut),
+        ("ended", Outcome::Confirmed),
+    ];
+    for (stage, outcome) in table {
+        let mut bench = at_stage(stage);
+        let before = bench.campaign.execution(0);
+        let turns = bench.notified.len();
+        bench.at(2_000, Input::Seen(0));
+        bench.at(2_000, Input::Seen(9));
+        assert_eq!(bench.notified.len(), turns, "{stage}");
+        assert_eq!(bench.campaign.execution(0), before, "{stage}");
+        bench.at(51_000, Input::Close);
+        assert_eq!(bench.outcome(0), Some(outcome), "{stage}");
+    }
+}
+
+#[test]
 fn who_says_rebooting_and_nothing_else_is_bricked() {
     let table = [
         (vec![], Outcome::TimedOut),
