@@ -16,12 +16,13 @@ mod package;
 mod query;
 mod rollouts;
 mod routes;
+#[cfg(test)]
+mod tests;
 mod thingsboard;
 mod work;
 
 use crate::device::{connect, payload};
 use crate::mqtt::packet::{Packet, PacketId, QoS};
-use crate::scenario::campaign::{Campaign, Server};
 use crate::scenario::plan::{Plan, Secret};
 use crate::stats::event::Cause;
 pub use crate::stats::event::Note;
@@ -30,8 +31,6 @@ use crate::time::Instant;
 use bytes::Bytes;
 use desk::Hello;
 use mail::{Mail, Step};
-use package::Package;
-use routes::Routes;
 use std::sync::Arc;
 use work::Work;
 
@@ -116,11 +115,8 @@ pub const QUEUE_MAX: usize = 1 << 20;
 pub struct Operator {
     plan: Arc<Plan>,
     run: u32,
-    routes: Routes,
     desks: Vec<desk::Desk>,
-    packages: Arc<Vec<Option<Package>>>,
-    /// From T0 on.
-    work: Option<Box<Work>>,
+    work: Box<Work>,
     /// Empty between steps.
     mail: Mail,
     is_armed: bool,
@@ -134,23 +130,17 @@ impl Operator {
     }
 
     fn new(plan: &Arc<Plan>, run: u32) -> Self {
-        let routes = Routes::new(plan, run);
+        let work = Box::new(Work::new(plan, run));
         let nodes = plan.target.nodes();
         let desk = |node| {
-            let filters = routes.filters_of(plan, node, nodes);
+            let filters = work.routes().filters_of(plan, node, nodes);
             desk::Desk::new(node, plan.seed, hello(plan, run, node), filters)
-        };
-        let package = |(index, campaign): (usize, &Campaign)| match campaign.server {
-            Server::Operator => Some(Package::new(plan, run, index, campaign)),
-            Server::External => None,
         };
         Self {
             desks: (0..nodes).map(desk).collect(),
-            packages: Arc::new(plan.campaigns.iter().enumerate().map(package).collect()),
             plan: Arc::clone(plan),
             run,
-            routes,
-            work: None,
+            work,
             mail: Mail::default(),
             is_armed: false,
         }
@@ -168,7 +158,7 @@ impl Operator {
 
     /// The image of each campaign that it runs, under its name on an HTTP server.
     pub fn images(&self) -> impl Iterator<Item = (&str, Bytes)> {
-        let packages = self.packages.iter().flatten();
+        let packages = self.work.packages().iter().flatten();
         packages.map(|package| (package.file_name.as_str(), package.image.bytes.clone()))
     }
 
@@ -187,8 +177,7 @@ impl Operator {
                 self.work(now, out, Work::step);
             }
             Input::Begin(start) => {
-                let work = || Work::new(&self.plan, self.run, start, &self.packages);
-                self.work.get_or_insert_with(|| Box::new(work()));
+                self.work.begin(start);
                 self.work(now, out, Work::step);
             }
             Input::Opened(desk) => {
@@ -210,15 +199,14 @@ impl Operator {
 
     /// When it wants `Input::Timeout`; [`Instant::NEVER`] when idle.
     pub fn poll_timeout(&self) -> Instant {
-        let work = self.work.as_ref().map(|work| work.poll_timeout());
         let desks = self.desks.iter().map(desk::Desk::poll_timeout);
-        desks.fold(work.unwrap_or(Instant::NEVER), Instant::min)
+        desks.fold(self.work.poll_timeout(), Instant::min)
     }
 
     /// Whether every target of all that began has its terminal state, and nothing is yet to begin (the
     /// drain is over for it).
     pub fn is_settled(&self) -> bool {
-        self.work.as_ref().is_none_or(|work| work.is_settled())
+        self.work.is_settled()
     }
 
     fn each_desk(&mut self, now: Instant, input: desk::Input, out: &mut Vec<Output>) {
@@ -227,24 +215,22 @@ impl Operator {
         }
     }
 
-    /// Lets `act` at the work, if T0 is known.
+    /// Lets `act` at the work.
     fn work(
         &mut self,
         now: Instant,
         out: &mut Vec<Output>,
         act: impl FnOnce(&mut Work, &mut Step<'_>),
     ) {
-        if let Some(work) = &mut self.work {
-            let mail = &mut self.mail;
-            act(work, &mut Step { now, mail, out });
-        }
+        let mail = &mut self.mail;
+        act(&mut self.work, &mut Step { now, mail, out });
     }
 
     fn receive(&mut self, now: Instant, desk: Desk, packet: &Packet<'_>, out: &mut Vec<Output>) {
         let message = self.desks[usize::from(desk)].receive(now, packet, out);
-        if let (Some(publish), Some(work)) = (message, &mut self.work) {
+        if let Some(publish) = message {
             let mail = &mut self.mail;
-            work.message(&self.routes, &publish, &mut Step { now, mail, out });
+            self.work.message(&publish, &mut Step { now, mail, out });
         }
     }
 
@@ -258,10 +244,9 @@ impl Operator {
             let desk = &mut self.desks[usize::from(self.plan.home_node(device))];
             desk.post(letter, out);
         }
-        let Some(work) = &mut self.work else { return };
         for desk in &mut self.desks {
             while let Some(letter) = desk.next_letter() {
-                if let Some(publish) = work.render(now, letter) {
+                if let Some(publish) = self.work.render(now, letter) {
                     desk.write(now, publish, out);
                 }
             }

@@ -20,9 +20,6 @@ use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-#[cfg(test)]
-mod tests;
-
 /// Turns of one step; what is due beyond it waits for the next one, which is wanted at once.
 const TURNS_MAX: u32 = 4096;
 

@@ -12,9 +12,6 @@ use crate::stats::event::Cause;
 use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, VecDeque};
 
-#[cfg(test)]
-mod tests;
-
 /// QoS 1 messages of a desk without a PUBACK. AWS IoT allows 100 per connection for a client that
 /// receives; brokers take far more from one that sends.
 pub(super) const WINDOW: u16 = 256;
@@ -145,12 +142,6 @@ impl Desk {
     /// Whether all filters have been granted once.
     pub(super) const fn is_armed(&self) -> bool {
         self.armed
-    }
-
-    /// Its filters.
-    #[cfg(test)]
-    pub(super) fn filters(&self) -> &[(String, QoS)] {
-        &self.filters
     }
 
     /// When it wants [`Input::Timeout`].

@@ -26,6 +26,7 @@ const NEVER_REPORTED: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Fleet {
     plan: Arc<Plan>,
+    /// T0, once it is known.
     start: Instant,
     known: Vec<Known>,
 }
@@ -63,8 +64,8 @@ pub(super) struct Census {
 }
 
 impl Fleet {
-    /// The fleet at T0.
-    pub(super) fn new(plan: &Arc<Plan>, start: Instant) -> Self {
+    /// The fleet before the run.
+    pub(super) fn new(plan: &Arc<Plan>) -> Self {
         let known = |device| Known {
             reported_ms: NEVER_REPORTED,
             firmware: plan.factory_firmware(device).unwrap_or(NO_FIRMWARE),
@@ -73,8 +74,13 @@ impl Fleet {
         Self {
             known: (0..plan.devices()).map(known).collect(),
             plan: Arc::clone(plan),
-            start,
+            start: Instant::ZERO,
         }
+    }
+
+    /// T0 is `start`.
+    pub(super) const fn begin(&mut self, start: Instant) {
+        self.start = start;
     }
 
     /// `device` was heard of. Whether it was not there before.

@@ -14,9 +14,6 @@ use crate::time::Instant;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-#[cfg(test)]
-mod tests;
-
 /// A query and its instants.
 #[derive(Debug)]
 pub(super) struct Query {
@@ -45,17 +42,24 @@ struct Asking {
 }
 
 impl Query {
-    /// Query `index` of `plan`, if T0 is `start`.
-    pub(super) fn new(plan: &Arc<Plan>, index: u16, start: Instant) -> Self {
+    /// Query `index` of `plan`, before the run.
+    pub(super) fn new(plan: &Arc<Plan>, index: u16) -> Self {
         let query = &plan.queries[usize::from(index)];
         Self {
             plan: Arc::clone(plan),
             index,
-            next: start.after(query.start),
-            end: start.after(query.end),
+            next: Instant::NEVER,
+            end: Instant::NEVER,
             who: query.targets.who.members(plan),
             asking: None,
         }
+    }
+
+    /// T0 is `start`.
+    pub(super) fn begin_at(&mut self, start: Instant) {
+        let (from, end) = (self.query().start, self.query().end);
+        self.next = start.after(from);
+        self.end = start.after(end);
     }
 
     /// Whether no asking is under way or yet to come.

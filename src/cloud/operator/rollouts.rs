@@ -10,7 +10,7 @@ use super::letter::Letter;
 use super::mail::Step;
 use super::package::Package;
 use crate::cloud::campaign::{self, Campaign, Heard, Status as Stands, View};
-use crate::scenario::campaign::Server;
+use crate::scenario::campaign::{Campaign as Planned, Server};
 use crate::scenario::plan::{DeviceIdx, Plan};
 use crate::scenario::update::WireProfile;
 use crate::stats::results::{Finding, Outcome};
@@ -27,7 +27,7 @@ const NOTIFY_AGAIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Rollouts {
     pub(super) plan: Arc<Plan>,
-    /// T0.
+    /// T0, once it is known.
     start: Instant,
     slots: Vec<Slot>,
     /// By campaign; `None` of those that the operator does not run.
@@ -54,27 +54,32 @@ enum Slot {
 pub(super) type Job = (usize, View);
 
 impl Rollouts {
-    /// The campaigns of `plan`, if T0 is `start`.
-    pub(super) fn new(
-        plan: &Arc<Plan>,
-        start: Instant,
-        packages: &Arc<Vec<Option<Package>>>,
-    ) -> Self {
-        let slot = |(index, campaign): (usize, &crate::scenario::campaign::Campaign)| match campaign
-            .server
-        {
-            Server::Operator => Slot::Waiting(Campaign::planned_start(plan, index, start)),
-            Server::External => Slot::Void,
+    /// The campaigns of `plan`, before the run. Images are made here.
+    pub(super) fn new(plan: &Arc<Plan>, run: u32) -> Self {
+        let campaigns = plan.campaigns.iter().enumerate();
+        let package = |(index, campaign): (usize, &Planned)| match campaign.server {
+            Server::Operator => Some(Package::new(plan, run, index, campaign)),
+            Server::External => None,
         };
         Self {
-            slots: plan.campaigns.iter().enumerate().map(slot).collect(),
+            slots: campaigns.clone().map(|_| Slot::Void).collect(),
+            packages: Arc::new(campaigns.map(package).collect()),
             plan: Arc::clone(plan),
-            start,
-            packages: Arc::clone(packages),
+            start: Instant::NEVER,
             blocks: Blocks::default(),
             chunk_sizes: BTreeMap::new(),
             outputs: Vec::new(),
             is_closing: false,
+        }
+    }
+
+    /// T0 is `start`.
+    pub(super) fn begin_at(&mut self, start: Instant) {
+        self.start = start;
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if self.packages[index].is_some() {
+                *slot = Slot::Waiting(Campaign::planned_start(&self.plan, index, start));
+            }
         }
     }
 

@@ -13,9 +13,6 @@ use crate::scenario::template::{Segment, Template};
 use crate::scenario::update::WireProfile;
 use crate::wire::{aws_jobs, aws_streams, command, thingsboard};
 
-#[cfg(test)]
-mod tests;
-
 /// Where messages come from.
 #[derive(Debug)]
 pub(super) struct Routes {

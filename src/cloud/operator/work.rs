@@ -12,6 +12,7 @@ use super::rollouts::Rollouts;
 use super::routes::{Kind, Route, Routes};
 use crate::device::payload;
 use crate::mqtt::packet::{Publish, QoS};
+use crate::scenario::campaign::FleetCommand;
 use crate::scenario::plan::{DeviceIdx, Plan};
 use crate::scenario::update::WireProfile;
 use crate::time::Instant;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 pub(super) struct Work {
     plan: Arc<Plan>,
     run: u32,
+    routes: Routes,
     fleet: Fleet,
     rollouts: Rollouts,
     commands: Vec<Order>,
@@ -36,7 +38,18 @@ pub(super) struct Work {
     post: Vec<u32>,
     /// Being filled by a query.
     ask: Vec<DeviceIdx>,
-    is_closed: bool,
+    phase: Phase,
+}
+
+/// Where the run is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// T0 is not known: whatever comes is of another time.
+    Before,
+    /// From T0 on.
+    Running,
+    /// Everything has its row.
+    Closed,
 }
 
 /// A command and its words.
@@ -54,52 +67,77 @@ enum OrderState {
     Waiting(Instant),
     /// Has begun.
     Running(Command),
-    /// Never began.
+    /// T0 is not known, or it never began.
     Void,
 }
 
-impl Work {
-    /// The work of `plan`, if T0 is `start`.
-    pub(super) fn new(
-        plan: &Arc<Plan>,
-        run: u32,
-        start: Instant,
-        packages: &Arc<Vec<Option<Package>>>,
-    ) -> Self {
-        let order = |planned: &crate::scenario::campaign::FleetCommand| {
-            let id = command::id(run, &planned.name);
-            let params = command::params(&planned.payload);
-            let request = Request {
-                id: Cow::Borrowed(&id),
-                command: Cow::Borrowed(&planned.name),
-                params: params.as_deref(),
-            };
-            Order {
-                payload: request.write().into(),
-                state: OrderState::Waiting(start.after(planned.start)),
-                id,
-            }
+impl Order {
+    fn new(run: u32, planned: &FleetCommand) -> Self {
+        let id = command::id(run, &planned.name);
+        let params = command::params(&planned.payload);
+        let request = Request {
+            id: Cow::Borrowed(&id),
+            command: Cow::Borrowed(&planned.name),
+            params: params.as_deref(),
         };
+        Self {
+            payload: request.write().into(),
+            state: OrderState::Void,
+            id,
+        }
+    }
+}
+
+impl Work {
+    /// The work of `plan`. What takes time is done here, before the run: images, tables of names, who
+    /// is meant by a query.
+    pub(super) fn new(plan: &Arc<Plan>, run: u32) -> Self {
         let queries = 0..u16::try_from(plan.queries.len()).expect("the file's limit is below u16");
         Self {
-            fleet: Fleet::new(plan, start),
-            rollouts: Rollouts::new(plan, start, packages),
-            commands: plan.commands.iter().map(order).collect(),
-            queries: queries
-                .map(|index| Query::new(plan, index, start))
-                .collect(),
+            routes: Routes::new(plan, run),
+            fleet: Fleet::new(plan),
+            rollouts: Rollouts::new(plan, run),
+            commands: plan.commands.iter().map(|c| Order::new(run, c)).collect(),
+            queries: queries.map(|index| Query::new(plan, index)).collect(),
             plan: Arc::clone(plan),
             run,
             asked: 0,
             post: Vec::new(),
             ask: Vec::new(),
-            is_closed: false,
+            phase: Phase::Before,
+        }
+    }
+
+    /// What each campaign gives its devices; `None` of an external one.
+    pub(super) fn packages(&self) -> &[Option<Package>] {
+        &self.rollouts.packages
+    }
+
+    /// What it has to hear, and whose messages it understands.
+    pub(super) const fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// T0 is `start`.
+    pub(super) fn begin(&mut self, start: Instant) {
+        match self.phase {
+            Phase::Before => {}
+            Phase::Running | Phase::Closed => return,
+        }
+        self.phase = Phase::Running;
+        self.fleet.begin(start);
+        self.rollouts.begin_at(start);
+        for (order, planned) in self.commands.iter_mut().zip(&self.plan.commands) {
+            order.state = OrderState::Waiting(start.after(planned.start));
+        }
+        for query in &mut self.queries {
+            query.begin_at(start);
         }
     }
 
     /// When [`Work::step`] is wanted.
     pub(super) fn poll_timeout(&self) -> Instant {
-        if self.is_closed {
+        if self.phase != Phase::Running {
             return Instant::NEVER;
         }
         let command = |order: &Order| match &order.state {
@@ -121,7 +159,7 @@ impl Work {
             OrderState::Running(command) => command.is_settled(),
             OrderState::Void => true,
         };
-        self.is_closed
+        self.phase != Phase::Running
             || (self.rollouts.is_settled()
                 && self.commands.iter().all(is_over)
                 && self.queries.iter().all(Query::is_settled))
@@ -129,7 +167,7 @@ impl Work {
 
     /// Does what is due.
     pub(super) fn step(&mut self, to: &mut Step<'_>) {
-        if self.is_closed {
+        if self.phase != Phase::Running {
             return;
         }
         self.rollouts.step(&self.fleet, to);
@@ -146,7 +184,7 @@ impl Work {
 
     /// Nobody new is notified or sent a command.
     pub(super) fn stop(&mut self, to: &mut Step<'_>) {
-        if self.is_closed {
+        if self.phase != Phase::Running {
             return;
         }
         self.rollouts.stop(to);
@@ -164,7 +202,7 @@ impl Work {
 
     /// Everything gets its row.
     pub(super) fn close(&mut self, to: &mut Step<'_>) {
-        if self.is_closed {
+        if self.phase != Phase::Running {
             return;
         }
         self.rollouts.close(to);
@@ -176,16 +214,17 @@ impl Work {
         for query in &mut self.queries {
             query.close(to.now, &self.fleet, to.out);
         }
-        self.is_closed = true;
+        self.phase = Phase::Closed;
     }
 
-    /// A message came. What the broker had stored before is of no use, and after the close nothing is.
-    pub(super) fn message(&mut self, routes: &Routes, publish: &Publish<'_>, to: &mut Step<'_>) {
-        if self.is_closed || publish.retain {
+    /// A message came. What the broker had stored before is of no use, and before T0 and after the close
+    /// nothing is.
+    pub(super) fn message(&mut self, publish: &Publish<'_>, to: &mut Step<'_>) {
+        if self.phase != Phase::Running || publish.retain {
             return;
         }
         let payload = publish.payload;
-        match routes.find(&self.plan, self.run, publish.topic) {
+        match self.routes.find(&self.plan, self.run, publish.topic) {
             Route::Jobs(device, asked) => {
                 self.contact(device, false, to);
                 self.rollouts.answer_jobs(device, asked, payload, to);
@@ -224,7 +263,7 @@ impl Work {
 
     /// Puts `letter` into words; `None` if there is nothing to say any more.
     pub(super) fn render(&mut self, now: Instant, letter: Letter) -> Option<SharedPublish> {
-        if self.is_closed {
+        if self.phase != Phase::Running {
             return None;
         }
         match letter {
