@@ -13,6 +13,9 @@ use crate::scenario::template::{Segment, Template};
 use crate::scenario::update::WireProfile;
 use crate::wire::{aws_jobs, aws_streams, command, thingsboard};
 
+#[cfg(test)]
+mod tests;
+
 /// Where messages come from.
 #[derive(Debug)]
 pub(super) struct Routes {
@@ -89,17 +92,23 @@ impl Routes {
             let device = names::device_called(plan, stream.thing);
             return device.map_or(Route::Foreign, |device| Route::Stream(device, stream));
         }
-        let mut route = Route::Unknown;
+        let (mut is_ours, mut is_foreign) = (false, false);
         for (kind, base) in &self.bases {
             match base.find(plan, run, topic) {
                 Found::Device(device, rest) if kind.wants(rest) => {
                     return Route::Base(*kind, device, rest);
                 }
-                Found::Foreign => route = Route::Foreign,
-                Found::Device(..) | Found::Other => {}
+                Found::Device(..) => is_ours = true,
+                Found::Foreign => is_foreign = true,
+                Found::Other => {}
             }
         }
-        route
+        // What is foreign to one cohort may be something else of a device of another.
+        if is_foreign && !is_ours {
+            Route::Foreign
+        } else {
+            Route::Unknown
+        }
     }
 
     fn add_cohort(&mut self, plan: &Plan, run: u32, index: usize) {

@@ -46,6 +46,23 @@ fn no_more_is_written_than_the_window_holds() {
 }
 
 #[test]
+fn a_full_queue_is_told_of() {
+    let hello = Hello {
+        client_id: "desk".into(),
+        username: None,
+        password: None,
+    };
+    let mut desk = desk::Desk::new(0, 1, hello, Vec::new());
+    let mut out = Vec::new();
+    for device in 0..u32::try_from(QUEUE_MAX).expect("below u32") {
+        desk.post(letter::Letter::AskReport(device), &mut out);
+    }
+    assert_eq!(out, []);
+    desk.post(letter::Letter::AskReport(0), &mut out);
+    assert_eq!(out, [Output::Event(Event::Noted(Note::QueueFull))]);
+}
+
+#[test]
 fn after_a_break_what_is_unanswered_is_written_again_and_the_rest_follows() {
     let mut rig = Rig::new(with_campaign(400));
     rig.acks = false;

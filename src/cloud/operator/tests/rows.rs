@@ -123,6 +123,11 @@ proptest! {
         }
         if stops {
             rig.step(Input::StopArrivals);
+            // Who left before it answered is waited for until the close, so all come back, once the
+            // desk is there to hear of it.
+            let back = rig.now.after(Duration::from_secs(20));
+            rig.run_until(back);
+            (0..6).for_each(|device| rig.report(device, "1.4.2"));
             let end = rig.now.after(Duration::from_secs(120));
             rig.run_until(end);
             // All timeouts are over, so the close is not needed for these; who was notified and never
