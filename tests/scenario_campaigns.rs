@@ -6,12 +6,12 @@ use fleetstorm::scenario::campaign::{
     AbortRule, Defect, Effect, Failure, Offline, Order, Rollout, RungStep, Server, Versions, Wave,
 };
 use fleetstorm::scenario::file::Overrides;
-use fleetstorm::scenario::plan::{Me, Plan, Target};
+use fleetstorm::scenario::plan::{FaultKind, Me, Plan, Target};
 use fleetstorm::scenario::power::BootTime;
 use fleetstorm::scenario::update::{Encoding, Resume, WireProfile};
 use fleetstorm::wire::Reason;
 use proptest::prelude::*;
-use scenario_text::{plan, secs, with};
+use scenario_text::{faulty, one, plan, secs, with};
 use std::time::Duration;
 
 /// What stands in a fleet of 100 meters with all abilities, and a phase of 60 s after a ramp of 10 s.
@@ -130,9 +130,12 @@ fn every_word_of_an_update_counts() {
 
 #[test]
 fn a_home_grown_backend_is_described_by_its_topics_and_server() {
-    let profile = |text: &str| match update(&format!("profile: {text}")).profile {
-        WireProfile::GenericAction(action) => *action,
-        other => panic!("{other:?}"),
+    let profile = |text: &str| {
+        let profile = update(&format!("profile: {text}")).profile;
+        let WireProfile::GenericAction(action) = profile else {
+            panic!("{profile:?}");
+        };
+        *action
     };
     let plain = profile("generic_action");
     assert_eq!(plain.server, None);
@@ -297,10 +300,10 @@ fn faults_mean_the_firmware_from_the_factory() {
             "name: one\nfleet: [{{ cohort: m, devices: 100, attributes: {{ fw: {{ \"1.9.0\": 10%, \"1.10.0\": 20%, \"2.0.0\": 70% }} }} }}]\nphases:\n  - {{ name: ramp, for: 20s, power_on: {{ rate: 10/s }}, faults: [ {{ crash: {{ where: {{ fw: {text} }} }} }} ] }}\n"
         );
         let plan = plan(&text);
-        match &plan.faults[0].kind {
-            fleetstorm::scenario::plan::FaultKind::Device { who, .. } => who.members(&plan).len(),
-            other => panic!("{other:?}"),
-        }
+        let FaultKind::Device { who, .. } = &plan.faults[0].kind else {
+            panic!("{:?}", plan.faults);
+        };
+        who.members(&plan).len()
     };
     assert_eq!(who("\"1.10.0\""), 20);
     assert_eq!(who("{ below: \"1.10.0\" }"), 10);
@@ -351,6 +354,17 @@ fn commands_and_queries() {
 }
 
 #[test]
+fn whoever_says_nothing_of_it_has_none_of_it() {
+    for text in [one("{}", ""), faulty("{ crash: {} }")] {
+        let plan = plan(&text);
+        assert!(!plan.has_operator());
+        assert!(plan.firmware.versions.is_empty() && plan.campaigns.is_empty());
+        let cohort = &plan.cohorts[0];
+        assert!(cohort.update.is_none() && cohort.commands.is_none() && cohort.reported.is_none());
+    }
+}
+
+#[test]
 fn topics_that_name_no_device_belong_to_connections() {
     let me = |target: &str| match plan(&Parts { target, ..PLAIN }.text()).target {
         Target::Embedded(embedded) => embedded.me,
@@ -398,5 +412,70 @@ proptest! {
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         let off = (targets as f64 - twentieth).abs();
         prop_assert!(off <= 1.0, "{} of {}", targets, devices);
+    }
+}
+
+proptest! {
+    /// Whatever numbers stand in a file: it is refused, or its plan keeps what plans promise.
+    #[test]
+    fn an_accepted_plan_is_sound(
+        mut instants in proptest::collection::vec(0u32..65, 6),
+        (block, window, retries, executed) in (
+            prop_oneof![Just(255u32), Just(256), Just(4_096), Just(65_536), Just(131_073)],
+            0u32..40,
+            0u32..13,
+            0u32..4,
+        ),
+        mut waves in proptest::collection::vec(0u32..=100, 0..4),
+        (share, mut limits) in (0u32..=100, proptest::collection::vec(0u32..20, 2)),
+        is_tidy in prop_oneof![3 => Just(true), 1 => Just(false)],
+    ) {
+        // Left to chance, next to nothing would be accepted.
+        if is_tidy {
+            instants.sort_unstable();
+            limits.sort_unstable();
+            waves.sort_unstable();
+            waves.push(100);
+        }
+        let [start, pause, pause_end, other, other_end, cancel] = instants[..] else {
+            panic!("there are six");
+        };
+        let (pause_for, other_for) = (pause_end.abs_diff(pause), other_end.abs_diff(other));
+        let (step, all) = (limits[0], limits[1]);
+        let last = waves.len().saturating_sub(1);
+        let waves: Vec<String> = waves.iter().enumerate().map(|(index, upto)| {
+            let success = if index == last { "" } else { ", success: 50%" };
+            format!("{{ upto: {upto}%{success} }}")
+        }).collect();
+        let cohort = format!("update: {{ profile: aws_jobs, block: {block}, window: {window} }}, reported: {{ topic: \"d/{{device}}\" }}");
+        let operations = campaigns(&format!(
+            ", rollout: {{ waves: [{}] }}, retries: {retries}, step_timeout: {step}s, in_progress_timeout: {all}s, abort: [{{ failure: all, min_executed: {executed}, threshold: {share}% }}]",
+            waves.join(", ")
+        ));
+        let actions = format!(
+            "{{ start: fw-2, at: {start}s }}, {{ pause: fw-2, at: {pause}s, for: {pause_for}s }}, {{ pause: fw-2, at: {other}s, for: {other_for}s }}, {{ cancel: fw-2, at: {cancel}s }}"
+        );
+        let text = Parts { cohort: &cohort, operations: &operations, actions: &actions, ..PLAIN }.text();
+        let Ok(plan) = with(&text, &Overrides::default()) else {
+            return Ok(());
+        };
+        let update = plan.cohorts[0].update.as_ref().expect("it has one");
+        prop_assert!((256..=131_072).contains(&update.block_bytes));
+        prop_assert!(u32::from(update.window) * update.block_bytes <= 128 * 1024 && update.window > 0);
+        let campaign = &plan.campaigns[0];
+        prop_assert!(campaign.start < plan.length() && campaign.retries <= 10);
+        prop_assert!(campaign.step_timeout <= campaign.in_progress_timeout);
+        let (first, second) = (campaign.pauses[0], campaign.pauses[1]);
+        prop_assert!(campaign.start <= first.0 && first.0 < first.1);
+        prop_assert!(first.1 < second.0 && second.0 < second.1 && second.1 <= plan.length());
+        prop_assert!(campaign.cancel.is_some_and(|cancel| second.0 < cancel && cancel < plan.length()));
+        let rule = campaign.aborts[0];
+        prop_assert!(rule.min_executed > 0 && rule.threshold > 0.0);
+        let Rollout::Waves(waves) = &campaign.rollout else {
+            panic!("{:?}", campaign.rollout);
+        };
+        prop_assert!(waves.windows(2).all(|pair| pair[0].upto < pair[1].upto));
+        prop_assert!(waves[0].upto > 0.0);
+        prop_assert!(waves.last().is_some_and(|last| last.upto >= 1.0));
     }
 }

@@ -19,7 +19,7 @@ pub struct Blocks {
 impl Rollout {
     /// From the start to the last device's turn if nothing goes wrong and nothing waits: success is
     /// taken to follow at once. A lower bound; devices have it later if rungs or waves wait.
-    pub fn last_turn(&self, targets: u32) -> Duration {
+    fn last_turn(&self, targets: u32) -> Duration {
         let minutes = match self {
             // What waves wait for depends on the devices.
             Self::AtOnce | Self::Waves(_) => 0.0,
@@ -94,8 +94,30 @@ impl UpdateClient {
 }
 
 impl Campaign {
+    /// From the start to the turn of the last of all `targets` at the earliest.
+    pub fn last_turn(&self, plan: &Plan, targets: u32) -> Duration {
+        match &self.rollout {
+            // Each waits for the one before.
+            Rollout::Waves(waves) => {
+                let before = u32::try_from(waves.len())
+                    .unwrap_or(u32::MAX)
+                    .saturating_sub(1);
+                self.least_update(plan).saturating_mul(before)
+            }
+            rollout @ (Rollout::AtOnce
+            | Rollout::Constant { .. }
+            | Rollout::Exponential { .. }
+            | Rollout::Packs { .. }) => rollout.last_turn(targets),
+        }
+    }
+
     /// From the start to when all `targets` can have their update at the earliest.
     pub fn least(&self, plan: &Plan, targets: u32) -> Duration {
+        let last = self.last_turn(plan, targets);
+        last.saturating_add(self.least_update(plan))
+    }
+
+    fn least_update(&self, plan: &Plan) -> Duration {
         let of_devices = plan
             .cohorts
             .iter()
@@ -103,17 +125,7 @@ impl Campaign {
         let update = of_devices
             .map(|update| update.least(self.image.bytes))
             .min();
-        let update = update.unwrap_or_default();
-        let updates = match &self.rollout {
-            // Each waits for the one before.
-            Rollout::Waves(waves) => u32::try_from(waves.len()).unwrap_or(u32::MAX),
-            Rollout::AtOnce
-            | Rollout::Constant { .. }
-            | Rollout::Exponential { .. }
-            | Rollout::Packs { .. } => 1,
-        };
-        let last = self.rollout.last_turn(targets);
-        last.saturating_add(update.saturating_mul(updates))
+        update.unwrap_or_default()
     }
 }
 

@@ -79,12 +79,19 @@ fn write_campaign(out: &mut String, plan: &Plan, campaign: &Campaign) -> std::fm
         grouped(u64::from(count))
     )?;
     if campaign.server == Server::Operator {
-        let last = about(campaign.rollout.last_turn(count));
+        let last = about(campaign.last_turn(plan, count));
         let all = about(campaign.least(plan, count));
         writeln!(
             out,
             "  takes      the last has its turn after {last}, all are done after {all} at the earliest"
         )?;
+    }
+    for (from, to) in &campaign.pauses {
+        let (from, to) = (from.as_secs_f64(), to.as_secs_f64());
+        writeln!(out, "  paused     from {from:.1} s to {to:.1} s")?;
+    }
+    if let Some(cancel) = campaign.cancel {
+        writeln!(out, "  cancelled  at {:.1} s", cancel.as_secs_f64())?;
     }
     for cohort in &plan.cohorts {
         let begin = targets.partition_point(|device| *device < cohort.first);
@@ -105,7 +112,7 @@ fn write_campaign(out: &mut String, plan: &Plan, campaign: &Campaign) -> std::fm
         };
         writeln!(
             out,
-            "  {:<10} {} blocks, {how}; {} MiB in all",
+            "  {:<10} {} blocks, {how}; {} MiB of image in all",
             cohort.name,
             grouped(blocks.count),
             grouped(bytes.div_ceil(1 << 20))

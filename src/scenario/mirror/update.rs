@@ -117,7 +117,7 @@ pub(in crate::scenario) enum Profile {
     Thingsboard(Thingsboard),
     /// One topic for actions, one for status, and the image over HTTP; Bytebeam's uplink if nothing is
     /// set.
-    GenericAction(GenericAction),
+    GenericAction(Box<GenericAction>),
 }
 
 /// Settings of aws_jobs.

@@ -56,6 +56,27 @@ fn a_campaign_is_told_with_what_it_takes() {
 }
 
 #[test]
+fn pauses_and_the_end_by_hand_are_told() {
+    let mut plan = campaign(
+        "{ waves: [{ upto: 1%, success: 9% }, { upto: 100% }] }",
+        "1h",
+    );
+    let secs = Duration::from_secs;
+    plan.campaigns[0].pauses = vec![(secs(10), secs(20))];
+    plan.campaigns[0].cancel = Some(secs(33));
+    insta::assert_snapshot!(said(&plan));
+    // 6.2 s for each wave and 10 s of pause, but 27 s until it is cancelled.
+    plan.campaigns[0].aborts.clear();
+    assert!(warnings(&plan).is_empty());
+    plan.campaigns[0].cancel = Some(secs(28));
+    let found = warnings(&plan).join("");
+    assert!(
+        found.contains("take 22.4 s at least, and 22 s are left"),
+        "{found}"
+    );
+}
+
+#[test]
 fn a_rollout_longer_than_the_run_is_a_warning() {
     let table = [
         // Nine packs: eight minutes, and 6.2 s for the last update.
