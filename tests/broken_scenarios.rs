@@ -97,6 +97,7 @@ const TABLE: &[(&str, Mistakes)] = &[
             (13, 111, "remove `retries`, or `server: external`"),
             (13, 123, "remove `rollout`, or `server: external`"),
             (14, 65, "write a version of its own: devices tell campaig"),
+            (15, 27, "make the conditions wider, or the share larger"),
         ],
     ),
     (
