@@ -2,17 +2,20 @@
 //! agents write in two ways are read in both.
 
 use super::BadMessage;
-use serde::de::{Deserializer, Error, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Reads a JSON document; members that `T` does not know are left.
 pub(super) fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, BadMessage> {
-    serde_json::from_slice(payload).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => BadMessage::Form,
-        serde_json::error::Category::Io
-        | serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof => BadMessage::Json,
+    serde_json::from_slice(payload).map_err(|_| {
+        // What serde_json calls an error of syntax may be a number where a word should be: whether it is
+        // JSON at all is told by reading it as anything.
+        let text = std::str::from_utf8(payload).ok();
+        match text.map(serde_json::from_str::<IgnoredAny>) {
+            Some(Ok(IgnoredAny)) => BadMessage::Form,
+            Some(Err(_)) | None => BadMessage::Json,
+        }
     })
 }
 

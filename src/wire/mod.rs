@@ -236,3 +236,6 @@ pub enum BadMessage {
     #[error("`{0}` has a value that it cannot have")]
     Value(&'static str),
 }
+
+#[cfg(test)]
+mod tests;

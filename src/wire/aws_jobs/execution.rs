@@ -150,7 +150,7 @@ pub enum ErrorCode {
     /// A question about an execution that has ended.
     TerminalStateReached,
     /// One that the guide does not know.
-    #[serde(other, skip_serializing)]
+    #[serde(other)]
     Unknown,
 }
 
@@ -208,9 +208,6 @@ impl UpdateAccepted<'_> {
 
 impl Rejected<'_> {
     /// Its payload.
-    ///
-    /// # Panics
-    /// If the code is [`ErrorCode::Unknown`], which no server says.
     pub fn write(&self) -> Vec<u8> {
         json::write(self)
     }

@@ -251,9 +251,6 @@ pub struct StreamError<'a> {
 
 impl<'a> StreamError<'a> {
     /// Its payload.
-    ///
-    /// # Panics
-    /// In JSON, if the code is [`ErrorCode::Unknown`], which no server says.
     pub fn write(&self, encoding: Encoding) -> Vec<u8> {
         match encoding {
             Encoding::Json => json::write(self),

@@ -70,7 +70,7 @@ pub enum ErrorCode {
     /// The service has failed.
     InternalError,
     /// One that the guide does not know.
-    #[serde(other, skip_serializing)]
+    #[serde(other)]
     Unknown,
 }
 
