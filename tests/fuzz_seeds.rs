@@ -67,6 +67,11 @@ fn the_device_holds_on_the_seeds() {
     replay("device", harness::device::check);
 }
 
+#[test]
+fn the_messages_hold_on_the_seeds() {
+    replay("wire", harness::wire::check);
+}
+
 /// With and without work that costs time, and served or skipped when its client has gone.
 #[test]
 fn the_backend_holds_on_the_seeds() {

@@ -5,3 +5,4 @@ pub(crate) mod backend;
 pub(crate) mod codec;
 pub(crate) mod device;
 mod script;
+pub(crate) mod wire;

@@ -1,0 +1,188 @@
+//! The messages of updates, commands and reported state: arbitrary topics, payloads and patterns. No
+//! reader panics; what one has read can be written, and the reader makes the same of that again; a
+//! request for blocks brings no more than it may.
+
+use super::script::Script;
+use fleetstorm::wire::aws_jobs::{self, Asked, Document, Request};
+use fleetstorm::wire::aws_streams::{Data, Describe, Described, Encoding, Get, StreamError};
+use fleetstorm::wire::generic_action::{Action, Pattern, Report as Said};
+use fleetstorm::wire::reported::Report;
+use fleetstorm::wire::{aws_streams, command, thingsboard};
+
+/// A file that has room for some requests and not for others: 1 MiB.
+const FILE_BYTES: u32 = 1 << 20;
+
+/// The first byte chooses the readers; what follows up to a line feed is a topic or a pattern; the
+/// rest is the payload.
+pub(crate) fn check(data: &[u8]) {
+    let mut script = Script(data);
+    let choice = script.byte_or_zero();
+    let mut halves = script.0.splitn(2, |byte| *byte == b'\n');
+    let topic = String::from_utf8_lossy(halves.next().unwrap_or(&[]));
+    let payload = halves.next().unwrap_or(&[]);
+    match choice % 7 {
+        0 => job_questions(&topic, payload),
+        1 => job_answers(&topic, payload),
+        2 => streams(Encoding::Json, payload),
+        3 => streams(Encoding::Cbor, payload),
+        4 => thingsboards(&topic, payload),
+        5 => actions(&topic, payload),
+        _ => own(&topic, payload),
+    }
+}
+
+fn job_questions(topic: &str, payload: &[u8]) {
+    let Ok(asked) = Asked::of_topic(topic) else {
+        return;
+    };
+    assert_eq!(asked.topic(), topic);
+    let Ok(request) = asked.read(payload) else {
+        return;
+    };
+    let written = match &request {
+        Request::GetNext(get) => get.write(),
+        Request::StartNext(start) => start.write(),
+        Request::Update { update, .. } => {
+            let _ = update.status();
+            update.write()
+        }
+    };
+    assert_eq!(asked.read(&written), Ok(request));
+}
+
+fn job_answers(topic: &str, payload: &[u8]) {
+    let write = |answer: &aws_jobs::Answer<'_>| match answer {
+        aws_jobs::Answer::NotifyNext(notice) => notice.write(),
+        aws_jobs::Answer::GotNext(accepted) | aws_jobs::Answer::StartedNext(accepted) => {
+            accepted.write()
+        }
+        aws_jobs::Answer::Updated { accepted, .. } => accepted.write(),
+        aws_jobs::Answer::GetNextRejected(rejected)
+        | aws_jobs::Answer::StartNextRejected(rejected)
+        | aws_jobs::Answer::UpdateRejected { rejected, .. } => rejected.write(),
+    };
+    let Ok(answer) = aws_jobs::Answer::read("t", topic, payload) else {
+        return;
+    };
+    let execution = match &answer {
+        aws_jobs::Answer::NotifyNext(notice) => notice.execution.as_ref(),
+        aws_jobs::Answer::GotNext(accepted) | aws_jobs::Answer::StartedNext(accepted) => {
+            accepted.execution.as_ref()
+        }
+        aws_jobs::Answer::Updated { .. }
+        | aws_jobs::Answer::GetNextRejected(_)
+        | aws_jobs::Answer::StartNextRejected(_)
+        | aws_jobs::Answer::UpdateRejected { .. } => None,
+    };
+    if let Some(raw) = execution.and_then(|execution| execution.job_document)
+        && let Ok(document) = Document::read(raw)
+    {
+        assert_eq!(Document::read(&document.write()), Ok(document.clone()));
+    }
+    let written = write(&answer);
+    let again = aws_jobs::Answer::read("t", topic, &written).expect("what was read is sound");
+    assert_eq!(write(&again), written);
+}
+
+fn streams(encoding: Encoding, payload: &[u8]) {
+    if let Ok(get) = Get::read(encoding, payload) {
+        let written = get.write(encoding);
+        assert_eq!(Get::read(encoding, &written), Ok(get.clone()));
+        if let Ok(blocks) = get.blocks(1, 0, FILE_BYTES) {
+            let block_bytes = blocks.block_bytes;
+            let indices: Vec<u32> = blocks.collect();
+            assert!(!indices.is_empty());
+            assert!(indices.is_sorted_by(|a, b| a < b));
+            let bytes = u64::from(block_bytes) * indices.len() as u64;
+            assert!(bytes <= 131_072);
+            let last = u64::from(indices[indices.len() - 1]);
+            assert!(last * u64::from(block_bytes) < u64::from(FILE_BYTES));
+        }
+    }
+    let mut scratch = Vec::new();
+    if let Ok(block) = Data::read(encoding, payload, &mut scratch) {
+        let written = block.write(encoding);
+        let mut scratch = Vec::new();
+        assert_eq!(Data::read(encoding, &written, &mut scratch), Ok(block));
+    }
+    if let Ok(question) = Describe::read(encoding, payload) {
+        let written = question.write(encoding);
+        assert_eq!(Describe::read(encoding, &written), Ok(question));
+    }
+    if let Ok(described) = Described::read(encoding, payload) {
+        let written = described.write(encoding);
+        assert_eq!(Described::read(encoding, &written), Ok(described));
+    }
+    if let Ok(error) = StreamError::read(encoding, payload) {
+        let written = error.write(encoding);
+        assert_eq!(StreamError::read(encoding, &written), Ok(error));
+    }
+}
+
+fn thingsboards(topic: &str, payload: &[u8]) {
+    if let Ok(thingsboard::Answer::Firmware {
+        firmware: Some(Ok(firmware)),
+        ..
+    }) = thingsboard::Answer::read(topic, payload)
+    {
+        let written = firmware.write_push();
+        let read = thingsboard::Answer::Firmware {
+            request: None,
+            firmware: Some(Ok(firmware.clone())),
+        };
+        let again = thingsboard::Answer::read(thingsboard::ATTRIBUTES_TOPIC, &written);
+        assert_eq!(again, Ok(read));
+    }
+    if let Ok(thingsboard::Request::Telemetry(telemetry)) =
+        thingsboard::Request::read(topic, payload)
+        && let Some(written) = telemetry.write()
+    {
+        assert_eq!(thingsboard::Telemetry::read(&written), Ok(telemetry));
+    }
+    if let Some((client_id, own)) = thingsboard::of_device(topic) {
+        assert_eq!(thingsboard::to_device(client_id, own), topic);
+    }
+}
+
+/// A value may hold the very text that ends it, so that what is read need not be what was written;
+/// but it is one way to read the same text.
+fn actions(pattern: &str, payload: &[u8]) {
+    if let Ok(pattern) = Pattern::action(pattern)
+        && let Ok(action) = Action::read(&pattern, payload)
+    {
+        let written = action.write(&pattern);
+        if let Ok(again) = Action::read(&pattern, &written) {
+            assert_eq!(again.write(&pattern), written);
+        }
+    }
+    if let Ok(pattern) = Pattern::status(pattern)
+        && let Ok(said) = Said::read(&pattern, payload)
+    {
+        let written = said.write(&pattern);
+        if let Ok(again) = Said::read(&pattern, &written) {
+            assert_eq!(again.write(&pattern), written);
+        }
+    }
+}
+
+fn own(topic: &str, payload: &[u8]) {
+    if let Ok(request) = command::Request::read("d/1", topic, payload) {
+        let written = request.write();
+        let again = command::Request::read("d/1", topic, &written).expect("sound");
+        assert_eq!(again.write(), written);
+    }
+    if let Some((base, id)) = command::of_response_topic(topic) {
+        assert_eq!(command::response_topic(base, id), topic);
+        if let Ok(response) = command::Response::read(id, payload) {
+            let written = response.write();
+            assert_eq!(command::Response::read(id, &written), Ok(response));
+        }
+    }
+    if let Ok(topic_read) = aws_streams::Topic::read(topic) {
+        assert_eq!(topic_read.write(), topic);
+    }
+    if let Ok(report) = Report::read(payload) {
+        let written = report.write();
+        assert_eq!(Report::read(&written), Ok(report));
+    }
+}
