@@ -69,7 +69,13 @@ fn the_device_holds_on_the_seeds() {
 
 #[test]
 fn the_messages_hold_on_the_seeds() {
-    replay("wire", harness::wire::check);
+    replay("wire", |seed| {
+        harness::wire::check(seed);
+    });
+    for seed in seeds("wire") {
+        let shown = String::from_utf8_lossy(&seed);
+        assert!(harness::wire::check(&seed), "no message: {shown}");
+    }
 }
 
 /// With and without work that costs time, and served or skipped when its client has gone.

@@ -5,4 +5,6 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| harness::wire::check(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    harness::wire::check(data);
+});

@@ -1,6 +1,7 @@
 //! The messages of updates, commands and reported state: arbitrary topics, payloads and patterns. No
 //! reader panics; what one has read can be written, and the reader makes the same of that again; a
-//! request for blocks brings no more than it may.
+//! request for blocks brings no more than it may. Each check says whether anything was read, so that
+//! seeds can be held to being messages.
 
 use super::script::Script;
 use fleetstorm::wire::aws_jobs::{self, Asked, Document, Request};
@@ -14,7 +15,7 @@ const FILE_BYTES: u32 = 1 << 20;
 
 /// The first byte chooses the readers; what follows up to a line feed is a topic or a pattern; the
 /// rest is the payload.
-pub(crate) fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) -> bool {
     let mut script = Script(data);
     let choice = script.byte_or_zero();
     let mut halves = script.0.splitn(2, |byte| *byte == b'\n');
@@ -31,13 +32,13 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-fn job_questions(topic: &str, payload: &[u8]) {
+fn job_questions(topic: &str, payload: &[u8]) -> bool {
     let Ok(asked) = Asked::of_topic(topic) else {
-        return;
+        return false;
     };
     assert_eq!(asked.topic(), topic);
     let Ok(request) = asked.read(payload) else {
-        return;
+        return false;
     };
     let written = match &request {
         Request::GetNext(get) => get.write(),
@@ -48,9 +49,10 @@ fn job_questions(topic: &str, payload: &[u8]) {
         }
     };
     assert_eq!(asked.read(&written), Ok(request));
+    true
 }
 
-fn job_answers(topic: &str, payload: &[u8]) {
+fn job_answers(topic: &str, payload: &[u8]) -> bool {
     let write = |answer: &aws_jobs::Answer<'_>| match answer {
         aws_jobs::Answer::NotifyNext(notice) => notice.write(),
         aws_jobs::Answer::GotNext(accepted) | aws_jobs::Answer::StartedNext(accepted) => {
@@ -62,7 +64,7 @@ fn job_answers(topic: &str, payload: &[u8]) {
         | aws_jobs::Answer::UpdateRejected { rejected, .. } => rejected.write(),
     };
     let Ok(answer) = aws_jobs::Answer::read("t", topic, payload) else {
-        return;
+        return false;
     };
     let execution = match &answer {
         aws_jobs::Answer::NotifyNext(notice) => notice.execution.as_ref(),
@@ -82,9 +84,11 @@ fn job_answers(topic: &str, payload: &[u8]) {
     let written = write(&answer);
     let again = aws_jobs::Answer::read("t", topic, &written).expect("what was read is sound");
     assert_eq!(write(&again), written);
+    true
 }
 
-fn streams(encoding: Encoding, payload: &[u8]) {
+fn streams(encoding: Encoding, payload: &[u8]) -> bool {
+    let mut read = false;
     if let Ok(get) = Get::read(encoding, payload) {
         let written = get.write(encoding);
         assert_eq!(Get::read(encoding, &written), Ok(get.clone()));
@@ -98,32 +102,41 @@ fn streams(encoding: Encoding, payload: &[u8]) {
             let last = u64::from(indices[indices.len() - 1]);
             assert!(last * u64::from(block_bytes) < u64::from(FILE_BYTES));
         }
+        read = true;
     }
     let mut scratch = Vec::new();
     if let Ok(block) = Data::read(encoding, payload, &mut scratch) {
         let written = block.write(encoding);
         let mut scratch = Vec::new();
         assert_eq!(Data::read(encoding, &written, &mut scratch), Ok(block));
+        read = true;
     }
     if let Ok(question) = Describe::read(encoding, payload) {
         let written = question.write(encoding);
         assert_eq!(Describe::read(encoding, &written), Ok(question));
+        read = true;
     }
     if let Ok(described) = Described::read(encoding, payload) {
         let written = described.write(encoding);
         assert_eq!(Described::read(encoding, &written), Ok(described));
+        read = true;
     }
     if let Ok(error) = StreamError::read(encoding, payload) {
         let written = error.write(encoding);
         assert_eq!(StreamError::read(encoding, &written), Ok(error));
+        read = true;
     }
+    read
 }
 
-fn thingsboards(topic: &str, payload: &[u8]) {
+fn thingsboards(topic: &str, payload: &[u8]) -> bool {
+    let answer = thingsboard::Answer::read(topic, payload);
+    let request = thingsboard::Request::read(topic, payload);
+    let mut read = answer.is_ok() || request.is_ok();
     if let Ok(thingsboard::Answer::Firmware {
         firmware: Some(Ok(firmware)),
         ..
-    }) = thingsboard::Answer::read(topic, payload)
+    }) = answer
     {
         let written = firmware.write_push();
         let read = thingsboard::Answer::Firmware {
@@ -133,20 +146,22 @@ fn thingsboards(topic: &str, payload: &[u8]) {
         let again = thingsboard::Answer::read(thingsboard::ATTRIBUTES_TOPIC, &written);
         assert_eq!(again, Ok(read));
     }
-    if let Ok(thingsboard::Request::Telemetry(telemetry)) =
-        thingsboard::Request::read(topic, payload)
+    if let Ok(thingsboard::Request::Telemetry(telemetry)) = request
         && let Some(written) = telemetry.write()
     {
         assert_eq!(thingsboard::Telemetry::read(&written), Ok(telemetry));
     }
     if let Some((client_id, own)) = thingsboard::of_device(topic) {
         assert_eq!(thingsboard::to_device(client_id, own), topic);
+        read = true;
     }
+    read
 }
 
 /// A value may hold the very text that ends it, so that what is read need not be what was written;
 /// but it is one way to read the same text.
-fn actions(pattern: &str, payload: &[u8]) {
+fn actions(pattern: &str, payload: &[u8]) -> bool {
+    let mut read = false;
     if let Ok(pattern) = Pattern::action(pattern)
         && let Ok(action) = Action::read(&pattern, payload)
     {
@@ -154,6 +169,7 @@ fn actions(pattern: &str, payload: &[u8]) {
         if let Ok(again) = Action::read(&pattern, &written) {
             assert_eq!(again.write(&pattern), written);
         }
+        read = true;
     }
     if let Ok(pattern) = Pattern::status(pattern)
         && let Ok(said) = Said::read(&pattern, payload)
@@ -162,14 +178,18 @@ fn actions(pattern: &str, payload: &[u8]) {
         if let Ok(again) = Said::read(&pattern, &written) {
             assert_eq!(again.write(&pattern), written);
         }
+        read = true;
     }
+    read
 }
 
-fn own(topic: &str, payload: &[u8]) {
+fn own(topic: &str, payload: &[u8]) -> bool {
+    let mut read = false;
     if let Ok(request) = command::Request::read("d/1", topic, payload) {
         let written = request.write();
         let again = command::Request::read("d/1", topic, &written).expect("sound");
         assert_eq!(again.write(), written);
+        read = true;
     }
     if let Some((base, id)) = command::of_response_topic(topic) {
         assert_eq!(command::response_topic(base, id), topic);
@@ -177,12 +197,16 @@ fn own(topic: &str, payload: &[u8]) {
             let written = response.write();
             assert_eq!(command::Response::read(id, &written), Ok(response));
         }
+        read = true;
     }
     if let Ok(topic_read) = aws_streams::Topic::read(topic) {
         assert_eq!(topic_read.write(), topic);
+        read = true;
     }
     if let Ok(report) = Report::read(payload) {
         let written = report.write();
         assert_eq!(Report::read(&written), Ok(report));
+        read = true;
     }
+    read
 }
