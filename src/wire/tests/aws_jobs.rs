@@ -514,19 +514,31 @@ fn refusals() {
     };
     let golden = r#"{"code":"VersionMismatch","message":"expected version 3, but it is 4","clientToken":"2:meters-7","timestamp":15,"executionState":{"status":"IN_PROGRESS","versionNumber":4}}"#;
     assert_eq!(text(&rejected.write()), golden);
-    for asked in ["$next/get", "start-next", "fs-0a1b2c3d-0/update"] {
+    for (place, asked) in ["$next/get", "start-next", "fs-0a1b2c3d-0/update"]
+        .into_iter()
+        .enumerate()
+    {
         let topic = format!("$aws/things/meters-7/jobs/{asked}/rejected");
-        let answer = Answer::read("meters-7", &topic, golden.as_bytes());
-        let read = match answer.expect("an answer") {
-            Answer::GetNextRejected(read) if asked == "$next/get" => read,
-            Answer::StartNextRejected(read) if asked == "start-next" => read,
-            Answer::UpdateRejected {
-                job: "fs-0a1b2c3d-0",
-                rejected,
-            } => rejected,
-            other => panic!("{asked}: {other:?}"),
+        let answer = Answer::read("meters-7", &topic, golden.as_bytes()).expect("an answer");
+        let (Answer::GetNextRejected(read)
+        | Answer::StartNextRejected(read)
+        | Answer::UpdateRejected { rejected: read, .. }) = &answer
+        else {
+            panic!("not read as what it is: {answer:?}");
         };
-        assert_eq!(read, rejected);
+        assert_eq!(*read, rejected);
+        let kinds = [
+            matches!(answer, Answer::GetNextRejected(_)),
+            matches!(answer, Answer::StartNextRejected(_)),
+            matches!(
+                answer,
+                Answer::UpdateRejected {
+                    job: "fs-0a1b2c3d-0",
+                    ..
+                }
+            ),
+        ];
+        assert!(kinds[place], "{asked}: {answer:?}");
     }
 }
 
