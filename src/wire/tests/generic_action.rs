@@ -153,6 +153,35 @@ fn values_are_escaped_as_deep_as_they_lie() {
     assert_eq!(Action::read(&pattern, &payload), Ok(odd));
 }
 
+/// An escaped quote with just the text behind it that ends the value elsewhere.
+#[test]
+fn an_escaped_quote_ends_nothing() {
+    let cases = [
+        (
+            r#"{"v":"{version}" at {url}"#,
+            "x\" at y",
+            r#"{"v":"x\" at y" at /fw-2"#,
+        ),
+        (
+            r#"{"p":"{\"v\":\"{version}\"} at {url}"}"#,
+            "x\"} at y",
+            r#"{"p":"{\"v\":\"x\\\"} at y\"} at /fw-2"}"#,
+        ),
+    ];
+    for (pattern, version, golden) in cases {
+        let pattern = Pattern::action(pattern).expect("sound");
+        let odd = Action {
+            action_id: "".into(),
+            version: version.into(),
+            bytes: None,
+            sha256: None,
+            ..action()
+        };
+        assert_eq!(text(&odd.write(&pattern)), golden);
+        assert_eq!(Action::read(&pattern, golden.as_bytes()), Ok(odd));
+    }
+}
+
 #[test]
 fn patterns_that_are_not_json() {
     let pattern = Pattern::action("UPDATE {version} FROM {url}").expect("sound");
