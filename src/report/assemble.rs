@@ -1,6 +1,8 @@
 //! From the evidence to the one [`Report`] value: names for indices, seconds for instants, and
 //! percentile tables for histograms.
 
+use super::campaign;
+use super::commands;
 use super::data::RunData;
 use super::judge;
 use super::objective::{self, reconnect, sample_floor};
@@ -63,6 +65,9 @@ pub fn report(run: &RunData) -> Report {
         generator,
         recoveries: recoveries(run),
         recovery_verdicts: recovery::verdicts(run),
+        campaigns: campaign::all(run),
+        commands: commands::commands(run),
+        queries: commands::queries(run),
         errors: run
             .outcome
             .as_ref()

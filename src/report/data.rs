@@ -1,12 +1,18 @@
-//! Everything a run directory says, read back: the only file of the report that reads evidence.
+//! Everything a run directory says, read back: with `tables` the only file of the
+//! report that reads evidence.
+
+mod tables;
 
 use super::ReportError;
+use super::campaign;
+use super::findings::Findings;
 use super::objective::harm;
 use crate::scenario::file::{self, Secrets};
 use crate::scenario::plan::Plan;
 use crate::stats::evidence::{self, FORMAT, Header, Line, Outcome};
 use crate::stats::histogram::Histogram;
 use crate::stats::recorder::ErrorCount;
+use crate::stats::results::Finding;
 use crate::stats::series::{self, Metric, SeriesData};
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -38,9 +44,11 @@ pub struct RunData {
     /// Response times of live publishes due before a fault, and due while its backlog drained, by
     /// fault; only of faults of which an objective asks for them.
     pub live_due: BTreeMap<usize, [Histogram; 2]>,
+    /// What campaigns, commands and queries left.
+    pub findings: Findings,
     /// What the readers of the files had to leave out (torn last lines).
     pub notes: Vec<String>,
-    /// Why the series could not be read at all.
+    /// Why the series, or the rows of campaigns, commands and queries, could not be read at all.
     pub damaged: Option<String>,
 }
 
@@ -48,6 +56,7 @@ impl RunData {
     /// A run of `plan` of which nothing is known but its header.
     pub fn new(scenario_text: String, plan: Plan, header: Header) -> Self {
         Self {
+            findings: Findings::of(&plan),
             scenario_text,
             plan,
             header,
@@ -91,12 +100,18 @@ impl RunData {
             run.take(line);
         }
         run.notes.extend(torn);
+        if let Err(error) = tables::read(dir, &mut run) {
+            run.damaged = Some(error);
+        }
         match series::read(dir) {
             Ok(series) => {
                 run.series = series;
                 run.read_live_due(dir);
+                run.read_telemetry(dir);
             }
-            Err(error) => run.damaged = Some(error.to_string()),
+            Err(error) => {
+                run.damaged.get_or_insert_with(|| error.to_string());
+            }
         }
         run.notes.append(&mut run.series.warnings);
         Ok(run)
@@ -119,15 +134,40 @@ impl RunData {
         }
     }
 
+    /// Reads the response times of live publishes before and during each campaign.
+    fn read_telemetry(&mut self, dir: &Path) {
+        for index in 0..self.plan.campaigns.len() {
+            let Some(spans) = campaign::telemetry_spans(self, index) else {
+                continue;
+            };
+            match series::read_due(dir, Metric::AckResponse, &spans) {
+                Ok(due) => {
+                    let due = due.try_into().expect("one histogram per span");
+                    self.findings.campaigns[index].telemetry = Some(due);
+                }
+                Err(error) => self.notes.push(error.to_string()),
+            }
+        }
+    }
+
     /// Takes a line of `events.jsonl`. Phase and fault lines say nothing the plan does not.
     fn take(&mut self, line: Line) {
         match line {
             Line::Header(header) => self.header = *header,
             Line::Started { start, wall_clock } => self.started = Some((start, wall_clock)),
-            Line::Phase { .. }
-            | Line::Fault { .. }
-            | Line::Campaign { .. }
-            | Line::CommandStarted { .. } => {}
+            Line::Phase { .. } | Line::Fault { .. } => {}
+            Line::Campaign { campaign, at, mark } => {
+                self.findings.take(Finding::Campaign { campaign, at, mark });
+            }
+            Line::CommandStarted {
+                command,
+                at,
+                targets,
+            } => self.findings.take(Finding::CommandStarted {
+                command,
+                at,
+                targets,
+            }),
             Line::Warning { at, text } => self.warnings.push((at, text)),
             Line::Lost { process, at, how } => self.lost.push((process, at, how)),
             Line::Interrupted { at, signal } => self.interrupted = Some((at, signal)),

@@ -1,6 +1,8 @@
 //! Test fixture: runs as they would be read from a run directory, with all figures made up by a
 //! fixed formula.
 
+pub(super) mod campaign;
+
 use super::data::RunData;
 use crate::mqtt::packet::QoS;
 use crate::scenario::fixture;
@@ -8,7 +10,7 @@ use crate::scenario::plan::{
     Auth, BackendFault, BrokerUrl, Brokers, Fault, FaultKind, Phase, Plan, Schedule, Sessions,
     Target, Topology,
 };
-use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
+use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Subject, Window};
 use crate::stats::books::{Books, CommandCounts, DeliveryCounts, UpdateCounts};
 use crate::stats::event::Cause;
 use crate::stats::evidence::{FORMAT, Header, Mode, Outcome, Overrides};
@@ -221,6 +223,7 @@ pub(super) fn objective(
         statistic,
         bound,
         window,
+        subject: Subject::Fleet,
     }
 }
 

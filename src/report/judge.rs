@@ -13,6 +13,7 @@ use crate::stats::series::{GeneratorRow, Metric};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+mod findings;
 mod sentence;
 mod totals;
 
@@ -191,7 +192,11 @@ fn lag_limit_us(run: &RunData) -> u64 {
     let limits = run.plan.objectives.iter().filter_map(|o| {
         let is_latency = matches!(
             o.indicator,
-            Indicator::ConnectLatency | Indicator::PublishAckLatency | Indicator::E2eLatency
+            Indicator::ConnectLatency
+                | Indicator::PublishAckLatency
+                | Indicator::E2eLatency
+                | Indicator::CommandRtt
+                | Indicator::QueryLatency
         );
         match o.bound {
             Bound::AtMost(Limit::Time(time)) | Bound::AtLeast(Limit::Time(time)) if is_latency => {
@@ -378,6 +383,10 @@ fn evidence_rules(run: &RunData) -> Vec<Rule> {
     ];
     if let Some(outcome) = &run.outcome {
         rules.extend(totals::rules(run, &outcome.totals));
+        // An interrupted run is partial, and a lost process has a verdict of its own.
+        if run.lost.is_empty() && run.interrupted.is_none() {
+            rules.extend(findings::rules(run));
+        }
     }
     rules
 }

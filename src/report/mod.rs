@@ -9,7 +9,10 @@
 //! writes.
 
 pub mod assemble;
+mod campaign;
+mod commands;
 pub mod data;
+pub mod findings;
 #[cfg(test)]
 mod fixture;
 pub mod html;

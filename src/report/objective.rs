@@ -21,6 +21,8 @@ use crate::stats::series::Metric;
 use std::cmp::Ordering;
 
 mod backlog;
+mod campaigns;
+mod commands;
 pub(super) mod harm;
 mod storm;
 
@@ -106,7 +108,7 @@ fn judge(run: &RunData, objective: &slo::Objective) -> Objective {
         name: objective.name.clone(),
         indicator: objective.indicator.name(),
         statistic: statistic_text(objective.statistic),
-        window: window::text(&run.plan, &objective.window),
+        window: window::of(&run.plan, objective),
         bound: if is_at_most { "at_most" } else { "at_least" },
         target: Some(target),
         target_text: String::new(),
@@ -179,17 +181,15 @@ fn comparison(
     };
     match (objective.statistic.as_str(), value) {
         ("", "1") => format!("1 {}, {limit}", objective.unit.trim_end_matches('s')),
-        ("", value) if !matches!(objective.unit, "ratio" | "per_s" | "factor") => {
+        ("", value) if !matches!(objective.unit, "s" | "ratio" | "per_s" | "factor") => {
             format!("{value} {}, {limit}", objective.unit)
         }
         ("", value) => format!("{value}, {limit}"),
         (share, value) if share.ends_with("devices") => {
-            let drains = objective.indicator == Indicator::BacklogDrainTime.name();
-            match (value, drains) {
-                (NEVER, true) => format!("fewer than {share} drained at all, {limit}"),
-                (NEVER, false) => format!("fewer than {share} came back at all, {limit}"),
-                (value, true) => format!("{share} had drained after {value}, {limit}"),
-                (value, false) => format!("{share} were back after {value}, {limit}"),
+            let (were, never) = share_words(objective.indicator);
+            match value {
+                NEVER => format!("fewer than {share} {never} at all, {limit}"),
+                value => format!("{share} {were} after {value}, {limit}"),
             }
         }
         (minutes, "1") if minutes.starts_with("minutes") => {
@@ -199,6 +199,19 @@ fn comparison(
             format!("{value} {minutes}, {limit}")
         }
         (percentile, value) => format!("{percentile} is {value}, {limit}"),
+    }
+}
+
+/// What a share of devices had done after the time, and what too few of them did.
+fn share_words(indicator: &str) -> (&'static str, &'static str) {
+    if indicator == Indicator::BacklogDrainTime.name() {
+        ("had drained", "drained")
+    } else if indicator == Indicator::OtaCompletion.name() {
+        ("were confirmed", "were confirmed")
+    } else if indicator == Indicator::CommandFanout.name() {
+        ("had answered", "answered")
+    } else {
+        ("were back", "came back")
     }
 }
 
@@ -265,6 +278,22 @@ fn measure(run: &RunData, objective: &slo::Objective) -> Measured {
         Indicator::BacklogDrainTime => backlog::drain_time(run, objective),
         Indicator::BacklogRecoveredRatio => backlog::recovered_ratio(run, objective),
         Indicator::BacklogHarm => harm::harm(run, objective),
+        Indicator::OtaCompletion => campaigns::completion(run, objective),
+        Indicator::OtaFailureRatio => campaigns::failure_ratio(run, objective),
+        Indicator::OtaRollbackRatio => campaigns::rollback_ratio(run, objective),
+        Indicator::OtaExposureBeforeHalt => campaigns::exposure(run, objective),
+        Indicator::OtaHaltTime => campaigns::halt_time(run, objective),
+        Indicator::OtaWrongTarget => campaigns::wrong_target(run, objective),
+        Indicator::OtaPriorityInversions => campaigns::priority_inversions(run, objective),
+        Indicator::OtaBytesPerDevice => campaigns::bytes_per_device(run, objective),
+        Indicator::OtaCollateral => campaigns::collateral(run, objective),
+        Indicator::CommandRtt => commands::round_trip(run, objective),
+        Indicator::CommandFanout => commands::fanout(run, objective),
+        Indicator::CommandResultCompleteness => commands::result_completeness(run, objective),
+        Indicator::CommandDuplicateEffect => commands::duplicate_effect(run, objective),
+        Indicator::QueryLatency => commands::query_latency(run, objective),
+        Indicator::QueryStaleness => commands::query_staleness(run, objective),
+        Indicator::ResolutionTime => commands::resolution_time(run, objective),
     }
 }
 
@@ -301,7 +330,23 @@ fn latency(run: &RunData, objective: &slo::Objective, metrics: &[Metric]) -> Mea
         | Indicator::FreshnessAge
         | Indicator::BacklogDrainTime
         | Indicator::BacklogRecoveredRatio
-        | Indicator::BacklogHarm => 0,
+        | Indicator::BacklogHarm
+        | Indicator::OtaCompletion
+        | Indicator::OtaFailureRatio
+        | Indicator::OtaRollbackRatio
+        | Indicator::OtaExposureBeforeHalt
+        | Indicator::OtaHaltTime
+        | Indicator::OtaWrongTarget
+        | Indicator::OtaPriorityInversions
+        | Indicator::OtaBytesPerDevice
+        | Indicator::OtaCollateral
+        | Indicator::CommandRtt
+        | Indicator::CommandFanout
+        | Indicator::CommandResultCompleteness
+        | Indicator::CommandDuplicateEffect
+        | Indicator::QueryLatency
+        | Indicator::QueryStaleness
+        | Indicator::ResolutionTime => 0,
     };
     let mut measured = percentile_of(&values, values.count() + unended, p);
     if let (Measured::Value(value), true) = (&mut measured, unended > 0) {
@@ -570,7 +615,14 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
         (Limit::Ratio(_), _) => "ratio",
         (Limit::Rate(_), _) => "per_s",
         (Limit::Factor(_), _) => "factor",
-        (Limit::Count(_), Indicator::ReconnectStranded) => "devices",
+        (
+            Limit::Count(_),
+            Indicator::ReconnectStranded
+            | Indicator::OtaExposureBeforeHalt
+            | Indicator::OtaWrongTarget
+            | Indicator::OtaPriorityInversions,
+        ) => "devices",
+        (Limit::Count(_), Indicator::CommandDuplicateEffect) => "commands",
         (Limit::Count(_), Indicator::AvailabilityBadMinutes) => "minutes",
         (Limit::Count(_), Indicator::WillFired) => "wills",
         (
@@ -593,7 +645,19 @@ fn unit(limit: Limit, indicator: Indicator) -> &'static str {
             | Indicator::FreshnessAge
             | Indicator::BacklogDrainTime
             | Indicator::BacklogRecoveredRatio
-            | Indicator::BacklogHarm,
+            | Indicator::BacklogHarm
+            | Indicator::OtaCompletion
+            | Indicator::OtaFailureRatio
+            | Indicator::OtaRollbackRatio
+            | Indicator::OtaHaltTime
+            | Indicator::OtaBytesPerDevice
+            | Indicator::OtaCollateral
+            | Indicator::CommandRtt
+            | Indicator::CommandFanout
+            | Indicator::CommandResultCompleteness
+            | Indicator::QueryLatency
+            | Indicator::QueryStaleness
+            | Indicator::ResolutionTime,
         ) => "messages",
     }
 }
@@ -621,6 +685,20 @@ const fn events_unit(indicator: Indicator) -> &'static str {
         Indicator::RetryAmplification => "devices",
         Indicator::SessionResumeRatio => "reconnects",
         Indicator::AvailabilityIntervalAverage | Indicator::AvailabilityBadMinutes => "requests",
+        Indicator::OtaFailureRatio | Indicator::OtaRollbackRatio => "ended updates",
+        Indicator::OtaCompletion
+        | Indicator::OtaExposureBeforeHalt
+        | Indicator::OtaHaltTime
+        | Indicator::OtaWrongTarget
+        | Indicator::CommandRtt
+        | Indicator::CommandFanout
+        | Indicator::CommandResultCompleteness
+        | Indicator::ResolutionTime => "targets",
+        Indicator::OtaPriorityInversions => "notified targets",
+        Indicator::OtaBytesPerDevice => "devices",
+        Indicator::OtaCollateral => "publishes",
+        Indicator::CommandDuplicateEffect => "commands",
+        Indicator::QueryLatency | Indicator::QueryStaleness => "answers",
     }
 }
 

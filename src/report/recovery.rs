@@ -32,7 +32,13 @@ pub(super) fn after_phase(run: &RunData, phase: usize) -> Option<(Option<Word>, 
 /// if there are none.
 pub(super) fn undisturbed_s(run: &RunData, fault: usize) -> Option<(f64, f64)> {
     let (from, to) = run.plan.recovery_baseline(fault);
-    let plateau = detector::plateau(&run.series.rows, from.as_secs_f64(), to.as_secs_f64());
+    plateau_s(run, from.as_secs_f64(), to.as_secs_f64())
+}
+
+/// The last seconds of the stretch (from T0) in which the whole fleet that had power was undisturbed;
+/// `None` if there is no such second.
+pub(super) fn plateau_s(run: &RunData, from_s: f64, to_s: f64) -> Option<(f64, f64)> {
+    let plateau = detector::plateau(&run.series.rows, from_s, to_s);
     let (first, last) = (plateau.first()?, plateau.last()?);
     Some((f64::from(first.second), f64::from(last.second) + 1.0))
 }

@@ -1,6 +1,7 @@
 //! The report as one plain value: everything the renderers need, and, serialized, `report.json`.
 //! Times without a unit in their name do not exist here; `*_s` count from T0.
 
+mod campaign;
 mod counts;
 mod generator;
 mod prediction;
@@ -8,6 +9,10 @@ mod recovery;
 mod verdict;
 
 pub use crate::stats::evidence::Mode;
+pub use campaign::{
+    Answers, Bucket, Campaign, Collateral, Command, Completion, Disagreement, Footprint, Halt,
+    OutcomeCount, Query, QueryAnswer, ReasonCount, Rung, ShareTime, StatePoint, Wave, Witnesses,
+};
 pub use counts::{Counts, Delivery, LostByPolicy, NamedBooks, NamedCount, SeriesSums};
 pub use generator::{Generator, Rule, Watch, Worker};
 pub use prediction::Prediction;
@@ -71,6 +76,15 @@ pub struct Report {
     pub recoveries: Vec<Recovery>,
     /// Per fault that closes its phase.
     pub recovery_verdicts: Vec<RecoveryVerdict>,
+    /// Campaigns, in the order of their start; absent if the scenario has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub campaigns: Vec<Campaign>,
+    /// Fleet commands, in the order of their start; absent if the scenario has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<Command>,
+    /// Fleet queries, in the order of their start; absent if the scenario has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queries: Vec<Query>,
     /// By kind, most frequent first.
     pub errors: Vec<Error>,
     /// What the reference backend counted itself; empty with another target.
@@ -144,7 +158,7 @@ pub struct Objective {
     pub indicator: &'static str,
     /// For example `p99`, `99 % of devices`; empty if the indicator is one number.
     pub statistic: String,
-    /// For example `in steady`, `after restart`, `whole run`.
+    /// For example `in steady`, `after restart`, `whole run`, `of fw-2`.
     pub window: String,
     /// `at_most`, `at_least` or, of a word, `is`.
     pub bound: &'static str,
@@ -157,7 +171,8 @@ pub struct Objective {
     pub value: Option<f64>,
     /// The value for people: `never` if it did not happen, `n/a` if nothing was measured.
     pub value_text: String,
-    /// `s`, `ratio`, `per_s`, `factor`, `messages`, `devices`, `minutes` or `word`.
+    /// `s`, `ratio`, `per_s`, `factor`, `messages`, `devices`, `commands`, `wills`, `minutes` or
+    /// `word`.
     pub unit: &'static str,
     /// What the value rests on: events, devices, or device-seconds.
     pub events: u64,

@@ -2,7 +2,7 @@
 
 use super::data::RunData;
 use crate::scenario::plan::Plan;
-use crate::scenario::slo::Window;
+use crate::scenario::slo::{Among, Objective, Subject, Window};
 use crate::stats::histogram::Histogram;
 use crate::stats::series::Metric;
 use std::time::Duration;
@@ -121,6 +121,45 @@ pub(super) fn text(plan: &Plan, window: &Window) -> String {
             format!("in {}", names.join(", "))
         }
         Window::After(phase) => format!("after {}", name(phase)),
+    }
+}
+
+/// Where, and of whom: `in steady`, `of fw-2, priority critical`, `of fw-2 after cut`.
+pub(super) fn of(plan: &Plan, objective: &Objective) -> String {
+    let name = match objective.subject {
+        Subject::Fleet => return text(plan, &objective.window),
+        Subject::Campaign {
+            campaign, among, ..
+        } => {
+            let campaign = plan.campaigns.get(campaign);
+            let name = campaign.map_or("?", |c| c.name.as_str());
+            let priority = |index: usize| campaign.and_then(|c| c.priorities.get(index));
+            match among {
+                Among::All => name.to_owned(),
+                Among::Priority(index) => {
+                    let priority = priority(index).map_or("?", |p| p.name.as_str());
+                    format!("{name}, priority {priority}")
+                }
+                Among::Cohort(index) => {
+                    let cohort = plan.cohorts.get(index).map_or("?", |c| c.name.as_str());
+                    format!("{name}, cohort {cohort}")
+                }
+            }
+        }
+        Subject::Command(index) => {
+            let command = plan.commands.get(index);
+            command.map_or("?", |c| c.name.as_str()).to_owned()
+        }
+        Subject::Query(index) => {
+            let query = plan.queries.get(index);
+            query.map_or("?", |q| q.name.as_str()).to_owned()
+        }
+    };
+    match &objective.window {
+        Window::Run => format!("of {name}"),
+        window @ (Window::During(_) | Window::After(_)) => {
+            format!("of {name} {}", text(plan, window))
+        }
     }
 }
 

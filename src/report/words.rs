@@ -121,6 +121,12 @@ pub(super) fn device(plan: &Plan, device: u32) -> String {
     format!("{}-{}", cohort.name, device - cohort.first)
 }
 
+/// A firmware version; `?` if it is not known.
+pub(super) fn firmware(plan: &Plan, version: Option<u16>) -> String {
+    let text = version.and_then(|version| plan.firmware.versions.get(usize::from(version)));
+    text.map_or_else(|| "?".to_owned(), Clone::clone)
+}
+
 /// Stable key of an error kind for `report.json`: `attempt.refused`.
 pub(super) fn error_kind(kind: ErrorKind) -> String {
     match kind {

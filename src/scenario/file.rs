@@ -128,7 +128,7 @@ fn too_large(length: u64) -> Problem {
 }
 
 /// Builds the tree from the YAML crate's events.
-struct Builder {
+pub(super) struct Builder {
     /// Mappings and lists that are still open.
     open: Vec<Open>,
     /// Finished values of anchors.
@@ -156,7 +156,7 @@ enum Content {
 }
 
 impl Builder {
-    fn build(text: &str) -> Result<Node, Problem> {
+    pub(super) fn build(text: &str) -> Result<Node, Problem> {
         let mut builder = Self {
             open: Vec::new(),
             anchors: BTreeMap::new(),

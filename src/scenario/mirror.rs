@@ -24,7 +24,7 @@ pub(super) use network::{Degrade, Repeat};
 pub(super) use power::{BootTime, Crash, PowerCut, Spread};
 pub(super) use recovery::{Recovery, RecoveryWord};
 pub(super) use sdk::SdkName;
-pub(super) use slo::{IndicatorWord, Slo};
+pub(super) use slo::{Among, IndicatorWord, Slo};
 pub(super) use store::{DrainOrder, First, Store, WhenFull};
 pub(super) use update::{
     Commands, EncodingWord, GenericAction, Profile, Reported, ResumeWord, Update,

@@ -1,6 +1,7 @@
 //! Objectives: what the run is judged by.
 
 use super::recovery::RecoveryVerdict;
+use crate::wire::Reason;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -17,6 +18,41 @@ pub struct Objective {
     pub bound: Bound,
     /// Where in the run.
     pub window: Window,
+    /// Whom it speaks of.
+    pub subject: Subject,
+}
+
+/// Whom an objective speaks of.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Subject {
+    /// The fleet.
+    #[default]
+    Fleet,
+    /// A campaign, or some of its targets.
+    Campaign {
+        /// Index into `Plan::campaigns`.
+        campaign: usize,
+        /// Which of its targets.
+        among: Among,
+        /// Only ends with this reason; `None` = with any.
+        reason: Option<Reason>,
+    },
+    /// A fleet command: index into `Plan::commands`.
+    Command(usize),
+    /// A fleet query: index into `Plan::queries`.
+    Query(usize),
+}
+
+/// Some targets of a campaign.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Among {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of a priority: index into `Campaign::priorities`.
+    Priority(usize),
+    /// Those of a cohort: index into `Plan::cohorts`.
+    Cohort(usize),
 }
 
 /// What is measured. The name in a scenario and a report is [`Indicator::name`].
@@ -71,11 +107,48 @@ pub enum Indicator {
     /// 99th percentile of live publishes' response times while the backlog of a fault drains, over the
     /// one before the fault.
     BacklogHarm,
+    /// From a campaign's start until this share of its targets was confirmed: the new firmware runs and
+    /// says so. A target that was not counts as never.
+    OtaCompletion,
+    /// Ended executions that failed, rolled back, timed out or were bricked, over all that ended; with a
+    /// reason, those that ended with it, rejected ones included.
+    OtaFailureRatio,
+    /// Ended executions after which the old firmware came back, over all that ended.
+    OtaRollbackRatio,
+    /// Targets that had started when an abort rule halted the campaign.
+    OtaExposureBeforeHalt,
+    /// From a campaign's start until an abort rule halted it.
+    OtaHaltTime,
+    /// Devices that were offered a campaign's image and are not eligible for it.
+    OtaWrongTarget,
+    /// Targets that were notified while one of a higher priority waited for more than a second longer.
+    OtaPriorityInversions,
+    /// Image bytes that a device received, repetitions included, over the image's bytes, of devices that
+    /// had the whole of it.
+    OtaBytesPerDevice,
+    /// 99th percentile of live publishes' response times during a campaign, over the one before it.
+    OtaCollateral,
+    /// From when the plan wanted a request of a command to its first answer, over targets that were
+    /// connected when the command began; one that never answered counts as never.
+    CommandRtt,
+    /// From a command's start until this share of its targets that were connected then had answered.
+    CommandFanout,
+    /// Targets of a command of which a result is known, over all of them.
+    CommandResultCompleteness,
+    /// Commands that devices carried out once more than they should.
+    CommandDuplicateEffect,
+    /// From when the plan wanted a query to its answer.
+    QueryLatency,
+    /// Age of the reports behind an answer, by the 99th percentile over the devices that match.
+    QueryStaleness,
+    /// From a fault's start until it had cleared and every target of a campaign was confirmed, or of a
+    /// command had carried it out.
+    ResolutionTime,
 }
 
 impl Indicator {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 38] = [
         Self::ConnectLatency,
         Self::ConnectSuccess,
         Self::ConnectWasted,
@@ -98,6 +171,22 @@ impl Indicator {
         Self::BacklogDrainTime,
         Self::BacklogRecoveredRatio,
         Self::BacklogHarm,
+        Self::OtaCompletion,
+        Self::OtaFailureRatio,
+        Self::OtaRollbackRatio,
+        Self::OtaExposureBeforeHalt,
+        Self::OtaHaltTime,
+        Self::OtaWrongTarget,
+        Self::OtaPriorityInversions,
+        Self::OtaBytesPerDevice,
+        Self::OtaCollateral,
+        Self::CommandRtt,
+        Self::CommandFanout,
+        Self::CommandResultCompleteness,
+        Self::CommandDuplicateEffect,
+        Self::QueryLatency,
+        Self::QueryStaleness,
+        Self::ResolutionTime,
     ];
 
     /// The word used in scenarios and reports.
@@ -125,6 +214,22 @@ impl Indicator {
             Self::BacklogDrainTime => "backlog.drain_time",
             Self::BacklogRecoveredRatio => "backlog.recovered_ratio",
             Self::BacklogHarm => "backlog.harm",
+            Self::OtaCompletion => "ota.completion",
+            Self::OtaFailureRatio => "ota.failure_ratio",
+            Self::OtaRollbackRatio => "ota.rollback_ratio",
+            Self::OtaExposureBeforeHalt => "ota.exposure_before_halt",
+            Self::OtaHaltTime => "ota.halt_time",
+            Self::OtaWrongTarget => "ota.wrong_target",
+            Self::OtaPriorityInversions => "ota.priority_inversions",
+            Self::OtaBytesPerDevice => "ota.bytes_per_device",
+            Self::OtaCollateral => "ota.collateral",
+            Self::CommandRtt => "command.rtt",
+            Self::CommandFanout => "command.fanout",
+            Self::CommandResultCompleteness => "command.result_completeness",
+            Self::CommandDuplicateEffect => "command.duplicate_effect",
+            Self::QueryLatency => "query.latency",
+            Self::QueryStaleness => "query.staleness",
+            Self::ResolutionTime => "resolution.time",
         }
     }
 }
@@ -134,8 +239,8 @@ impl Indicator {
 pub enum Statistic {
     /// A percentile (0 to 100, exclusive of 0) over events.
     Percentile(f64),
-    /// The smallest time within which this share (0 to 1) of the affected devices came back, or had
-    /// drained.
+    /// The smallest time within which this share (0 to 1) of the affected devices came back, had
+    /// drained, were confirmed or had answered.
     Share(f64),
     /// The indicator is one number.
     Value,
@@ -144,7 +249,7 @@ pub enum Statistic {
     /// The number of minutes in which at least this share (0 to 1, exclusive of 0) of the requests
     /// failed.
     BadMinutes(f64),
-    /// The mean over time.
+    /// The mean, over time or over devices.
     Mean,
 }
 

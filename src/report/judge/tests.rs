@@ -11,6 +11,8 @@ use crate::stats::recorder::ErrorCount;
 use crate::time::Duration;
 use proptest::prelude::*;
 
+mod findings;
+
 type Change = fn(&mut RunData);
 
 fn report(change: Change) -> Report {

@@ -40,7 +40,7 @@ pub(super) fn judge(run: &RunData, objective: &slo::Objective, word: RecoveryVer
         name: objective.name.clone(),
         indicator: objective.indicator.name(),
         statistic: String::new(),
-        window: window::text(&run.plan, &objective.window),
+        window: window::of(&run.plan, objective),
         bound: "is",
         target: None,
         target_text: format!("is {}", word.name()),

@@ -10,6 +10,7 @@ use crate::scenario::slo::Window;
 use crate::time::Duration;
 
 mod backlogs;
+mod campaigns;
 mod harms;
 
 type Change = fn(&mut RunData);

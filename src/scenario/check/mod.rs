@@ -21,6 +21,7 @@ mod recovery;
 mod repeat;
 mod rollout;
 mod service;
+mod slo_campaigns;
 mod slo_intervals;
 mod slo_wills;
 mod slos;

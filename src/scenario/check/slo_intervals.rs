@@ -62,10 +62,11 @@ impl Checker<'_> {
                 "remove `interval`, or judge availability.interval_average",
             );
         }
+        let has_mean = matches!(sort, Sort::Age | Sort::Footprint);
         if let Some(statistic) = slo.value.statistic.as_ref()
-            && (sort != Sort::Age || slo.value.percentile.is_some())
+            && (!has_mean || slo.value.percentile.is_some())
         {
-            let (message, help) = if sort == Sort::Age {
+            let (message, help) = if has_mean {
                 let message = "`percentile` and `statistic` exclude each other".to_owned();
                 (message, "keep one of them")
             } else {

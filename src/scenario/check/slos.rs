@@ -45,6 +45,26 @@ pub(super) enum Sort {
     Minutes,
     /// A time, over time.
     Age,
+    /// The time until a share of devices was done.
+    Completion,
+    /// The time of each of several events of a command or a query.
+    Answer,
+    /// A ratio of ended updates of which less is better.
+    Endings,
+    /// A number, or a share, of the targets of a campaign.
+    Exposure,
+    /// One time of a campaign.
+    Halt,
+    /// A number of things that must not be.
+    Mistakes,
+    /// A factor per device.
+    Footprint,
+    /// A factor of the whole run.
+    Collateral,
+    /// A ratio of the targets of a command of which more is better.
+    Results,
+    /// A time from a fault on.
+    Resolution,
 }
 
 /// Where an indicator may look.
@@ -65,6 +85,8 @@ enum Place {
 enum Reduction {
     /// A percentile.
     Percentile,
+    /// A share of devices.
+    Share,
     /// A percentile or a share of devices.
     PercentileOrShare,
     /// A percentile or the mean.
@@ -84,17 +106,29 @@ impl Sort {
             | Self::Verdict
             | Self::RatioAfter
             | Self::PeakRate
-            | Self::Amplification => Place::Recovery,
+            | Self::Amplification
+            | Self::Resolution => Place::Recovery,
             Self::Resume | Self::Waste => Place::Any,
-            Self::Delivery | Self::Wills => Place::Run,
+            Self::Delivery
+            | Self::Wills
+            | Self::Completion
+            | Self::Answer
+            | Self::Endings
+            | Self::Exposure
+            | Self::Halt
+            | Self::Mistakes
+            | Self::Footprint
+            | Self::Collateral
+            | Self::Results => Place::Run,
         }
     }
 
     const fn reduction(self) -> Reduction {
         match self {
-            Self::Latency => Reduction::Percentile,
+            Self::Latency | Self::Answer => Reduction::Percentile,
             Self::Recovery => Reduction::PercentileOrShare,
-            Self::Age => Reduction::PercentileOrMean,
+            Self::Completion => Reduction::Share,
+            Self::Age | Self::Footprint => Reduction::PercentileOrMean,
             Self::Stranded
             | Self::Verdict
             | Self::Ratio
@@ -106,7 +140,14 @@ impl Sort {
             | Self::Amplification
             | Self::Resume
             | Self::Intervals
-            | Self::Minutes => Reduction::None,
+            | Self::Minutes
+            | Self::Endings
+            | Self::Exposure
+            | Self::Halt
+            | Self::Mistakes
+            | Self::Collateral
+            | Self::Results
+            | Self::Resolution => Reduction::None,
         }
     }
 
@@ -123,8 +164,17 @@ impl Sort {
     const fn has_lower_limit(self) -> bool {
         matches!(
             self,
-            Self::Ratio | Self::RatioAfter | Self::Resume | Self::Intervals
+            Self::Ratio | Self::RatioAfter | Self::Resume | Self::Intervals | Self::Results
         )
+    }
+
+    /// From what it is measured, if it belongs to a fault.
+    const fn from_what(self) -> &'static str {
+        if matches!(self, Self::Resolution) {
+            "the start of a fault"
+        } else {
+            "the clearing of a fault"
+        }
     }
 
     const fn example(self) -> &'static str {
@@ -132,11 +182,20 @@ impl Sort {
             Self::Latency => "at_most: 250ms",
             Self::Age => "at_most: 2min",
             Self::Recovery => "at_most: 60s",
-            Self::Stranded | Self::Delivery | Self::Minutes => "at_most: 0",
+            Self::Completion => "at_most: 5min",
+            Self::Answer => "at_most: 2s",
+            Self::Halt => "at_most: 15min",
+            Self::Resolution => "at_most: 1h",
+            Self::Exposure => "at_most: 5%",
+            Self::Footprint => "at_most: 1.1x",
+            Self::Collateral => "at_most: 2x",
+            Self::Stranded | Self::Delivery | Self::Minutes | Self::Mistakes => "at_most: 0",
             Self::Wills => "at_least: 500",
-            Self::Ratio | Self::RatioAfter | Self::Resume | Self::Intervals => "at_least: 99.9%",
+            Self::Ratio | Self::RatioAfter | Self::Resume | Self::Intervals | Self::Results => {
+                "at_least: 99.9%"
+            }
             Self::Verdict => "is: recovered",
-            Self::Waste => "at_most: 1%",
+            Self::Waste | Self::Endings => "at_most: 1%",
             Self::PeakRate => "at_most: 500/s",
             Self::Amplification => "at_most: 6",
         }
@@ -183,12 +242,14 @@ impl Checker<'_> {
         self.misplaced_words(slo, indicator, sort);
         let bound = self.bound(slo, indicator, sort);
         let window = self.window(slo, indicator, sort, file, plan);
+        let subject = self.subject(slo, indicator, plan);
         Some(Objective {
             name: name.value.clone(),
             indicator,
             statistic: statistic?,
             bound: bound?,
             window: window?,
+            subject: subject?,
         })
     }
 
@@ -206,7 +267,7 @@ impl Checker<'_> {
                 None,
                 Reduction::Percentile | Reduction::PercentileOrShare | Reduction::PercentileOrMean,
             ) => return self.percentile(percentile),
-            (None, Some(share), Reduction::PercentileOrShare) => {
+            (None, Some(share), Reduction::PercentileOrShare | Reduction::Share) => {
                 if share.value.0 > 0.0 {
                     return Some(Statistic::Share(share.value.0));
                 }
@@ -219,6 +280,14 @@ impl Checker<'_> {
             (None, None, Reduction::Percentile) => {
                 let message = format!("{name} needs a percentile");
                 self.absent(slo.span, message, "add `percentile: 99`");
+            }
+            (None, None, Reduction::Share) => {
+                let message = format!("{name} needs a share");
+                self.absent(slo.span, message, "add `share: 99%`");
+            }
+            (Some(At { span, .. }), None, Reduction::Share) => {
+                let message = format!("{name} is judged by a share of devices");
+                self.error(*span, message, "write `share: 99%` instead of `percentile`");
             }
             (None, None, Reduction::PercentileOrShare) => {
                 let message = format!("{name} needs a share or a percentile");
@@ -278,7 +347,17 @@ impl Checker<'_> {
             | Sort::PeakRate
             | Sort::Amplification
             | Sort::Resume
-            | Sort::Age => Some(Statistic::Value),
+            | Sort::Age
+            | Sort::Completion
+            | Sort::Answer
+            | Sort::Endings
+            | Sort::Exposure
+            | Sort::Halt
+            | Sort::Mistakes
+            | Sort::Footprint
+            | Sort::Collateral
+            | Sort::Results
+            | Sort::Resolution => Some(Statistic::Value),
         }
     }
 
@@ -321,21 +400,39 @@ impl Checker<'_> {
         }
         let text = limit.value.0.as_str();
         let parsed = match sort {
-            Sort::Latency | Sort::Recovery | Sort::Age => parse_time(text).map(Limit::Time),
-            Sort::Ratio | Sort::RatioAfter | Sort::Waste | Sort::Resume | Sort::Intervals => {
+            Sort::Latency
+            | Sort::Recovery
+            | Sort::Age
+            | Sort::Completion
+            | Sort::Answer
+            | Sort::Halt
+            | Sort::Resolution => parse_time(text).map(Limit::Time),
+            Sort::Ratio
+            | Sort::RatioAfter
+            | Sort::Waste
+            | Sort::Resume
+            | Sort::Intervals
+            | Sort::Endings
+            | Sort::Results => parse_share(text).map(Limit::Ratio),
+            Sort::PeakRate => parse_rate(text).map(Limit::Rate),
+            Sort::Amplification | Sort::Footprint | Sort::Collateral => {
+                parse_factor(text).map(Limit::Factor)
+            }
+            Sort::Wills | Sort::Exposure if text.ends_with('%') => {
                 parse_share(text).map(Limit::Ratio)
             }
-            Sort::PeakRate => parse_rate(text).map(Limit::Rate),
-            Sort::Amplification => parse_factor(text).map(Limit::Factor),
-            Sort::Wills if text.ends_with('%') => parse_share(text).map(Limit::Ratio),
-            Sort::Verdict | Sort::Stranded | Sort::Delivery | Sort::Wills | Sort::Minutes => {
-                text.parse().map(Limit::Count).map_err(|_| {
-                    (
-                        format!("`{text}` is not a whole number"),
-                        format!("{name} is a count: write for example `at_most: 0`"),
-                    )
-                })
-            }
+            Sort::Verdict
+            | Sort::Stranded
+            | Sort::Delivery
+            | Sort::Wills
+            | Sort::Minutes
+            | Sort::Exposure
+            | Sort::Mistakes => text.parse().map(Limit::Count).map_err(|_| {
+                (
+                    format!("`{text}` is not a whole number"),
+                    format!("{name} is a count: write for example `at_most: 0`"),
+                )
+            }),
         };
         match parsed {
             Ok(limit) if is_lower => Some(Bound::AtLeast(limit)),
@@ -368,7 +465,7 @@ impl Checker<'_> {
             (None, None, Place::Recovery) => {
                 self.absent(
                     slo.span,
-                    format!("{name} is measured from the clearing of a fault"),
+                    format!("{name} is measured from {}", sort.from_what()),
                     "add `after: <the phase with the fault>`",
                 );
                 None
@@ -376,7 +473,7 @@ impl Checker<'_> {
             (Some(during), _, Place::Recovery) => {
                 self.error(
                     during.span,
-                    format!("{name} is measured from the clearing of a fault"),
+                    format!("{name} is measured from {}", sort.from_what()),
                     "write `after: <the phase with the fault>` instead of `during`",
                 );
                 None
@@ -475,6 +572,18 @@ const fn sort(indicator: Indicator) -> Sort {
         Indicator::AvailabilityIntervalAverage => Sort::Intervals,
         Indicator::AvailabilityBadMinutes => Sort::Minutes,
         Indicator::FreshnessAge => Sort::Age,
+        Indicator::OtaCompletion | Indicator::CommandFanout => Sort::Completion,
+        Indicator::CommandRtt | Indicator::QueryLatency | Indicator::QueryStaleness => Sort::Answer,
+        Indicator::OtaFailureRatio | Indicator::OtaRollbackRatio => Sort::Endings,
+        Indicator::OtaExposureBeforeHalt => Sort::Exposure,
+        Indicator::OtaHaltTime => Sort::Halt,
+        Indicator::OtaWrongTarget
+        | Indicator::OtaPriorityInversions
+        | Indicator::CommandDuplicateEffect => Sort::Mistakes,
+        Indicator::OtaBytesPerDevice => Sort::Footprint,
+        Indicator::OtaCollateral => Sort::Collateral,
+        Indicator::CommandResultCompleteness => Sort::Results,
+        Indicator::ResolutionTime => Sort::Resolution,
     }
 }
 
@@ -502,5 +611,21 @@ const fn indicator(word: IndicatorWord) -> Indicator {
         IndicatorWord::BacklogRecoveredRatio => Indicator::BacklogRecoveredRatio,
         IndicatorWord::BacklogHarm => Indicator::BacklogHarm,
         IndicatorWord::FreshnessAge => Indicator::FreshnessAge,
+        IndicatorWord::OtaCompletion => Indicator::OtaCompletion,
+        IndicatorWord::OtaFailureRatio => Indicator::OtaFailureRatio,
+        IndicatorWord::OtaRollbackRatio => Indicator::OtaRollbackRatio,
+        IndicatorWord::OtaExposureBeforeHalt => Indicator::OtaExposureBeforeHalt,
+        IndicatorWord::OtaHaltTime => Indicator::OtaHaltTime,
+        IndicatorWord::OtaWrongTarget => Indicator::OtaWrongTarget,
+        IndicatorWord::OtaPriorityInversions => Indicator::OtaPriorityInversions,
+        IndicatorWord::OtaBytesPerDevice => Indicator::OtaBytesPerDevice,
+        IndicatorWord::OtaCollateral => Indicator::OtaCollateral,
+        IndicatorWord::CommandRtt => Indicator::CommandRtt,
+        IndicatorWord::CommandFanout => Indicator::CommandFanout,
+        IndicatorWord::CommandResultCompleteness => Indicator::CommandResultCompleteness,
+        IndicatorWord::CommandDuplicateEffect => Indicator::CommandDuplicateEffect,
+        IndicatorWord::QueryLatency => Indicator::QueryLatency,
+        IndicatorWord::QueryStaleness => Indicator::QueryStaleness,
+        IndicatorWord::ResolutionTime => Indicator::ResolutionTime,
     }
 }

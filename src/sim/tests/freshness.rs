@@ -2,7 +2,7 @@
 //! a sample.
 
 use super::*;
-use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
+use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Subject, Window};
 
 /// A ramp of 30 s, in which every device is heard of, then whole periods of 10 s.
 fn asked_for() -> Plan {
@@ -15,6 +15,7 @@ fn asked_for() -> Plan {
         statistic: Statistic::Mean,
         bound: Bound::AtMost(Limit::Time(ms(6_000))),
         window: Window::Run,
+        subject: Subject::Fleet,
     }];
     plan
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::scenario::plan::{DeviceFault, NetworkFault, Selector, Step, WillPlan};
 use crate::scenario::power::{BootTime, Spread};
-use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
+use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Subject, Window};
 use crate::stats::books::WillCounts;
 
 const EVERYONE: u32 = 500;
@@ -33,6 +33,7 @@ fn asked_for() -> Plan {
         statistic: Statistic::Value,
         bound: Bound::AtMost(Limit::Count(0)),
         window: Window::Run,
+        subject: Subject::Fleet,
     }];
     plan
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::scenario::plan::WillPlan;
-use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Window};
+use crate::scenario::slo::{Bound, Indicator, Limit, Objective, Statistic, Subject, Window};
 
 const ONCE: QoS = QoS::AtLeastOnce;
 
@@ -22,6 +22,7 @@ fn plan(devices: u32, word: &str, qos: QoS, asked: bool) -> Plan {
             statistic: Statistic::Value,
             bound: Bound::AtMost(Limit::Count(0)),
             window: Window::Run,
+            subject: Subject::Fleet,
         }];
     }
     plan
