@@ -5,6 +5,8 @@
 //! load but the one style sheet whose hash it names.
 
 mod banner;
+pub(super) mod campaigns;
+pub(super) mod commands;
 mod model;
 mod provenance;
 mod recovery;
@@ -56,6 +58,9 @@ pub fn render(report: &Report) -> String {
                     (trust::section(report))
                     (timeline::section(report))
                     (recovery::section(report))
+                    (campaigns::section(report))
+                    (commands::commands(report))
+                    (commands::queries(report))
                     (tables::latencies(report))
                     (tables::delivery(report))
                     (tables::errors(report))

@@ -1,5 +1,6 @@
 //! `summary.md`: what a merge request shows. GitHub-flavoured Markdown, every string escaped.
 
+use super::summary;
 use super::units;
 use super::value::{ALL_PHASES, Mode, Report, RunVerdict, Verdict, worst_first};
 use super::words::printable;
@@ -46,6 +47,10 @@ fn lines(report: &Report, out: &mut String) -> std::fmt::Result {
             escape(&recovery.phase),
             escape(&recovery.reason)
         )?;
+    }
+    for (name, sentence) in summary::sentences(report) {
+        let name = super::words::capitalized(&name);
+        writeln!(out, "{}: **{}**.\n", escape(&name), escape(&sentence))?;
     }
     if matches!(
         report.verdict,

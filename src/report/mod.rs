@@ -24,6 +24,7 @@ pub mod objective;
 mod plots;
 mod prediction;
 mod recovery;
+mod summary;
 #[cfg(test)]
 mod tests;
 pub mod text;

@@ -5,6 +5,9 @@
 //! times finer than the page's pixels because the backend knows only whole pixels.
 
 mod axis;
+mod campaign;
+
+pub(super) use campaign::{campaign, query};
 
 use super::units;
 use super::value::{Point, Report};
@@ -44,8 +47,14 @@ pub(super) enum Ink {
     Middle,
     /// The worst.
     Worst,
-    /// A limit.
+    /// A limit, or what must not be.
     Limit,
+    /// What is done and well.
+    Good,
+    /// What has hardly begun.
+    Pale,
+    /// What is left out.
+    Dark,
 }
 
 impl Ink {
@@ -57,6 +66,9 @@ impl Ink {
             Self::Middle => "ink-middle",
             Self::Worst => "ink-worst",
             Self::Limit => "ink-limit",
+            Self::Good => "ink-good",
+            Self::Pale => "ink-pale",
+            Self::Dark => "ink-dark",
         }
     }
 
@@ -68,6 +80,9 @@ impl Ink {
             Self::Middle => RGBColor(0xE0, 0x7B, 0x00),
             Self::Worst => RGBColor(0x9B, 0x3F, 0xB5),
             Self::Limit => RGBColor(0xD0, 0x2F, 0x2F),
+            Self::Good => RGBColor(0x2C, 0x9A, 0x64),
+            Self::Pale => RGBColor(0x9C, 0xC3, 0xF2),
+            Self::Dark => RGBColor(0x4A, 0x52, 0x5D),
         }
     }
 }

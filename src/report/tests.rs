@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 mod backlog;
+mod campaigns;
 mod directory;
 mod hostile;
 mod simulated;
@@ -34,6 +35,8 @@ fn pages_to_look_at() {
         ("fail", fixture::failing()),
         ("hostile", hostile::run()),
         ("simulated", fixture::simulated()),
+        ("campaign", fixture::campaign::campaign_run()),
+        ("halted", fixture::campaign::halted_run()),
         ("simulated-fail", fixture::simulated_failing()),
         ("simulated-brokers", fixture::simulated_brokers()),
         ("simulated-hostile", hostile::simulated()),

@@ -1,6 +1,7 @@
 //! The end of a run on a terminal: the verdict, each objective with its reason, and where the
 //! report is.
 
+use super::summary;
 use super::units;
 use super::value::{Mode, Report, RunVerdict, Verdict, worst_first};
 use super::words::printable;
@@ -75,6 +76,13 @@ fn lines(report: &Report, dir: &Path, color: Color, out: &mut String) -> std::fm
             printable(&recovery.fault),
             printable(&recovery.reason)
         )?;
+    }
+    let sentences = summary::sentences(report);
+    if !sentences.is_empty() {
+        writeln!(out)?;
+    }
+    for (name, sentence) in sentences {
+        writeln!(out, "  {}: {}", printable(&name), printable(&sentence))?;
     }
     if matches!(
         report.verdict,

@@ -1,0 +1,91 @@
+//! Campaigns, commands and queries in a sentence each, for the summaries.
+
+use super::html::campaigns::{halt_text, lift, spaced, witness_text};
+use super::html::commands::{matched, operator_hours};
+use super::units;
+use super::value::{Campaign, Command, Query, Report, ShareTime};
+
+/// One sentence per campaign, command and query: what it is called, and what became of it.
+pub(super) fn sentences(report: &Report) -> Vec<(String, String)> {
+    let campaigns = report.campaigns.iter();
+    let campaigns = campaigns.map(|c| (format!("campaign {}", c.name), campaign(c)));
+    let commands = report.commands.iter();
+    let commands = commands.map(|c| (format!("command {}", c.name), command(c)));
+    let queries = report.queries.iter();
+    let queries = queries.map(|q| (format!("query {}", q.name), query(q)));
+    campaigns.chain(commands).chain(queries).collect()
+}
+
+fn campaign(campaign: &Campaign) -> String {
+    let outcomes = campaign.outcomes.iter().filter(|row| row.count > 0);
+    let outcomes: Vec<String> = outcomes
+        .map(|row| format!("{} {}", units::count(row.count), spaced(row.outcome)))
+        .collect();
+    let mut text = format!(
+        "{}: {}",
+        units::counted(campaign.targets, "target"),
+        outcomes.join(", ")
+    );
+    if let Some(all) = campaign.completion.first() {
+        text = format!("{text}; {}", times(&all.times, "T"));
+    }
+    if campaign.halt.is_some() {
+        let halt = halt_text(campaign);
+        text = format!("{text}; halted {}", halt.trim_end_matches('.'));
+    }
+    if let Some(bucket) = campaign.root_causes.first().filter(|b| b.stands_out) {
+        text = format!(
+            "{text}; root cause: {} ({} of {} bad, lift {})",
+            bucket.bucket,
+            units::count(bucket.bad),
+            units::count(bucket.ended),
+            lift(bucket)
+        );
+    }
+    if let Some(found) = campaign
+        .witnesses
+        .as_ref()
+        .filter(|w| w.agree < campaign.targets)
+    {
+        text = format!("{text}; two witnesses: {}", witness_text(found));
+    }
+    text
+}
+
+fn command(command: &Command) -> String {
+    let outcomes = command.outcomes.iter().filter(|row| row.count > 0);
+    let outcomes: Vec<String> = outcomes
+        .map(|row| format!("{} {}", units::count(row.count), spaced(row.outcome)))
+        .collect();
+    let hours = operator_hours(command);
+    format!(
+        "{}: {}; connected ones {}. {}",
+        units::counted(command.targets, "target"),
+        outcomes.join(", "),
+        times(&command.online.fanout, "T"),
+        hours.trim_end_matches('.')
+    )
+}
+
+fn query(query: &Query) -> String {
+    format!(
+        "{} of {} answered, matched {}; latency {}; staleness {}",
+        units::count(query.answered),
+        units::count(query.planned),
+        matched(query),
+        times(&query.latency, "p"),
+        times(&query.staleness, "p")
+    )
+}
+
+fn times(times: &[ShareTime], mark: &str) -> String {
+    let never = if mark == "T" { "never" } else { "n/a" };
+    let times: Vec<String> = times
+        .iter()
+        .map(|time| {
+            let s = time.s.map_or_else(|| never.to_owned(), units::time_s);
+            format!("{mark}{} {s}", time.percent)
+        })
+        .collect();
+    times.join(", ")
+}
