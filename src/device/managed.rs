@@ -186,7 +186,6 @@ impl Managed {
         let words = &cx.profile.cohort().reported;
         if let (Some(reporting), Some(words)) = (&mut self.reporting, words) {
             reporting.online(cx, words);
-            // First of all: what the others say is read by it.
             self.report(cx);
         }
         if let Some(update) = &mut self.update {

@@ -139,6 +139,8 @@ struct World {
     down: bool,
     /// The server kept the session.
     present: bool,
+    /// Publishes are not acknowledged.
+    keep_acks: bool,
     /// What was said, one line each.
     text: String,
     rows: Vec<ResultRow>,
@@ -160,6 +162,7 @@ impl World {
             coming: VecDeque::new(),
             down: false,
             present: false,
+            keep_acks: false,
             text: String::new(),
             rows: Vec::new(),
             updates: Vec::new(),
@@ -267,7 +270,7 @@ impl World {
         if self.down {
             return;
         }
-        if publish.packet_id > 0 {
+        if publish.packet_id > 0 && !self.keep_acks {
             let ack = Packet::PubAck(publish.packet_id);
             self.coming.push_back(Coming::Packet(ack));
         }

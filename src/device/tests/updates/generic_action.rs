@@ -129,3 +129,22 @@ fn a_fetch_goes_on_without_the_broker() {
     assert_eq!(downloaded, Instant::from_ns(3_000_000_000));
     assert_eq!(world.speaker.stages().last(), Some(&Stage::Confirmed));
 }
+
+#[test]
+fn the_last_word_outlives_its_connection_and_its_session() {
+    for (present, again) in [(true, " again"), (false, "")] {
+        let mut world = started(generic(), |_| {});
+        world.run(8.0);
+        world.keep_acks = true;
+        world.run(9.0);
+        assert_eq!(world.text.matches("Completed").count(), 1);
+        world.cut();
+        (world.down, world.keep_acks, world.present) = (false, false, present);
+        world.run(60.0);
+        let line = format!("d/meters-0/status{again} ");
+        let last = world.text.lines().last().expect("there are some");
+        assert!(last.contains(&line) && last.contains("Completed"), "{last}");
+        assert_eq!(world.text.matches("Completed").count(), 2);
+        assert!(world.device.managed_is_idle());
+    }
+}

@@ -100,6 +100,31 @@ fn an_http_download_is_stopped_by_a_power_cut_and_resumed_after_it() {
 }
 
 #[test]
+fn a_fetch_that_goes_on_is_stopped_by_a_power_cut_and_by_the_end() {
+    let mut speaker = Speaker::new();
+    speaker.stalls_after = Some(5_000);
+    let mut world = World::new(generic_action::generic(), speaker);
+    world.run(1.0);
+    world.push(generic_action::action("a1", &image()));
+    world.power_off();
+    assert!(world.text.ends_with("1s stop fetch\n"), "{}", world.text);
+    world.run(10.0);
+    world.speaker.stalls_after = Some(100);
+    world.power_on();
+    world.run(20.0);
+    assert!(
+        world.text.contains("10s fetch /2.0.0 from 5000"),
+        "{}",
+        world.text
+    );
+    world.step(Input::Shutdown);
+    assert!(!world.fetching, "{}", world.text);
+    let row = world.device.unfinished_update(world.now);
+    let row = row.expect("it is under way");
+    assert_eq!((row.outcome, row.bytes), (Outcome::Unfinished, 5_100));
+}
+
+#[test]
 fn a_reboot_keeps_power_schedules_and_what_waits() {
     let mut plan = aws(Encoding::Cbor);
     plan.streams[0].schedule = Schedule::Every {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::wire::aws_jobs::{
     Accepted, Asked, Document, ErrorCode, Execution, ExecutionState, JobStatus, NotifyNext,
-    Question, Rejected, Request, UpdateAccepted, notify_next_topic,
+    Rejected, Request, UpdateAccepted, notify_next_topic,
 };
 use crate::wire::aws_streams::{Get, Kind, Topic, encode_block};
 use crate::wire::generic_action;
@@ -30,6 +30,8 @@ pub(super) struct Speaker {
     pub(super) assigned: bool,
     /// Bytes that a fetch gives before it breaks.
     pub(super) breaks_after: Option<usize>,
+    /// Bytes that a fetch gives before nothing comes any more.
+    pub(super) stalls_after: Option<usize>,
     /// How the next fetches end at once.
     pub(super) refusals: Vec<FetchEnd>,
 }
@@ -48,6 +50,7 @@ impl Speaker {
             mute_updates: 0,
             assigned: false,
             breaks_after: None,
+            stalls_after: None,
             refusals: Vec::new(),
         }
     }
@@ -242,6 +245,9 @@ impl Speaker {
             return vec![Coming::FetchEnded(self.refusals.remove(0))];
         }
         let all = &self.image.bytes[fetch.offset as usize..];
+        if let Some(bytes) = self.stalls_after.take() {
+            return vec![Coming::Fetched(all[..bytes].to_vec())];
+        }
         let breaks = self.breaks_after.take().filter(|bytes| *bytes < all.len());
         let body = &all[..breaks.unwrap_or(all.len())];
         let pieces = body
