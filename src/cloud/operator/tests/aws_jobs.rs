@@ -407,19 +407,18 @@ fn a_device_that_never_comes_back_is_bricked_or_timed_out_by_its_last_word() {
     rig.run_until(at(60_000));
     rig.step(Input::StopArrivals);
     rig.step(Input::Close);
-    let outcomes: Vec<_> = rig
+    let mut outcomes: Vec<_> = rig
         .results()
         .iter()
         .map(|row| (row.device, row.outcome))
         .collect();
+    outcomes.sort_unstable();
     let expected = [
         (0, Outcome::TimedOut),
         (1, Outcome::Bricked),
         (2, Outcome::NeverReached),
     ];
-    let mut sorted = outcomes.clone();
-    sorted.sort_unstable();
-    assert_eq!(sorted, expected);
+    assert_eq!(outcomes, expected);
 }
 
 #[test]

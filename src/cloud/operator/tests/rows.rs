@@ -137,10 +137,10 @@ proptest! {
         }
         rig.step(Input::Close);
         prop_assert!(rig.operator.is_settled());
-        let begun: u32 = rig.marks().iter().map(|mark| match mark {
-            CampaignMark::Started { targets } => *targets,
-            _ => 0,
-        }).sum();
+        let targets = |mark: &CampaignMark| {
+            if let CampaignMark::Started { targets } = mark { *targets } else { 0 }
+        };
+        let begun: u32 = rig.marks().iter().map(targets).sum();
         let mut rows: Vec<_> = rig.results().iter().map(|row| (row.campaign, row.device)).collect();
         prop_assert_eq!(rows.len(), begun as usize);
         rows.sort_unstable();
