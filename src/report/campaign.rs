@@ -111,7 +111,7 @@ fn reasons(rows: &[ResultRow]) -> Vec<ReasonCount> {
             count,
         })
         .collect();
-    reasons.sort_by(|a, b| b.count.cmp(&a.count));
+    reasons.sort_by_key(|row| std::cmp::Reverse(row.count));
     reasons
 }
 
@@ -121,6 +121,7 @@ pub(super) fn share_times(times: &[f64], all: u64) -> Vec<ShareTime> {
         ShareTime {
             percent,
             s: (all > 0 && s.is_finite()).then_some(s),
+            never: all > 0 && s.is_infinite(),
         }
     };
     PERCENTS.map(time).to_vec()
@@ -131,7 +132,7 @@ fn pauses_s(run: &RunData, found: &CampaignFindings, end_s: f64) -> Vec<(f64, f6
     let mut since = None;
     for (at, mark) in &found.marks {
         match mark {
-            CampaignMark::Paused => since = since.or(Some(run.seconds_of(*at))),
+            CampaignMark::Paused => since = since.or_else(|| Some(run.seconds_of(*at))),
             CampaignMark::Resumed => {
                 if let Some(from) = since.take() {
                     pauses.push((from, run.seconds_of(*at)));

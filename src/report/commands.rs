@@ -106,13 +106,15 @@ fn answers(rows: &[CommandRow], began: Instant, offline: bool) -> Answers {
 }
 
 /// Percentiles over `all` events of which the ascending `values` have one; those below their sample
-/// floor, or that never came, are `None`.
+/// floor are not told.
 fn percentiles(values: &[f64], all: u64) -> Vec<ShareTime> {
     let at = |percent| {
         let s = value_of_share(values, all, percent / 100.0);
+        let is_told = all >= sample_floor(percent);
         ShareTime {
             percent,
-            s: (all >= sample_floor(percent) && s.is_finite()).then_some(s),
+            s: (is_told && s.is_finite()).then_some(s),
+            never: is_told && s.is_infinite(),
         }
     };
     PERCENTILES.map(at).to_vec()

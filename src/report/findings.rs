@@ -182,6 +182,13 @@ fn external_targets(run: &RunData, index: usize, rows: &[ResultRow]) -> Vec<Resu
         .map_or(Instant::ZERO, |outcome| outcome.drained);
     let members = campaign.targets.who.members(&run.plan);
     let none = u8::try_from(campaign.priorities.len()).unwrap_or(u8::MAX);
+    // A device does not know its priority.
+    let mut priorities: BTreeMap<u32, u8> = BTreeMap::new();
+    for (priority, written) in (0..).zip(&campaign.priorities) {
+        for device in written.who.members(&run.plan) {
+            priorities.entry(device).or_insert(priority);
+        }
+    }
     let silent = |device: u32, from| ResultRow {
         campaign: u16::try_from(index).unwrap_or(u16::MAX),
         witness: Witness::Device,
@@ -201,19 +208,30 @@ fn external_targets(run: &RunData, index: usize, rows: &[ResultRow]) -> Vec<Resu
     let wanted = members.into_iter().filter_map(|device| {
         let from = run.plan.factory_firmware(device);
         is_wanted(run, index, from).then(|| {
-            last.get(&device)
-                .map_or_else(|| silent(device, from), |row| **row)
+            let row = last.get(&device).map(|row| **row);
+            ResultRow {
+                priority: priorities.get(&device).copied().unwrap_or(none),
+                ..row.unwrap_or_else(|| silent(device, from))
+            }
         })
     });
     wanted.collect()
 }
 
-/// The last row of each device, by when it ended.
+/// The last row of each device, by when it ended. A confirmation outlives a rejection: who is offered
+/// the firmware that it runs says no.
 pub(super) fn last_words(rows: &[ResultRow]) -> BTreeMap<u32, &ResultRow> {
     let mut last: BTreeMap<u32, &ResultRow> = BTreeMap::new();
     for row in rows {
         let known = last.entry(row.device).or_insert(row);
-        if row.finished >= known.finished {
+        let is_later = if known.outcome == Outcome::Confirmed && row.outcome == Outcome::Rejected {
+            false
+        } else if known.outcome == Outcome::Rejected && row.outcome == Outcome::Confirmed {
+            true
+        } else {
+            row.finished >= known.finished
+        };
+        if is_later {
             *known = row;
         }
     }

@@ -79,13 +79,9 @@ fn query(query: &Query) -> String {
 }
 
 fn times(times: &[ShareTime], mark: &str) -> String {
-    let never = if mark == "T" { "never" } else { "n/a" };
     let times: Vec<String> = times
         .iter()
-        .map(|time| {
-            let s = time.s.map_or_else(|| never.to_owned(), units::time_s);
-            format!("{mark}{} {s}", time.percent)
-        })
+        .map(|time| format!("{mark}{} {}", time.percent, time.text()))
         .collect();
     times.join(", ")
 }

@@ -111,17 +111,13 @@ fn is_bad(outcome: &str) -> bool {
     matches!(outcome, "rolled_back" | "failed" | "bricked" | "timed_out")
 }
 
-pub(super) fn time(s: Option<f64>) -> String {
-    s.map_or_else(|| "never".to_owned(), units::time_s)
-}
-
 pub(super) fn share_heads(times: &[ShareTime]) -> Markup {
     html! { @for time in times { th.num { (format!("T{}", time.percent)) } } }
 }
 
 pub(super) fn share_cells(times: &[ShareTime]) -> Markup {
     html! { @for share in times {
-        td class={ "num" @if share.s.is_none() { " t-fail" } } { (time(share.s)) }
+        td class={ "num" @if share.never { " t-fail" } } { (share.text()) }
     } }
 }
 

@@ -1,6 +1,6 @@
 //! "Commands" and "Queries": what one action on the fleet came to.
 
-use super::campaigns::{share_cells, share_heads, spaced, time};
+use super::campaigns::{share_cells, share_heads, spaced};
 use super::{number, timeline};
 use crate::report::plots;
 use crate::report::units;
@@ -79,7 +79,7 @@ fn round_trips(command: &Command) -> Markup {
     html! { div.scroll { table {
         thead { tr { th { "Round trip" } @for share in &command.online.rtt { th.num { (percentile(share.percent)) } } } }
         tbody { @for (name, found) in groups(command) { @if found.targets > 0 { tr {
-            td { (name) } (percentile_cells(&found.rtt))
+            td { (name) } (share_cells(&found.rtt))
         } } } }
     } } }
 }
@@ -93,10 +93,6 @@ fn percentile(percent: f64) -> String {
     }
 }
 
-fn percentile_cells(values: &[ShareTime]) -> Markup {
-    html! { @for value in values { td.num { (value.s.map_or_else(|| "n/a".to_owned(), units::time_s)) } } }
-}
-
 pub(super) fn queries(report: &Report) -> Markup {
     if report.queries.is_empty() {
         return html! {};
@@ -106,22 +102,22 @@ pub(super) fn queries(report: &Report) -> Markup {
             h2 { "Queries" }
             p.lead { "Answered from reported state. Latency: from when the plan wanted it to the answer. Staleness: age of the reports behind an answer, by the 99th percentile over the devices that match. Percentiles are over answers; n/a where there are too few." }
             div.scroll { table {
-                thead {
-                    tr {
-                        th { "Query" } th.num { "Answered" }
-                        @for value in heads(report) { th.num { "latency " (percentile(value)) } }
-                        @for value in heads(report) { th.num { "staleness " (percentile(value)) } }
-                        th.num { "oldest" } th.num { "matched, first to last" } th.num { "silent" }
-                    }
-                }
+                thead { tr { th { "Query" } th.num { "Answered" } th.num { "Matched, first to last" } th.num { "Oldest report" } th.num { "Asked to report" } th.num { "Silent" } } }
                 tbody { @for query in &report.queries { tr {
                     td { (printable(&query.name)) }
                     td class={ "num" @if query.answered < query.planned { " t-fail" } } { (units::count(query.answered)) " of " (units::count(query.planned)) }
-                    (percentile_cells(&query.latency)) (percentile_cells(&query.staleness))
-                    td.num { (query.oldest_s.map_or_else(|| "n/a".to_owned(), |s| time(Some(s)))) }
                     td.num { (matched(query)) }
-                    td.num { (units::count(query.answers.iter().map(|answer| answer.silent).sum())) }
+                    td.num { (query.oldest_s.map_or_else(|| "n/a".to_owned(), units::time_s)) }
+                    (number(query.answers.iter().map(|answer| answer.asked).sum()))
+                    (number(query.answers.iter().map(|answer| answer.silent).sum()))
                 } } }
+            } }
+            div.scroll { table {
+                thead { tr { th { "Query" } th { "" } @for value in heads(report) { th.num { (percentile(value)) } } } }
+                @for query in &report.queries { tbody.group {
+                    tr { td { (printable(&query.name)) } td.muted { "latency" } (share_cells(&query.latency)) }
+                    tr { td {} td.muted { "staleness" } (share_cells(&query.staleness)) }
+                } }
             } }
             @for query in &report.queries {
                 @for plot in &plots::query(report, query) {

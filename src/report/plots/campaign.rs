@@ -72,7 +72,9 @@ fn stacked(report: &Report, campaign: &Campaign, svg: &mut String) -> Drawn {
         lower.reverse();
         outline.extend(lower);
         let outline = without_repeats(outline);
-        area.draw(&Polygon::new(outline, ink.rgb().mix(0.75).filled()))?;
+        // Who was left out is most of a halted campaign, and must not drown what happened.
+        let strength = if ink == Ink::Dark { 0.3 } else { 0.75 };
+        area.draw(&Polygon::new(outline, ink.rgb().mix(strength).filled()))?;
     }
     for tick in value_ticks(&frame.y) {
         let y = frame.y.at(tick);
@@ -164,7 +166,7 @@ fn rate(report: &Report, campaign: &Campaign) -> Plot {
         filled: true,
         points: measured,
     };
-    let mut lines = Vec::new();
+    let mut lines = vec![measured];
     if !planned.is_empty() {
         lines.push(Line {
             ink: Ink::Middle,
@@ -173,7 +175,6 @@ fn rate(report: &Report, campaign: &Campaign) -> Plot {
             points: planned,
         });
     }
-    lines.push(measured);
     let look_of = Look {
         is_first: false,
         is_log: false,

@@ -1,5 +1,6 @@
 //! Campaigns, commands and queries, as the report tells of them.
 
+use crate::report::units;
 use serde::Serialize;
 
 /// One campaign.
@@ -98,8 +99,18 @@ pub struct Completion {
 pub struct ShareTime {
     /// Share, percent.
     pub percent: f64,
-    /// Seconds; `None` = never.
+    /// Seconds; `None` = never, or not known.
     pub s: Option<f64>,
+    /// Too few were done ever. Without it and without `s` the figure rests on too few events to be told.
+    pub never: bool,
+}
+
+impl ShareTime {
+    /// For people: `never` if it never was, `n/a` if it cannot be told.
+    pub fn text(&self) -> String {
+        let missing = if self.never { "never" } else { "n/a" };
+        self.s.map_or_else(|| missing.to_owned(), units::time_s)
+    }
 }
 
 /// A stretch of a rollout at one rate.
@@ -301,7 +312,7 @@ pub struct Answers {
     /// Of those, answered: carried out or not.
     pub answered: u64,
     /// From when the plan wanted the first request to the first answer; a target without one counts as
-    /// never. `None` without a value or below the sample floor.
+    /// never. Not told below the sample floor.
     pub rtt: Vec<ShareTime>,
     /// From the command's start until these shares had answered.
     pub fanout: Vec<ShareTime>,

@@ -169,7 +169,7 @@ impl Sort {
     }
 
     /// From what it is measured, if it belongs to a fault.
-    const fn from_what(self) -> &'static str {
+    const fn origin(self) -> &'static str {
         if matches!(self, Self::Resolution) {
             "the start of a fault"
         } else {
@@ -399,42 +399,7 @@ impl Checker<'_> {
             return None;
         }
         let text = limit.value.0.as_str();
-        let parsed = match sort {
-            Sort::Latency
-            | Sort::Recovery
-            | Sort::Age
-            | Sort::Completion
-            | Sort::Answer
-            | Sort::Halt
-            | Sort::Resolution => parse_time(text).map(Limit::Time),
-            Sort::Ratio
-            | Sort::RatioAfter
-            | Sort::Waste
-            | Sort::Resume
-            | Sort::Intervals
-            | Sort::Endings
-            | Sort::Results => parse_share(text).map(Limit::Ratio),
-            Sort::PeakRate => parse_rate(text).map(Limit::Rate),
-            Sort::Amplification | Sort::Footprint | Sort::Collateral => {
-                parse_factor(text).map(Limit::Factor)
-            }
-            Sort::Wills | Sort::Exposure if text.ends_with('%') => {
-                parse_share(text).map(Limit::Ratio)
-            }
-            Sort::Verdict
-            | Sort::Stranded
-            | Sort::Delivery
-            | Sort::Wills
-            | Sort::Minutes
-            | Sort::Exposure
-            | Sort::Mistakes => text.parse().map(Limit::Count).map_err(|_| {
-                (
-                    format!("`{text}` is not a whole number"),
-                    format!("{name} is a count: write for example `at_most: 0`"),
-                )
-            }),
-        };
-        match parsed {
+        match limit_of(sort, name, text) {
             Ok(limit) if is_lower => Some(Bound::AtLeast(limit)),
             Ok(limit) => Some(Bound::AtMost(limit)),
             Err((message, help)) => {
@@ -465,7 +430,7 @@ impl Checker<'_> {
             (None, None, Place::Recovery) => {
                 self.absent(
                     slo.span,
-                    format!("{name} is measured from {}", sort.from_what()),
+                    format!("{name} is measured from {}", sort.origin()),
                     "add `after: <the phase with the fault>`",
                 );
                 None
@@ -473,7 +438,7 @@ impl Checker<'_> {
             (Some(during), _, Place::Recovery) => {
                 self.error(
                     during.span,
-                    format!("{name} is measured from {}", sort.from_what()),
+                    format!("{name} is measured from {}", sort.origin()),
                     "write `after: <the phase with the fault>` instead of `during`",
                 );
                 None
@@ -548,6 +513,43 @@ impl Checker<'_> {
             self.unknown("phase", name, &known);
         }
         found
+    }
+}
+
+/// The limit in `text`; the error is (message, fix).
+fn limit_of(sort: Sort, name: &str, text: &str) -> Result<Limit, (String, String)> {
+    match sort {
+        Sort::Latency
+        | Sort::Recovery
+        | Sort::Age
+        | Sort::Completion
+        | Sort::Answer
+        | Sort::Halt
+        | Sort::Resolution => parse_time(text).map(Limit::Time),
+        Sort::Ratio
+        | Sort::RatioAfter
+        | Sort::Waste
+        | Sort::Resume
+        | Sort::Intervals
+        | Sort::Endings
+        | Sort::Results => parse_share(text).map(Limit::Ratio),
+        Sort::PeakRate => parse_rate(text).map(Limit::Rate),
+        Sort::Amplification | Sort::Footprint | Sort::Collateral => {
+            parse_factor(text).map(Limit::Factor)
+        }
+        Sort::Wills | Sort::Exposure if text.ends_with('%') => parse_share(text).map(Limit::Ratio),
+        Sort::Verdict
+        | Sort::Stranded
+        | Sort::Delivery
+        | Sort::Wills
+        | Sort::Minutes
+        | Sort::Exposure
+        | Sort::Mistakes => text.parse().map(Limit::Count).map_err(|_| {
+            (
+                format!("`{text}` is not a whole number"),
+                format!("{name} is a count: write for example `at_most: 0`"),
+            )
+        }),
     }
 }
 
