@@ -200,9 +200,9 @@ fn broken(error: &hyper::Error) -> Failure {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return Failure::Broken(match io.kind() {
-                ErrorKind::UnexpectedEof => Cause::ClosedByPeer,
-                _ => cause_of(io),
+            return Failure::Broken(match io.kind() == ErrorKind::UnexpectedEof {
+                true => Cause::ClosedByPeer,
+                false => cause_of(io),
             });
         }
         source = inner.source();
