@@ -143,7 +143,14 @@ impl Fetches {
                 bytes.len().to_string()
             }
             Input::FetchEnded(end) => format!("{end:?}"),
-            other => format!("{other:?}"),
+            Input::PowerOn
+            | Input::PowerOff
+            | Input::Timeout
+            | Input::Opened
+            | Input::Closed(_)
+            | Input::Received(_)
+            | Input::StopArrivals
+            | Input::Shutdown => unreachable!("no part of a download: {input:?}"),
         };
         self.got.push((now, id, got));
     }

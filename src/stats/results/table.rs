@@ -208,7 +208,7 @@ pub(super) fn parse_result(line: &str, attributes: usize, words: &mut Words) -> 
         rebooted: cells.time()?,
         finished: cells.time()??,
     };
-    cells.is_at_end().then_some(row)
+    cells.end().then_some(row)
 }
 
 /// Inverse of [`command_line`] for a table of so many attributes.
@@ -228,7 +228,7 @@ pub(super) fn parse_command(
         answered: cells.time()?,
         answers: cells.parse()?,
     };
-    cells.is_at_end().then_some(row)
+    cells.end().then_some(row)
 }
 
 /// Inverse of [`query_line`].
@@ -246,7 +246,7 @@ pub(super) fn parse_query(line: &str, words: &mut Words) -> Option<QueryLine> {
         age_p99_us: cells.parse()?,
         age_max_us: cells.parse()?,
     };
-    cells.is_at_end().then_some(row)
+    cells.end().then_some(row)
 }
 
 fn subject_cells(device: u32, subject: &Subject<'_>) -> Text {
@@ -372,7 +372,7 @@ impl Cells {
         })
     }
 
-    fn is_at_end(mut self) -> bool {
+    fn end(mut self) -> bool {
         self.next().is_none()
     }
 }
