@@ -1,7 +1,7 @@
 //! fleetstorm: a fleet simulator and load-testing harness for IoT backends.
 //!
 //! This page is the map. Everything whose behaviour unfolds over time is a plain struct with no
-//! I/O, no clock and no async (`Device`, `Backend`, `Observer`); two drivers give it time and I/O, so
+//! I/O, no clock and no async (`Device`, `Backend`, `Observer`, `Operator`); two drivers give it time and I/O, so
 //! a scenario runs over real sockets or in virtual time.
 //!
 //! ```text
@@ -12,8 +12,8 @@
 //!     run::live_run (coordinator)                              run::simulate
 //!                      | starts processes                           |
 //!                      v                                            v
-//!     live::worker (devices, observers)                     sim::Simulation (devices,
-//!                 ^ MQTT                                    observers, a Backend per node:
+//!     live::worker (devices, observers;                     sim::Simulation (devices, observers,
+//!                 ^ MQTT       one: the operator)           the operator, a Backend per node:
 //!                 v                                         one event queue)
 //!     live::serve (Backend, or a broker under test)                 |
 //!                      |                                            |
@@ -34,13 +34,17 @@
 //! | admission, what work costs, clients that have left | [`backend`] (`admission`, `service`) | both, inside `Backend` |
 //! | faults of the reference backend | [`backend`] (`faults`) | both; `pause_accepting` by the listener |
 //!
+//! Who decides about updates and commands: the operator ([`cloud::operator`], from what it hears; each campaign by
+//! [`cloud::campaign`]), and each device about itself ([`device`]: `update`, `command`, `reported`). Live the operator has a worker process
+//! of its own (`live::operator`), simulated it is an actor (`sim::desks`).
+//!
 //! A live run can record what a sample of its devices is told (`live::recording`, into
 //! [`stats::input_log`]); [`run::replay`] steps fresh devices through it by [`device::replay`].
 //!
 //! | floor | modules | job |
 //! |---|---|---|
 //! | 0 | [`time`], [`rng`] | own instants; draws as pure functions of (seed, device, purpose, index) |
-//! | 1 | [`mqtt`], [`stats`] | packet values, codec, client session; histograms, books, series, evidence |
+//! | 1 | [`mqtt`], [`wire`], [`stats`] | packet values, codec, client session; the messages of updates and commands; histograms, books, series, results, evidence |
 //! | 2 | [`scenario`] | YAML file -> checked plan -> timeline; presets; a plan in words |
 //! | 3 | [`device`], [`backend`], [`cloud`] | the actors and their laws |
 //! | 4 | [`sim`], [`live`] | the two drivers: virtual time; sockets |
