@@ -8,6 +8,7 @@ use fleetstorm::scenario::file::Overrides;
 use fleetstorm::stats::results::{
     CampaignMark, CommandOutcome, Finding, Outcome as Ended, ResultRow, Witness,
 };
+use fleetstorm::stats::series::Metric;
 use live_arm::{Outcome, run, run_until};
 use program::Bench;
 use std::process::{Command, Stdio};
@@ -93,6 +94,13 @@ fn must_be_complete(outcome: &Outcome) {
     let delivery = &outcome.totals.delivery;
     assert_eq!((delivery.lost, delivery.unverified), (0, 0), "{delivery:?}");
     assert_eq!(outcome.warnings, Vec::<String>::new());
+    // Telemetry goes on meanwhile.
+    assert!(
+        outcome
+            .histogram(Metric::AckResponse)
+            .percentile_us(50.0)
+            .is_some()
+    );
 }
 
 #[test]
@@ -120,6 +128,25 @@ fn an_interrupted_campaign_has_a_row_per_target_all_the_same() {
     assert!(!own.is_empty());
     for row in own {
         assert_eq!(row.outcome, Ended::Unfinished, "{row:?}");
+    }
+}
+
+#[test]
+fn the_program_tells_its_workers_where_images_are() {
+    let bench = Bench::new("run", &campaign("generic_action: {}", "3s"));
+    let run = bench.run(&["--workers", "2", "--ui", "plain"]);
+    // Whether a busy machine made it late is not asked here.
+    assert!(
+        matches!(run.code, Some(0 | 4 | 5)),
+        "{:?} {}",
+        run.code,
+        run.said
+    );
+    for said in [
+        "campaign fw-2 begins: 20 devices",
+        "campaign fw-2 is complete",
+    ] {
+        assert!(run.said.contains(said), "{}", run.said);
     }
 }
 
