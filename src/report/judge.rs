@@ -312,6 +312,16 @@ fn generator_rules(run: &RunData, watch: &Watch) -> Vec<Rule> {
     ]
 }
 
+/// For people; the last worker of a plan with an operator owns no devices and carries that.
+fn process_name(run: &RunData, worker: u32) -> String {
+    let last = worker as usize + 1 == run.header.workers.len();
+    if last && run.plan.has_operator() {
+        "the operator".to_owned()
+    } else {
+        format!("worker {worker}")
+    }
+}
+
 /// Gaps in the workers' records up to the end of load.
 fn silences(run: &RunData) -> Vec<String> {
     let end = run.ended_s().floor() as u32;
@@ -323,7 +333,8 @@ fn silences(run: &RunData) -> Vec<String> {
     let mut check = |worker: u32, from: u32, to: u32| {
         if to > from + SILENCE_S {
             gaps.push(format!(
-                "worker {worker} from {} to {}",
+                "{} from {} to {}",
+                process_name(run, worker),
                 units::clock_s(f64::from(from)),
                 units::clock_s(f64::from(to))
             ));
@@ -425,8 +436,8 @@ fn warnings(run: &RunData, watch: Option<&Watch>) -> Vec<String> {
             "latencies may contain the generator's own delay; use more workers or a bigger machine"
         };
         warnings.push(format!(
-            "worker {} used more than {CPU_WARNING_PERCENT} % of a core in {} of {} s (most: {:.0} %): {blame}",
-            worker.worker, worker.cpu_seconds_high, worker.seconds, worker.cpu_max_percent
+            "{} used more than {CPU_WARNING_PERCENT} % of a core in {} of {} s (most: {:.0} %): {blame}",
+            process_name(run, worker.worker), worker.cpu_seconds_high, worker.seconds, worker.cpu_max_percent
         ));
     }
     let Some(outcome) = &run.outcome else {

@@ -131,7 +131,7 @@ fn workers(report: &Report) -> Markup {
                 th.num { "CPU mean" } th.num { "CPU max" } th.num { "Descriptors" } th.num { "Ports per source" } th.num { "Memory" }
             } }
             tbody { @for w in &watch.workers { tr {
-                td { (w.worker) }
+                td { @if w.devices == 0 { "operator" } @else { (w.worker) } }
                 (number(w.devices))
                 td.num { (w.lag_worst_us.map_or_else(|| "n/a".to_owned(), units::time_us)) }
                 (number(w.seconds_over))
