@@ -96,6 +96,8 @@ pub(super) struct Queue {
     parcels: Vec<Option<Parcel>>,
     free: Vec<u32>,
     actors: Vec<ActorState>,
+    /// Instant of the latest event.
+    now: Instant,
 }
 
 /// What the driver knows of an actor, in half a cache line, so that a deadline that has moved on or
@@ -199,6 +201,7 @@ impl Queue {
             parcels: Vec::new(),
             free: Vec::new(),
             actors: vec![idle; actors],
+            now: Instant::ZERO,
         }
     }
 
@@ -219,8 +222,10 @@ impl Queue {
     }
 
     /// `actor` wants [`Event::Timer`] at `deadline` and no other instant; [`Instant::NEVER`] = not
-    /// at all. A deadline that moves on makes no entry: the old one looks again when it comes.
+    /// at all. A deadline that has passed comes next, and now: time does not go back. One that moves on
+    /// makes no entry: the old one looks again when it comes.
     pub(super) fn arm(&mut self, actor: Actor, deadline: Instant) {
+        let deadline = deadline.max(self.now);
         let state = &mut self.actors[actor as usize];
         state.deadline = deadline;
         if deadline < state.armed {
@@ -233,6 +238,8 @@ impl Queue {
     pub(super) fn pop(&mut self) -> Option<(Instant, Event)> {
         loop {
             let entry = self.next()?;
+            debug_assert!(entry.at >= self.now, "{entry:?} before {:?}", self.now);
+            self.now = entry.at;
             if !matches!(entry.what, What::Timer) {
                 return Some((entry.at, self.unpack(&entry)));
             }
@@ -501,6 +508,18 @@ mod tests {
         queue.arm(1, at(40));
         queue.arm(1, Instant::NEVER);
         assert_eq!(next(&mut queue), None, "disarmed");
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_comes_at_once_and_time_goes_on() {
+        let mut queue = Queue::new(2);
+        let at = |s: u64| Instant::from_ns(s * 1_000_000_000);
+        queue.push(at(20), 1, told(1));
+        assert_eq!(queue.pop().map(|(at, _)| at), Some(at(20)));
+        queue.push(at(21), 1, told(2));
+        queue.arm(1, Instant::ZERO);
+        let order = [(); 2].map(|()| queue.pop().map(|(at, _)| at));
+        assert_eq!(order, [Some(at(20)), Some(at(21))]);
     }
 
     #[test]
