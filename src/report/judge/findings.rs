@@ -9,7 +9,7 @@ use crate::report::value::Rule;
 use crate::report::words;
 use crate::scenario::campaign::Server;
 use crate::stats::results::{Outcome, ResultRow};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use std::collections::BTreeSet;
 
 /// Rows give instants of a campaign rounded down to its ticks, 10 ms at most, so who started so close
@@ -90,7 +90,28 @@ fn ledger(run: &RunData, found: &CampaignFindings) -> Vec<String> {
         let device = words::device(&run.plan, row.device);
         format!("the row of {device} has no terminal state")
     }));
+    let began = found.started().map(|(at, _)| at);
+    let early = rows.iter().find(|row| !is_in_order(row, began));
+    let early = early.or_else(|| found.devices.iter().find(|row| !is_in_order(row, None)));
+    wrong.extend(early.map(|row| {
+        let device = words::device(&run.plan, row.device);
+        format!("a row of {device} has its instants in an order in which nothing can happen")
+    }));
     wrong
+}
+
+/// Whether nothing in a row comes before the offer, or before `began`, or after the end. What was
+/// downloaded may be of a later execution than the reboot.
+fn is_in_order(row: &ResultRow, began: Option<Instant>) -> bool {
+    let first = row.offered.or(began).unwrap_or(Instant::ZERO);
+    let between = [
+        row.started,
+        row.downloaded,
+        row.rebooted,
+        Some(row.finished),
+    ];
+    let mut between = between.into_iter().flatten();
+    began.is_none_or(|began| began <= first) && between.all(|at| first <= at && at <= row.finished)
 }
 
 /// What is wrong with rows that must be one per target.

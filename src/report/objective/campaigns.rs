@@ -6,6 +6,7 @@ use crate::report::campaign;
 use crate::report::data::RunData;
 use crate::report::findings::{self, Halted, is_bad, is_ended, value_of_share};
 use crate::report::units;
+use crate::scenario::campaign::Server;
 use crate::scenario::slo::{self, Among, Statistic, Subject};
 use crate::stats::results::{Outcome, ResultRow};
 use crate::wire::Reason;
@@ -33,6 +34,16 @@ fn of(run: &RunData, objective: &slo::Objective) -> Result<Of, Measured> {
     let rows = findings::targets(run, index);
     if rows.is_empty() {
         let nothing = "the campaign had no target, or left no row of any";
+        return Err(Measured::Nothing(nothing.to_owned()));
+    }
+    let is_external = run.plan.campaigns[index].server == Server::External;
+    if is_external
+        && !run.findings.campaigns[index]
+            .devices
+            .iter()
+            .any(|row| row.offered.is_some())
+    {
+        let nothing = "no device was offered the image by the target, which is to run the campaign";
         return Err(Measured::Nothing(nothing.to_owned()));
     }
     Ok(Of {
@@ -179,6 +190,9 @@ pub(super) fn wrong_target(run: &RunData, objective: &slo::Objective) -> Measure
         Err(nothing) => return nothing,
     };
     let wrong = campaign::wrong_targets(run, of.index);
+    if wrong.is_empty() && of.rows.iter().all(|row| row.offered.is_none()) {
+        return Measured::Nothing("no device was offered the image".to_owned());
+    }
     let example = wrong.first().map_or_else(String::new, |device| {
         let name = crate::report::words::device(&run.plan, *device);
         format!(", the first is {name}")
@@ -201,6 +215,9 @@ pub(super) fn priority_inversions(run: &RunData, objective: &slo::Objective) -> 
     }
     let notified = of.rows.iter().filter(|row| row.offered.is_some());
     let notified = notified.count() as u64;
+    if notified == 0 {
+        return Measured::Nothing("no device was offered the image".to_owned());
+    }
     let (certain, possible) = campaign::inversions(run, of.index);
     let is_open =
         meets(objective.bound, certain as f64) && !meets(objective.bound, possible as f64);

@@ -30,7 +30,22 @@ fn rows_that_are_whole_are_evidence() {
 #[test]
 fn a_planted_mistake_makes_the_run_invalid() {
     type Case = (fn() -> RunData, Change, &'static str);
-    let table: [Case; 14] = [
+    let table: [Case; 17] = [
+        (
+            campaign_run,
+            |run| run.findings.campaigns[0].operator[7].offered = Some(at_ms(89_999)),
+            "instants in an order in which nothing can happen",
+        ),
+        (
+            campaign_run,
+            |run| run.findings.campaigns[0].operator[7].downloaded = Some(at_ms(89_999)),
+            "instants in an order in which nothing can happen",
+        ),
+        (
+            campaign_run,
+            |run| run.findings.campaigns[0].devices[7].finished = at_ms(90_001),
+            "instants in an order in which nothing can happen",
+        ),
         (
             campaign_run,
             |run| {

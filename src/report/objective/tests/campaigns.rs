@@ -564,6 +564,37 @@ fn a_campaign_of_the_target_is_told_by_its_devices() {
 }
 
 #[test]
+fn what_nobody_was_offered_is_no_data() {
+    let wrong = of_campaign(Indicator::OtaWrongTarget, Statistic::Value, count(0));
+    let inversions = of_campaign(Indicator::OtaPriorityInversions, Statistic::Value, count(0));
+    let done = completion(0.9, 60.0, Among::All);
+    let mut run = campaign_run();
+    let found = &mut run.findings.campaigns[0];
+    found.devices.clear();
+    for row in &mut found.operator {
+        row.outcome = Outcome::NeverReached;
+        row.offered = None;
+    }
+    for objective in [&wrong, &inversions] {
+        let found = judge(&run, objective);
+        assert_eq!(found.verdict, Verdict::NoData, "{}", found.reason);
+    }
+    // The operator was to offer it, and the target may not have been told to.
+    assert_eq!(judge(&run, &done).verdict, Verdict::Fail);
+    run.plan.campaigns[0].server = crate::scenario::campaign::Server::External;
+    run.findings.campaigns[0].operator.clear();
+    for objective in [&wrong, &inversions, &done] {
+        let found = judge(&run, objective);
+        assert_eq!(found.verdict, Verdict::NoData, "{}", found.reason);
+        assert!(
+            found.reason.contains("no device was offered"),
+            "{}",
+            found.reason
+        );
+    }
+}
+
+#[test]
 fn a_run_that_was_stopped_decides_only_what_cannot_be_made_good() {
     let mut run = halted_run();
     run.interrupted = Some((fixture::at_s(100), 2));
