@@ -6,7 +6,7 @@ use crate::scenario::fixture;
 use crate::scenario::plan::{BootTime, Fault, FaultKind, NetworkFault, Selector};
 use crate::scenario::template::Template;
 use crate::scenario::update::{Resume, UpdateClient};
-use crate::wire::generic_action::Pattern;
+use crate::wire::generic_action::{ACTION, Pattern, STATUS};
 
 const ROOMY: Limits = Limits {
     nofile_hard: 20_000,
@@ -92,8 +92,8 @@ fn downloads(server: Option<&str>) -> Plan {
         profile: WireProfile::GenericAction(Box::new(GenericAction {
             action_topic: Template(Vec::new()),
             status_topic: Template(Vec::new()),
-            action: Pattern::new("{}").expect("no place in it"),
-            status: Pattern::new("{}").expect("no place in it"),
+            action: Pattern::action(ACTION).expect("the default is sound"),
+            status: Pattern::status(STATUS).expect("the default is sound"),
             server: server.map(str::to_owned),
             progress_every: 0,
         })),

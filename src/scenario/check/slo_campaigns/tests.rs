@@ -104,6 +104,7 @@ fn read(slo: &str) -> Result<Objective, Vec<String>> {
         root: root.head(),
         shows_ids: false,
         has_ids_in_topics: false,
+        factory_versions: plan.firmware.versions.len(),
     };
     let file = tree::decode::<File>(&mut root, &mut checker.pruned, &mut checker.problems);
     let objectives = file.map(|file| checker.slos(&file, &plan));
