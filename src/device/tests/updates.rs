@@ -141,6 +141,8 @@ struct World {
     present: bool,
     /// Publishes are not acknowledged.
     keep_acks: bool,
+    /// What the server held for the session: it comes right behind the next CONNACK.
+    held: Vec<(String, Vec<u8>)>,
     /// What was said, one line each.
     text: String,
     rows: Vec<ResultRow>,
@@ -163,6 +165,7 @@ impl World {
             down: false,
             present: false,
             keep_acks: false,
+            held: Vec::new(),
             text: String::new(),
             rows: Vec::new(),
             updates: Vec::new(),
@@ -178,7 +181,12 @@ impl World {
         self.steps += 1;
         assert!(self.steps < 50_000, "it spins: {}", self.text);
         let mut out = Vec::new();
+        let due = self.device.poll_timeout();
         self.device.handle_input(self.now, input.clone(), &mut out);
+        // A deadline that was over before it was armed would count as a driver that is late.
+        let armed = self.device.poll_timeout();
+        let is_late = armed < self.now && armed < due;
+        assert!(!is_late, "armed for {armed:?}: {}", self.text);
         let mut scratch = Scratch::default();
         let record = self.device.record(self.now, &input, &out, &mut scratch);
         self.records.push(record);
@@ -259,7 +267,13 @@ impl World {
             | Packet::Disconnect => return,
         };
         if !self.down {
+            let is_connack = matches!(answer, Packet::ConnAck { .. });
             self.coming.push_back(Coming::Packet(answer));
+            let held = self
+                .held
+                .drain(..if is_connack { self.held.len() } else { 0 });
+            let held = held.map(|(topic, payload)| Coming::Message(topic, payload));
+            self.coming.extend(held);
         }
     }
 

@@ -37,6 +37,13 @@ impl Update {
         };
         job.phase = phase;
         job.deadline = Instant::NEVER;
+        if let Phase::Blocks(blocks) = &mut job.phase
+            && !cx.online
+        {
+            // Nothing can be asked for before the device is online, and then it asks first whether the
+            // update still stands.
+            blocks.pause();
+        }
         self.say(cx, Status::of(Stage::Downloading));
         match self.job.as_ref().and_then(|job| job.defect(cx)) {
             Some(Effect::Fails(reason)) if shows_at_once(reason) => {

@@ -430,3 +430,42 @@ fn an_old_notice_starts_nothing_and_another_execution_does() {
     assert_eq!(world.rows.len(), 2);
     assert_eq!(world.rows[1].attempts, 2);
 }
+
+/// With the offer that the server held for its session comes no word on whether it still stands.
+#[test]
+fn an_offer_right_behind_the_connack_is_taken_up_when_the_device_is_online() {
+    let mut world = World::new(aws(Encoding::Cbor), Speaker::new());
+    world.run(1.0);
+    world.cut();
+    world.speaker.execution = Some((JobStatus::Queued, 1, 1));
+    world.held = vec![world.speaker.notice()];
+    (world.down, world.present) = (false, true);
+    world.run(60.0);
+    assert_eq!(world.outcome(), (Outcome::Confirmed, Reason::Success));
+    assert_eq!(world.row().bytes, u64::from(BYTES), "{}", world.text);
+    world.assert_replays();
+}
+
+/// The time of an offer that was put off is over while the device is offline.
+#[test]
+fn a_download_that_begins_offline_waits_for_the_servers_word() {
+    for (is_open, outcome) in [(true, Outcome::Confirmed), (false, Outcome::Cancelled)] {
+        let mut plan = aws(Encoding::Cbor);
+        client(&mut plan).defer = Some(Defer {
+            share: 1.0,
+            length: Duration::from_secs(30),
+        });
+        let mut world = offered(plan);
+        world.run(10.0);
+        world.cut();
+        world.run(40.0);
+        if !is_open {
+            world.speaker.execution = None;
+        }
+        world.down = false;
+        world.run(200.0);
+        assert_eq!(world.row().outcome, outcome, "{}", world.text);
+        let bytes = if is_open { BYTES } else { 0 };
+        assert_eq!(world.row().bytes, u64::from(bytes), "{}", world.text);
+    }
+}
