@@ -51,6 +51,7 @@ fn one(run: &RunData, index: usize) -> Option<Campaign> {
         start_s,
         end_s,
         targets: rows.len() as u64,
+        rowless: rowless(found, rows.len() as u64),
         outcomes: outcomes(&rows),
         reasons: reasons(&rows),
         completion: groups::completion(run, index, &rows, began),
@@ -69,6 +70,12 @@ fn one(run: &RunData, index: usize) -> Option<Campaign> {
         states: states::over_time(run, &rows, start_s, end_s),
         notified: rates::notified(run, &rows, start_s, end_s),
     })
+}
+
+/// How many targets, by the word of who fixed them, have none of the `rows`.
+fn rowless(found: &CampaignFindings, rows: u64) -> u64 {
+    let fixed = found.started().map_or(0, |(_, targets)| targets);
+    u64::from(fixed).saturating_sub(rows)
 }
 
 /// When the last target had ended, or when it was said to be complete.

@@ -18,12 +18,14 @@ pub(super) fn sentences(report: &Report) -> Vec<(String, String)> {
 
 fn campaign(campaign: &Campaign) -> String {
     let outcomes = campaign.outcomes.iter().filter(|row| row.count > 0);
-    let outcomes: Vec<String> = outcomes
-        .map(|row| format!("{} {}", units::count(row.count), spaced(row.outcome)))
-        .collect();
+    let outcomes =
+        outcomes.map(|row| format!("{} {}", units::count(row.count), spaced(row.outcome)));
+    let rowless = campaign.rowless;
+    let rowless = (rowless > 0).then(|| format!("{} without a row", units::count(rowless)));
+    let outcomes: Vec<String> = outcomes.chain(rowless).collect();
     let mut text = format!(
         "{}: {}",
-        units::counted(campaign.targets, "target"),
+        units::counted(campaign.targets + campaign.rowless, "target"),
         outcomes.join(", ")
     );
     if let Some(all) = campaign.completion.first() {

@@ -45,7 +45,7 @@ fn about(campaign: &Campaign) -> String {
         "Version {} ({}) to {}, {who}, from {} to {}.",
         campaign.version,
         units::bytes(campaign.image_bytes),
-        units::counted(campaign.targets, "target"),
+        units::counted(campaign.targets + campaign.rowless, "target"),
         units::clock_tenths_s(campaign.start_s),
         units::clock_tenths_s(campaign.end_s)
     )
@@ -87,7 +87,10 @@ fn outcomes(campaign: &Campaign) -> Markup {
                         td class={ "num" @if is_bad(row.outcome) && row.count > 0 { " t-fail" } } { (units::count(row.count)) }
                         td.num { (row.share.map_or_else(|| "n/a".to_owned(), units::ratio)) }
                     } }
-                    tr.sum { td { "all" } (number(campaign.targets)) td.num {} }
+                    @if campaign.rowless > 0 {
+                        tr { td { "without a row" } td.num.t-fail { (units::count(campaign.rowless)) } td.num { "n/a" } }
+                    }
+                    tr.sum { td { "all" } (number(campaign.targets + campaign.rowless)) td.num {} }
                 }
             }
             @if !campaign.reasons.is_empty() {

@@ -244,3 +244,20 @@ fn the_summaries_of_a_campaign() {
     let ours = ["campaigns", "commands", "queries"].map(|key| value[key].clone());
     insta::assert_snapshot!(serde_json::to_string_pretty(&ours).expect("serializable"));
 }
+
+/// Whoever had the rows was lost: how many targets there were is known all the same.
+#[test]
+fn targets_without_a_row_are_told_of() {
+    let mut run = campaign_run();
+    run.findings.campaigns[0].operator.truncate(2_000);
+    let campaign = first(&run);
+    assert_eq!((campaign.targets, campaign.rowless), (2_000, 1_000));
+    run.findings.campaigns[0].operator.clear();
+    let report = assemble::report(&run);
+    let (name, said) = crate::report::summary::sentences(&report).remove(0);
+    assert_eq!(name, "campaign fw-2");
+    assert!(
+        said.starts_with("3,000 targets: 3,000 without a row"),
+        "{said}"
+    );
+}

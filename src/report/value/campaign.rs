@@ -20,6 +20,8 @@ pub struct Campaign {
     pub end_s: f64,
     /// Targets that have a row.
     pub targets: u64,
+    /// Targets that were fixed at the start and have no row: whoever knew how they ended was lost.
+    pub rowless: u64,
     /// Every outcome, with its targets; they sum to `targets`.
     pub outcomes: Vec<OutcomeCount>,
     /// Of targets that were not confirmed, most frequent first.
