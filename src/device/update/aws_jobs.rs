@@ -57,19 +57,26 @@ pub(super) fn status(cx: &Cx<'_>, job: &Job, telling: &Telling) -> Letter {
     word.expected_version = telling.expected;
     word.include_job_execution_state = Some(true);
     word.client_token = Some(token(telling.serial, &thing).into());
-    update(&thing, job, &word, QoS::AtLeastOnce, telling.serial)
+    update(&thing, job, word, QoS::AtLeastOnce, telling.serial)
 }
 
-/// How much of it there is; at QoS 0, and without a token, so that no answer is awaited.
-pub(super) fn progress(cx: &Cx<'_>, job: &Job, progress: Progress) -> Letter {
+/// How much of it there is; at QoS 0. The token is nobody's who waits: the answer must not be taken
+/// for that to a status.
+pub(super) fn progress(cx: &Cx<'_>, job: &Job, progress: Progress, serial: u32) -> Letter {
+    let thing = cx.thing();
     let status = Status::of(Stage::Downloading);
-    let word = Word::of(status, Some(progress), "").expect("a download has a word");
-    update(&cx.thing(), job, &word, QoS::AtMostOnce, 0)
+    let mut word = Word::of(status, Some(progress), "").expect("a download has a word");
+    word.client_token = Some(token(serial, &thing).into());
+    update(&thing, job, word, QoS::AtMostOnce, serial)
 }
 
-fn update(thing: &str, job: &Job, word: &Word<'_>, qos: QoS, serial: u32) -> Letter {
+/// Names the execution, so that nothing said of one is taken for another that has followed it.
+fn update(thing: &str, job: &Job, mut word: Word<'_>, qos: QoS, serial: u32) -> Letter {
     let id = match &job.offer.key {
-        Key::Aws { job, .. } => job,
+        Key::Aws { job, execution, .. } => {
+            word.execution_number = Some(execution.0);
+            job
+        }
         Key::Thingsboard { .. } | Key::Generic { .. } => {
             unreachable!("a device has one profile for life")
         }

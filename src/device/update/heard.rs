@@ -28,9 +28,11 @@ impl Offer {
     }
 
     /// Whether nothing in it tells one try from the next.
-    pub(super) const fn is_numberless(&self) -> bool {
-        match self.key {
-            Key::Aws { .. } | Key::Generic { .. } => false,
+    pub(super) fn is_numberless(&self) -> bool {
+        match &self.key {
+            Key::Aws { .. } => false,
+            // If the scenario's pattern has a place for its id.
+            Key::Generic { action, .. } => action.is_empty(),
             Key::Thingsboard { .. } => true,
         }
     }

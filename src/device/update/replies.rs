@@ -77,6 +77,10 @@ impl Update {
             return self.over(cx, Some(state));
         }
         job.version = state.map(|state| state.version);
+        if matches!(job.phase, Phase::Ended) {
+            // Its end may have been taken before, and another execution have followed: to be sure.
+            return self.ask(cx);
+        }
         telling.mismatches = telling.mismatches.saturating_add(1);
         if telling.mismatches <= MISMATCHES_AT_ONCE {
             self.say_again(cx);

@@ -150,9 +150,9 @@ impl Update {
                     received: blocks.received(),
                     blocks: blocks.blocks(),
                 };
-                // Not while an answer is awaited that would be mistaken for one to this.
+                // A status that is not taken yet says where it stands.
                 if job.telling.is_none() && cx.online {
-                    let letter = aws_jobs::progress(cx, job, progress);
+                    let letter = aws_jobs::progress(cx, job, progress, serial);
                     cx.send(letter);
                     // It may or may not arrive.
                     job.version = None;

@@ -1,10 +1,10 @@
 //! AWS IoT Jobs.
 
-use super::servers::{Speaker, offered};
+use super::servers::{JOB, Speaker, THING, offered};
 use super::*;
 use crate::scenario::update::Defer;
 use crate::wire::Stage;
-use crate::wire::aws_jobs::JobStatus;
+use crate::wire::aws_jobs::{JobStatus, UpdateAccepted};
 
 #[test]
 fn an_update_from_offer_to_confirmation() {
@@ -468,4 +468,66 @@ fn a_download_that_begins_offline_waits_for_the_servers_word() {
         let bytes = if is_open { BYTES } else { 0 };
         assert_eq!(world.row().bytes, u64::from(bytes), "{}", world.text);
     }
+}
+
+#[test]
+fn the_answer_to_a_progress_report_is_none_to_a_status() {
+    let mut plan = aws(Encoding::Cbor);
+    client(&mut plan).flash_bytes_per_s = Some(1024.0);
+    let mut world = offered(plan);
+    world.run(2.5);
+    world.speaker.mute_updates = 1_000;
+    world.run(20.0);
+    let stages = world.speaker.stages();
+    assert_eq!(stages.last(), Some(&Stage::Rebooting), "it waits for leave");
+    let line = world.text.lines().find(|line| line.contains("1/11"));
+    let token = line.and_then(|line| line.split("clientToken\":\"").nth(1)?.split('"').next());
+    let accepted = UpdateAccepted {
+        client_token: token.map(Into::into),
+        timestamp: 0,
+        execution_state: None,
+    };
+    let topic = format!("$aws/things/{THING}/jobs/{JOB}/update/accepted");
+    world.push((topic, accepted.write()));
+    assert!(world.device.is_connected());
+    world.run(200.0);
+    // Ten seconds of blocks, 2.2 s until it is installed, three answer timeouts.
+    let rebooted = world.row().rebooted.expect("it has");
+    assert_eq!(
+        rebooted.since(Instant::from_ns(1_000_000_000)).as_secs(),
+        42
+    );
+}
+
+#[test]
+fn the_end_of_one_execution_is_not_told_of_the_next() {
+    let mut plan = aws(Encoding::Cbor);
+    client(&mut plan).fail = 1.0;
+    let mut world = offered(plan);
+    world.run(2.0);
+    // The failure is taken, its answer lost, and a second execution queued.
+    world.speaker.mute_updates = 1;
+    world.run(3.5);
+    assert_eq!(
+        world.speaker.execution.map(|(s, ..)| s),
+        Some(JobStatus::Failed)
+    );
+    world.cut();
+    world.speaker.execution = Some((JobStatus::Queued, 1, 2));
+    world.down = false;
+    world.run(100.0);
+    let ends: Vec<_> = world
+        .rows
+        .iter()
+        .map(|row| (row.outcome, row.attempts))
+        .collect();
+    assert_eq!(
+        ends,
+        [(Outcome::Failed, 1), (Outcome::Failed, 2)],
+        "{}",
+        world.text
+    );
+    let failed = |stage: &&Stage| **stage == Stage::Failed;
+    assert_eq!(world.speaker.stages().iter().filter(failed).count(), 2);
+    assert!(world.device.managed_is_idle(), "{}", world.text);
 }

@@ -37,7 +37,7 @@ pub(super) struct Speaker {
 }
 
 pub(super) const THING: &str = "meters-0";
-const JOB: &str = "fs-00000007-0";
+pub(super) const JOB: &str = "fs-00000007-0";
 
 impl Speaker {
     pub(super) fn new() -> Self {
@@ -108,14 +108,15 @@ impl Speaker {
                     };
                     vec![(asked.rejected_topic(), rejected.write())]
                 };
-                let Some((state, version, _)) = &mut self.execution else {
+                let Some((state, version, number)) = &mut self.execution else {
                     return rejected(ErrorCode::ResourceNotFound, None);
                 };
                 if state.is_terminal() {
                     let state = Some((*state, *version));
                     return rejected(ErrorCode::TerminalStateReached, state);
                 }
-                if update.expected_version.is_some_and(|v| v != *version) {
+                let is_of_another = update.execution_number.is_some_and(|n| n != *number);
+                if is_of_another || update.expected_version.is_some_and(|v| v != *version) {
                     let state = Some((*state, *version));
                     return rejected(ErrorCode::VersionMismatch, state);
                 }
