@@ -30,7 +30,7 @@ impl Rollouts {
         let server = profile.server.as_deref().unwrap_or(IMAGES);
         let server = server.trim_end_matches('/');
         let action = Action {
-            action_id: Cow::Borrowed(&package.id),
+            action_id: action_id(&package.id, view.attempt),
             version: Cow::Borrowed(&package.image.version),
             url: Cow::Owned(format!("{server}/{}", package.file_name)),
             bytes: Some(package.image.len()),
@@ -55,11 +55,31 @@ impl Rollouts {
         let index = if report.action_id.is_empty() {
             self.next_job(device).map(|(index, _)| index)
         } else {
-            self.campaign_of(&report.action_id)
+            self.campaign_of_action(device, &report.action_id)
         };
         match index {
             Some(index) => self.hear(index, device, status, to),
             None => to.note(Note::BadMessage),
         }
+    }
+
+    /// The campaign of an action, unless another try has followed it.
+    fn campaign_of_action(&self, device: DeviceIdx, id: &str) -> Option<usize> {
+        let (index, attempt) = self.campaign_of(id).map(|index| (index, 1)).or_else(|| {
+            let (first, attempt) = id.rsplit_once('-')?;
+            Some((self.campaign_of(first)?, attempt.parse().ok()?))
+        })?;
+        let view = self.execution(index, device);
+        view.is_none_or(|view| view.attempt == attempt)
+            .then_some(index)
+    }
+}
+
+/// An action's id: the campaign's, and from the second try on the number of the try behind it. By
+/// its id a device knows an action that comes twice from one that is to be carried out once more.
+fn action_id(campaign: &str, attempt: u8) -> Cow<'_, str> {
+    match attempt {
+        ..=1 => Cow::Borrowed(campaign),
+        again => Cow::Owned(format!("{campaign}-{again}")),
     }
 }
