@@ -124,7 +124,7 @@ pub struct View {
     pub version: u16,
     /// When the device was first notified.
     pub queued: Instant,
-    /// The last change.
+    /// The last change, or the last time that the device was notified.
     pub updated: Instant,
 }
 
@@ -271,7 +271,7 @@ impl Campaign {
         match input {
             Input::Timeout => {}
             Input::Heard(device, heard) => self.hear(now, device, heard, out),
-            Input::Contact(device) => self.contact(device, out),
+            Input::Contact(device) => self.contact(now, device, out),
             Input::Seen(device) => self.see(device),
             Input::Served(device, bytes) => self.served(device, bytes),
             Input::Stop => self.stop(now, out),

@@ -74,7 +74,7 @@ impl Campaign {
     }
 
     /// A device is back.
-    pub(super) fn contact(&mut self, device: DeviceIdx, out: &mut Vec<Output>) {
+    pub(super) fn contact(&mut self, now: Instant, device: DeviceIdx, out: &mut Vec<Output>) {
         let Some(slot) = self.targets.find(device) else {
             return;
         };
@@ -83,7 +83,7 @@ impl Campaign {
                 self.targets[slot].stage = Stage::Missed;
                 self.owed += 1;
             }
-            (Stage::Notified, Mode::Running) => self.notify_again(slot, out),
+            (Stage::Notified, Mode::Running) => self.notify_again(now, slot, out),
             (Stage::Rebooting, _) => self.targets[slot].stage = Stage::Returned,
             (Stage::Notified, Mode::Stopped | Mode::Halted)
             | (

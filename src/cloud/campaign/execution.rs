@@ -169,7 +169,7 @@ pub(super) struct Execution {
     pub(super) rebooted: Tick,
     /// The present execution started; rounded up, like the next: limits are never cut short.
     pub(super) begun: Tick,
-    /// The last change.
+    /// The last change, or the last time that it was notified.
     pub(super) changed: Tick,
     pub(super) stage: Stage,
     pub(super) tries: Tries,

@@ -101,7 +101,7 @@ impl Campaign {
         self.owed = 0;
         for slot in self.targets.slots() {
             match self.targets[slot].stage {
-                Stage::Missed => self.notify_again(slot, out),
+                Stage::Missed => self.notify_again(now, slot, out),
                 Stage::Retry => self.notify(now, slot, out),
                 Stage::Waiting
                 | Stage::Notified
@@ -186,10 +186,12 @@ impl Campaign {
         });
     }
 
-    pub(super) fn notify_again(&mut self, slot: u32, out: &mut Vec<Output>) {
+    pub(super) fn notify_again(&mut self, now: Instant, slot: u32, out: &mut Vec<Output>) {
         self.counts.notified_again += 1;
+        let changed = Tick::of(self.clock.ceil(now));
         let execution = &mut self.targets[slot];
         execution.stage = Stage::Notified;
+        execution.changed = changed;
         out.push(Output::Notify {
             device: execution.device,
             attempt: execution.tries.attempt(),

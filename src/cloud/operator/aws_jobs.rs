@@ -46,6 +46,7 @@ impl Rollouts {
     ) {
         match asked.read(payload) {
             Ok(Request::GetNext(get)) => {
+                self.contact(device, false, to);
                 self.accept_next(device, asked, get.client_token, to);
             }
             Ok(Request::StartNext(start)) => {

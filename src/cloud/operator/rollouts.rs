@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// waited for so long, is notified again.
 const NOTIFY_AGAIN: Duration = Duration::from_secs(30);
 
+/// What a device says so soon after the word that it reboots may have been on its way before that.
+const CROSSING: Duration = Duration::from_secs(1);
+
 /// All campaigns of the operator.
 #[derive(Debug)]
 pub(super) struct Rollouts {
@@ -147,21 +150,26 @@ impl Rollouts {
         self.tell_all(campaign::Input::Close, to);
     }
 
-    /// `device` was heard of after it was not there, or reported itself. Who asks for a job after each
-    /// connect needs no more.
+    /// `device` was heard of after it was not there, or reported itself, or asked for its next job. Who
+    /// is under way has come back from its reboot then; who is not, and does not ask for a job after
+    /// each connect, is notified again.
     pub(super) fn contact(&mut self, device: DeviceIdx, is_back: bool, to: &mut Step<'_>) {
         let asks_itself = match self.profile(device) {
             Some(WireProfile::AwsJobs { .. } | WireProfile::Thingsboard { .. }) | None => true,
             Some(WireProfile::GenericAction(_)) => false,
         };
-        if asks_itself {
+        let Some((index, view)) = self.next_job(device) else {
             return;
-        }
-        if let Some((index, view)) = self.next_job(device) {
-            let has_waited = to.now.since(view.updated) >= NOTIFY_AGAIN;
-            if view.status == Stands::Queued && (is_back || has_waited) {
+        };
+        let waited = to.now.since(view.updated);
+        match view.status {
+            Stands::Queued if !asks_itself && (is_back || waited >= NOTIFY_AGAIN) => {
                 self.tell(index, campaign::Input::Contact(device), to);
             }
+            Stands::InProgress if waited >= CROSSING => {
+                self.tell(index, campaign::Input::Seen(device), to);
+            }
+            Stands::Queued | Stands::InProgress | Stands::Ended(_) => {}
         }
     }
 

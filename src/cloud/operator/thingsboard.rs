@@ -36,6 +36,7 @@ impl Rollouts {
     ) {
         match Request::read(topic, payload) {
             Ok(Request::Attributes { request, .. }) => {
+                self.contact(device, false, to);
                 let payload = match self.next_job(device) {
                     Some((index, _)) => self.package(index).attributes_answer.clone(),
                     None => Firmware::write_answer(None).into(),

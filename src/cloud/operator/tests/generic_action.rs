@@ -8,6 +8,10 @@ use crate::wire::generic_action::{ACTION, Pattern, STATUS};
 use crate::wire::image::{Image as Bytes, hex};
 
 fn rig(server: Option<&str>) -> Rig {
+    Rig::new(rig_plan(server))
+}
+
+fn rig_plan(server: Option<&str>) -> Plan {
     let mut plan = plan(2);
     let profile = GenericAction {
         action_topic: fixture::device_template("t/", "/actions"),
@@ -20,12 +24,16 @@ fn rig(server: Option<&str>) -> Rig {
     updates(&mut plan, WireProfile::GenericAction(Box::new(profile)));
     plan.campaigns = vec![campaign("fw-2", 1)];
     plan.campaigns[0].in_progress_timeout = None;
-    Rig::new(plan)
+    plan
 }
 
 fn status(rig: &mut Rig, device: u32, state: &str, errors: &str) {
+    status_of(rig, "fs-0000feed-0", device, state, errors);
+}
+
+fn status_of(rig: &mut Rig, action: &str, device: u32, state: &str, errors: &str) {
     let payload = format!(
-        "[{{\"stream\":\"action_status\",\"sequence\":1,\"timestamp\":9,\"action_id\":\"fs-0000feed-0\",\
+        "[{{\"stream\":\"action_status\",\"sequence\":1,\"timestamp\":9,\"action_id\":\"{action}\",\
          \"state\":\"{state}\",\"progress\":0,\"errors\":[{errors}]}}]"
     );
     rig.hear(&format!("t/meters-{device}/action/status"), payload);
@@ -114,6 +122,10 @@ fn who_is_back_or_has_waited_long_is_notified_again_until_it_starts() {
         rig.take_texts(),
         [("t/meters-0/actions".to_owned(), action("/images/fw-2"))]
     );
+    // That counts as the latest time.
+    rig.now = at(50_000);
+    rig.report(0, "1.4.2");
+    assert!(rig.take_said().is_empty(), "notified 19 s ago");
     // It goes, and comes back.
     rig.hear("d/meters-1/state", "offline");
     rig.report(1, "1.4.2");
@@ -126,6 +138,35 @@ fn who_is_back_or_has_waited_long_is_notified_again_until_it_starts() {
     rig.now = at(90_000);
     rig.report(1, "1.4.2");
     assert!(rig.take_said().is_empty(), "it has started");
+}
+
+#[test]
+fn another_try_is_another_action() {
+    let mut plan = rig_plan(None);
+    plan.campaigns[0].retries = 1;
+    let mut rig = Rig::new(plan);
+    rig.report(0, "1.4.2");
+    rig.run_until(at(1_000));
+    rig.take_said();
+    status(&mut rig, 0, "Failed", "");
+    let again = action("/images/fw-2").replace("feed-0", "feed-0-2");
+    assert_eq!(
+        rig.take_texts(),
+        [("t/meters-0/actions".to_owned(), again)],
+        "a device does not carry the same action out twice"
+    );
+    // What is said of the first try is not about the second.
+    status(&mut rig, 0, "Failed", "");
+    status_of(&mut rig, "fs-0000feed-0-3", 0, "Failed", "");
+    assert!(rig.results().is_empty());
+    assert_eq!(rig.notes, [Note::BadMessage; 2]);
+    status_of(&mut rig, "fs-0000feed-0-2", 0, "Completed", "");
+    let ends: Vec<_> = rig
+        .results()
+        .iter()
+        .map(|row| (row.device, row.outcome, row.attempts))
+        .collect();
+    assert_eq!(ends, [(0, Outcome::Confirmed, 2)]);
 }
 
 #[test]

@@ -164,3 +164,37 @@ fn who_has_no_job_is_told_so() {
         [(me(0, "v2/fw/error"), "Not found".to_owned())]
     );
 }
+
+#[test]
+fn who_is_heard_of_after_its_reboot_is_not_bricked() {
+    let keys = r#"{"sharedKeys":"fw_version"}"#;
+    let mut rig = rig(4);
+    rig.run_until(at(1_000));
+    rig.now = at(2_000);
+    for device in 0..4 {
+        state(&mut rig, device, "UPDATING");
+    }
+    // On its way when the device went down.
+    rig.now = at(2_500);
+    rig.report(3, "1.4.2");
+    // These are back: by a question, and by a report.
+    rig.now = at(6_000);
+    rig.hear(&me(1, "v1/devices/me/attributes/request/9"), keys);
+    rig.report(2, "1.4.2");
+    rig.run_until(at(40_000));
+    let mut ends: Vec<_> = rig
+        .results()
+        .iter()
+        .map(|row| (row.device, row.outcome))
+        .collect();
+    ends.sort_unstable();
+    assert_eq!(
+        ends,
+        [
+            (0, Outcome::Bricked),
+            (1, Outcome::TimedOut),
+            (2, Outcome::TimedOut),
+            (3, Outcome::Bricked),
+        ]
+    );
+}
