@@ -437,7 +437,7 @@ impl Device {
             | (Off | BackingOff | GaveUp | Rebooting | Bricked | Stopped, Input::Closed(_))
             | (Off | Rebooting | Bricked | Stopped, Input::Fetched(_) | Input::FetchEnded(_)) => {}
         }
-        self.settle();
+        self.settle(now);
     }
 
     /// When it wants `Input::Timeout`; [`Instant::NEVER`] when idle.
@@ -511,7 +511,7 @@ impl Device {
     }
 
     /// After each input: arms the timers that follow from the rest of the state.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Instant) {
         if !self.is_powered() {
             self.timers = Timers::IDLE;
             return;
@@ -528,6 +528,8 @@ impl Device {
             self.timers.disarm(Timer::Ack);
         }
         if let Some(due) = self.managed_deadline() {
+            // What became due while it could not be done is due now: nobody is late for it yet.
+            let due = due.max(now.min(self.timers.get(Timer::Managed)));
             self.timers.arm(Timer::Managed, due);
         }
     }

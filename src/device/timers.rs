@@ -46,6 +46,11 @@ impl Timers {
         *slot = at.min(*slot);
     }
 
+    /// When `timer` comes; [`Instant::NEVER`] = it is not armed.
+    pub(super) const fn get(&self, timer: Timer) -> Instant {
+        self.0[timer as usize]
+    }
+
     /// Disarms `timer`.
     pub(super) const fn disarm(&mut self, timer: Timer) {
         self.arm(timer, Instant::NEVER);
@@ -53,7 +58,7 @@ impl Timers {
 
     /// Whether `timer` is armed.
     pub(super) const fn is_armed(&self, timer: Timer) -> bool {
-        !self.0[timer as usize].is_never()
+        !self.get(timer).is_never()
     }
 
     /// Disarms `timer` and gives its deadline if that has come at `now`.

@@ -27,6 +27,8 @@ pub(super) struct Query {
     who: Vec<DeviceIdx>,
     /// What is going on.
     asking: Option<Asking>,
+    /// When the latest asking was over: what was put off for it is due then, and nobody late for it.
+    free: Instant,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Query {
             end: Instant::NEVER,
             who: query.targets.who.members(plan),
             asking: None,
+            free: Instant::ZERO,
         }
     }
 
@@ -71,7 +74,7 @@ impl Query {
     pub(super) fn poll_timeout(&self) -> Instant {
         match &self.asking {
             Some(asking) => asking.deadline,
-            None => self.next,
+            None => self.next.max(self.free),
         }
     }
 
@@ -85,6 +88,7 @@ impl Query {
         out: &mut Vec<Output>,
     ) {
         if let Some(asking) = self.asking.take_if(|asking| asking.deadline <= now) {
+            self.free = now;
             self.answer(now, fleet, &asking, out);
         }
         while self.asking.is_none() && self.next <= now {
@@ -109,6 +113,7 @@ impl Query {
         let is_fresh = max_age.is_none_or(|max| age.is_some_and(|age| age <= max));
         if is_fresh && asking.silent.remove(&device) && asking.silent.is_empty() {
             let asking = self.asking.take().expect("it is going on");
+            self.free = now;
             self.answer(now, fleet, &asking, out);
         }
     }

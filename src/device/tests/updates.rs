@@ -190,6 +190,9 @@ impl World {
         let mut scratch = Scratch::default();
         let record = self.device.record(self.now, &input, &out, &mut scratch);
         self.records.push(record);
+        // A driver would be called late for it.
+        let next = self.device.poll_timeout();
+        assert!(next >= self.now, "due {next:?} already: {}", self.text);
         for output in out {
             self.put_out(output);
         }

@@ -113,6 +113,20 @@ fn it_is_asked_at_each_of_its_instants_and_late_ones_keep_them() {
 }
 
 #[test]
+fn what_was_put_off_is_not_overdue() {
+    let mut rig = rig(1, |query| {
+        query.every = Some(Duration::from_secs(3));
+        query.max_age = Some(Duration::from_millis(500));
+    });
+    rig.report(0, "1.4.2");
+    rig.run_until(at(5_000));
+    rig.report(0, "1.4.2");
+    assert_eq!(rig.queries().len(), 1);
+    // The one of 4 s waited for the answer to that of 1 s: no driver is late for it.
+    assert_eq!(rig.operator.poll_timeout(), at(5_000));
+}
+
+#[test]
 fn what_was_due_is_answered_at_the_close() {
     let mut rig = rig(1, |query| {
         query.every = Some(Duration::from_secs(3));

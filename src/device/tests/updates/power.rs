@@ -2,6 +2,7 @@
 
 use super::servers::{Speaker, offered};
 use super::*;
+use crate::scenario::update::Defer;
 use crate::wire::aws_jobs::JobStatus;
 
 /// One block a second from 1 s on, so that each state lasts: download to 11.06 s, hash to 11.26 s,
@@ -143,4 +144,37 @@ fn a_reboot_keeps_power_schedules_and_what_waits() {
         text.matches("powered").count()
     };
     assert_eq!(world.records.iter().map(power).sum::<usize>(), 1);
+}
+
+#[test]
+fn what_became_due_while_it_was_away_is_due_when_it_is_back() {
+    let deferred = || {
+        let mut plan = slow();
+        client(&mut plan).defer = Some(Defer {
+            share: 1.0,
+            length: Duration::from_secs(30),
+        });
+        let mut world = offered(plan);
+        world.run(5.0);
+        world
+    };
+    // Begun without a connection: no block is asked for until there is one.
+    let mut offline = deferred();
+    offline.cut();
+    offline.run(60.0);
+    let row = offline.device.unfinished_update(offline.now);
+    assert!(row.is_some_and(|row| row.started.is_some()));
+    offline.down = false;
+    offline.run(200.0);
+    // Put off until an instant at which it had no power.
+    let mut dead = deferred();
+    dead.power_off();
+    dead.run(60.0);
+    dead.power_on();
+    assert_eq!(dead.device.poll_timeout(), dead.now);
+    dead.run(200.0);
+    // Each step has looked that nothing was due before it.
+    for world in [offline, dead] {
+        assert_eq!(world.outcome(), (Outcome::Confirmed, Reason::Success));
+    }
 }
