@@ -136,6 +136,7 @@ const TABLE: &[(&str, Mistakes)] = &[
             (7, 16, "add `reported: { … }` to `mute`, or name others "),
             (8, 26, "add `reported: { … }` to `mute`, or name others "),
             (9, 26, "add `reported: { … }` to `mute`, or name others "),
+            (10, 26, "add `reported: { … }` to `mute`, or name others "),
             (10, 80, "write a number from 0 to 10"),
             (10, 93, "write for example 10s"),
             (11, 26, "make the conditions wider, or the share larger"),

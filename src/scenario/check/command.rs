@@ -84,7 +84,8 @@ impl Checker<'_> {
         let why = match (&targets.firmware, offline) {
             (Some(_), _) => "the operator cannot know the firmware of",
             (None, Offline::Queue) => "`offline: queue` needs to hear of the return of",
-            (None, Offline::Skip) => return,
+            // Who has never been heard of counts as offline.
+            (None, Offline::Skip) => "`offline: skip` needs to hear of",
         };
         self.all_can(&members, plan, place, "reported", why, |cohort| {
             cohort.reported.is_some()
