@@ -25,7 +25,13 @@ pub fn count(n: u64) -> String {
 
 /// `1 device`, `2,000 devices`; `noun` is the singular of a regular noun.
 pub fn counted(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+    let noun = match noun.strip_suffix("ry") {
+        _ if n == 1 => noun.to_owned(),
+        Some(stem) => format!("{stem}ries"),
+        None if noun.ends_with("sh") => format!("{noun}es"),
+        None => format!("{noun}s"),
+    };
+    format!("{} {noun}", count(n))
 }
 
 /// A latency given in microseconds, with three significant digits: `850 µs`, `3.42 ms`, `1.53 s`,

@@ -200,7 +200,7 @@ fn hashes(run: &RunData) -> Option<String> {
         format!(
             "{} confirmed, and {} matched",
             units::counted(confirmed, "device"),
-            units::counted(matched, "hash").replace("hashs", "hashes")
+            units::counted(matched, "hash")
         )
     })
 }
