@@ -134,13 +134,15 @@ pub(super) fn queries(run: &RunData) -> Vec<Query> {
                 asked: u64::from(row.asked),
                 silent: u64::from(row.silent),
             });
-            let oldest = rows.iter().map(|row| row.age_max_us).max();
+            let matching = rows.iter().filter(|row| row.matched > 0);
+            let oldest = matching.map(|row| row.age_max_us).max();
+            let ages = staleness_s(&rows);
             Query {
                 name: plan.name.clone(),
                 planned,
                 answered: rows.len() as u64,
                 latency: percentiles(&latencies_s(&rows), planned),
-                staleness: percentiles(&staleness_s(&rows), rows.len() as u64),
+                staleness: percentiles(&ages, ages.len() as u64),
                 oldest_s: oldest.map(|us| us as f64 / 1e6),
                 answers: answers.collect(),
             }
@@ -181,9 +183,11 @@ pub(super) fn latencies_s(rows: &[&QueryRow]) -> Vec<f64> {
     times
 }
 
-/// 99th percentile of the ages behind each answer in seconds, ascending.
+/// 99th percentile of the ages behind each answer in seconds, ascending. An answer that no device
+/// matches has no age: a zero would pass for the freshest of all.
 pub(super) fn staleness_s(rows: &[&QueryRow]) -> Vec<f64> {
-    let mut ages: Vec<f64> = rows.iter().map(|row| row.age_p99_us as f64 / 1e6).collect();
+    let matching = rows.iter().filter(|row| row.matched > 0);
+    let mut ages: Vec<f64> = matching.map(|row| row.age_p99_us as f64 / 1e6).collect();
     ages.sort_by(f64::total_cmp);
     ages
 }

@@ -3,7 +3,7 @@
 
 use super::share_times;
 use crate::report::data::RunData;
-use crate::report::findings::{self, is_wanted};
+use crate::report::findings::is_wanted;
 use crate::report::value::Completion;
 use crate::scenario::slo::Among;
 use crate::stats::results::{Outcome, ResultRow};
@@ -126,11 +126,18 @@ pub(in crate::report) fn inversions(run: &RunData, index: usize) -> (u64, u64) {
     let Some(found) = run.findings.campaigns.get(index) else {
         return (0, 0);
     };
-    let heard = findings::last_words(&found.devices);
-    let is_connected = |row: &ResultRow| match (row.offered, heard.get(&row.device)) {
-        (Some(notified), Some(word)) => word
-            .offered
-            .is_some_and(|offered| offered <= notified.after(TICK)),
+    // Each retry is offered anew; the first offer is the one that its turn brought.
+    let mut had: BTreeMap<u32, Instant> = BTreeMap::new();
+    for (device, offered) in found
+        .devices
+        .iter()
+        .filter_map(|row| Some((row.device, row.offered?)))
+    {
+        let first = had.entry(device).or_insert(offered);
+        *first = offered.min(*first);
+    }
+    let is_connected = |row: &ResultRow| match (row.offered, had.get(&row.device)) {
+        (Some(notified), Some(offered)) => *offered <= notified.after(TICK),
         (None, _) | (Some(_), None) => false,
     };
     let certain = latest_by_priority(&found.operator, is_connected);

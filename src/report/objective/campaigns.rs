@@ -6,10 +6,12 @@ use crate::report::campaign;
 use crate::report::data::RunData;
 use crate::report::findings::{self, Halted, is_bad, is_ended, value_of_share};
 use crate::report::units;
-use crate::scenario::campaign::Server;
+use crate::scenario::campaign::{Rollout, Server};
 use crate::scenario::slo::{self, Among, Statistic, Subject};
 use crate::stats::results::{Outcome, ResultRow};
+use crate::time::Instant;
 use crate::wire::Reason;
+use std::collections::BTreeSet;
 
 /// Percentile that is compared for the harm to telemetry.
 const PERCENTILE: f64 = 99.0;
@@ -142,22 +144,66 @@ pub(super) fn exposure(run: &RunData, objective: &slo::Objective) -> Measured {
     };
     let targets = of.rows.len() as u64;
     let started = of.rows.iter().filter(|row| row.started.is_some());
-    let (exposed, remark) = match halted(run, &of) {
+    let value = |exposed| in_unit_of(objective.bound, exposed, targets);
+    let (exposed, remark, doubt) = match halted(run, &of) {
         Some(halt) => {
+            let own = started_by(run, of.index, halt.at);
+            let is_open =
+                meets(objective.bound, value(halt.started)) && !meets(objective.bound, value(own));
+            let doubt = is_open.then(|| {
+                let own = units::counted(own, "device");
+                format!("{own} had started by their own word, which the operator had not all heard")
+            });
             let targets = units::counted(targets, "target");
-            (halt.started, format!(" (of {targets}, when it was halted)"))
+            let remark = format!(" (of {targets}, when it was halted)");
+            (halt.started, remark, doubt)
         }
         None if is_bad_image(run, &of) => {
             let remark = " (nothing halted an image with defects: all that started)";
-            (started.count() as u64, remark.to_owned())
+            let exposed = started.count() as u64;
+            let waiting = waiting(run, &of);
+            let is_open = meets(objective.bound, value(exposed))
+                && !meets(objective.bound, value(exposed + waiting));
+            let doubt = is_open.then(|| {
+                let waiting = units::counted(waiting, "target");
+                format!("the end of the run kept {waiting} from their turn, and nothing else")
+            });
+            (exposed, remark.to_owned(), doubt)
         }
         None => return Measured::Nothing("no abort rule halted the campaign".to_owned()),
     };
     Measured::Value(Value {
         breach_is_final: true,
+        doubt,
         remark,
-        ..Value::new(in_unit_of(objective.bound, exposed, targets), targets)
+        ..Value::new(value(exposed), targets)
     })
+}
+
+/// Devices that had started by `at`, by their own word.
+fn started_by(run: &RunData, index: usize, at: Instant) -> u64 {
+    let found = run.findings.campaigns.get(index);
+    let rows = found.map_or(&[][..], |found| &found.devices);
+    let started = rows
+        .iter()
+        .filter(|row| row.started.is_some_and(|started| started <= at));
+    let devices: BTreeSet<u32> = started.map(|row| row.device).collect();
+    devices.len() as u64
+}
+
+/// Targets that only the end of the run kept from their turn. What waits for a wave may never have one.
+fn waiting(run: &RunData, of: &Of) -> u64 {
+    match run.plan.campaigns[of.index].rollout {
+        Rollout::Waves(_) => 0,
+        Rollout::AtOnce
+        | Rollout::Constant { .. }
+        | Rollout::Exponential { .. }
+        | Rollout::Packs { .. } => {
+            let waits =
+                |row: &&ResultRow| row.outcome == Outcome::NeverReached && row.attempts == 0;
+            of.rows.iter().filter(waits).count() as u64
+        }
+    }
 }
 
 pub(super) fn halt_time(run: &RunData, objective: &slo::Objective) -> Measured {

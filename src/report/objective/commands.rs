@@ -179,7 +179,12 @@ pub(super) fn query_staleness(run: &RunData, objective: &slo::Objective) -> Meas
         units::time_us(oldest),
         units::counted(u64::from(unknown), "device")
     );
-    percentile(&commands::staleness_s(&rows), planned, p, "answer", remark)
+    let matched_none = rows.iter().filter(|row| row.matched == 0).count() as u64;
+    let told = planned - matched_none;
+    if told == 0 && planned > 0 {
+        return Measured::Nothing("no device matched any answer".to_owned());
+    }
+    percentile(&commands::staleness_s(&rows), told, p, "answer", remark)
 }
 
 /// From the start of the phase's first fault until the last one has cleared and the last target is

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::report::fixture::campaign::{at_ms, campaign_run, halted_run, of_campaign};
+use crate::scenario::campaign::Rollout;
 use crate::scenario::plan::Selector;
 use crate::scenario::slo::{Among, Subject};
 use crate::stats::results::{CampaignMark, CommandOutcome, Outcome, ResultRow};
@@ -186,6 +187,38 @@ fn exposure_is_who_had_started_at_the_halt() {
         "(of 3,000 targets, when it was halted)",
     );
     expect(&run, &exposure(ratio(0.22)), 0.217, Verdict::Pass, "21.7 %");
+    // One whose word was under way at the halt had started all the same.
+    let mut unheard = halted_run();
+    let found = &mut unheard.findings.campaigns[0];
+    found.devices.push(ResultRow {
+        device: found.operator[651].device,
+        ..found.devices[650]
+    });
+    let words = "652 devices had started by their own word";
+    expect(
+        &unheard,
+        &exposure(count(651)),
+        651.0,
+        Verdict::Inconclusive,
+        words,
+    );
+    expect(&unheard, &exposure(count(652)), 651.0, Verdict::Pass, "651");
+    // The run ended before most had their turn: that it stayed small is no merit of the campaign.
+    let mut short = campaign_run();
+    for row in &mut short.findings.campaigns[0].operator[500..] {
+        (row.outcome, row.attempts, row.started) = (Outcome::NeverReached, 0, None);
+    }
+    let words = "the end of the run kept 2,500 targets from their turn";
+    expect(
+        &short,
+        &exposure(count(700)),
+        500.0,
+        Verdict::Inconclusive,
+        words,
+    );
+    expect(&short, &exposure(count(499)), 500.0, Verdict::Fail, "500");
+    short.plan.campaigns[0].rollout = Rollout::Waves(Vec::new());
+    expect(&short, &exposure(count(700)), 500.0, Verdict::Pass, "500");
     // Nothing halted it, and the image has a defect: all that started.
     expect(
         &campaign_run(),
@@ -276,6 +309,14 @@ fn an_inversion_needs_more_than_a_tick_and_one_that_was_connected() {
     };
     let mut run = campaign_run();
     delayed(&mut run, 900);
+    expect(&run, &inversions, 10.0, Verdict::Fail, "10 devices");
+    // A second attempt was offered later: it had been connected all the same.
+    let devices = &mut run.findings.campaigns[0].devices;
+    devices.push(ResultRow {
+        offered: Some(at_ms(99_000)),
+        finished: at_ms(109_000),
+        ..devices[149]
+    });
     expect(&run, &inversions, 10.0, Verdict::Fail, "10 devices");
     // It had its offer later than a tick: whether it was connected is not known.
     let mut run = campaign_run();
@@ -470,6 +511,24 @@ fn queries_are_judged_over_their_askings() {
         Verdict::Pass,
         "the oldest report was 29 s old; of at most 2 devices nothing was known",
     );
+    // One that nobody matches has no age, and is not the freshest of all.
+    let mut run = campaign_run();
+    for row in &mut run.findings.queries[..2] {
+        (row.matched, row.age_p50_us, row.age_p99_us, row.age_max_us) = (0, 0, 0, 0);
+    }
+    let found = judge(&run, &stale);
+    assert_eq!(
+        (found.value, found.events),
+        (Some(13.0), 4),
+        "{}",
+        found.reason
+    );
+    for row in &mut run.findings.queries {
+        row.matched = 0;
+    }
+    assert_eq!(judged(&run, &stale).1, Verdict::NoData);
+    let few = make(Indicator::QueryLatency, 99.0, time(1.0));
+    assert!(judged(&run, &few).2.contains("6 queries are too few"));
     // One that was never answered counts as never.
     let mut run = campaign_run();
     run.findings.queries.pop();
