@@ -59,7 +59,7 @@ fn one(run: &RunData, index: usize) -> Option<Campaign> {
         waves: rates::waves(run, found),
         pauses_s: pauses_s(run, found, end_s),
         halt: halt(run, index, began),
-        cancelled_s: cancelled_s(run, found),
+        cancelled_s: cancelled_s(run, index),
         bytes: footprint(run, index),
         witnesses: (campaign.server == Server::Operator).then(|| agreement(run, index)),
         wrong_targets: wrong_targets(run, index).len() as u64,
@@ -160,8 +160,11 @@ fn pauses_s(run: &RunData, found: &CampaignFindings, end_s: f64) -> Vec<(f64, f6
 fn halt(run: &RunData, index: usize, began: Instant) -> Option<Halt> {
     let campaign = run.plan.campaigns.get(index)?;
     let halted = run.findings.campaigns.get(index)?.halted()?;
-    let rows = &run.findings.campaigns[index].operator;
-    let first_bad = rows.iter().filter(|row| is_bad(row.outcome));
+    let found = &run.findings.campaigns[index];
+    let rows = &found.operator;
+    // A failure that was followed by a retry is in no row of the operator, but in the device's own.
+    let first_bad = rows.iter().chain(&found.devices);
+    let first_bad = first_bad.filter(|row| is_bad(row.outcome));
     let first_bad = first_bad.map(|row| row.finished).min();
     let targets = rows.len() as u64;
     Some(Halt {
@@ -194,9 +197,15 @@ fn halt(run: &RunData, index: usize, began: Instant) -> Option<Halt> {
     })
 }
 
-fn cancelled_s(run: &RunData, found: &CampaignFindings) -> Option<f64> {
-    found.marks.iter().find_map(|(at, mark)| {
-        matches!(mark, CampaignMark::Cancelled { .. }).then(|| run.seconds_of(*at))
+/// When it was cancelled by hand. The end of a run sets the same mark, but cancels nothing.
+fn cancelled_s(run: &RunData, index: usize) -> Option<f64> {
+    let planned = run.plan.campaigns.get(index)?.cancel?;
+    let (start, _) = run.started.as_ref()?;
+    let marks = &run.findings.campaigns.get(index)?.marks;
+    marks.iter().find_map(|(at, mark)| {
+        let is_by_hand =
+            matches!(mark, CampaignMark::Cancelled { .. }) && *at >= start.after(planned);
+        is_by_hand.then(|| run.seconds_of(*at))
     })
 }
 

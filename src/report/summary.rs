@@ -16,7 +16,13 @@ pub(super) fn sentences(report: &Report) -> Vec<(String, String)> {
     campaigns.chain(commands).chain(queries).collect()
 }
 
+/// Of a campaign or command that has no row.
+const NOBODY: &str = "it had no target, or never began";
+
 fn campaign(campaign: &Campaign) -> String {
+    if campaign.targets == 0 {
+        return NOBODY.to_owned();
+    }
     let outcomes = campaign.outcomes.iter().filter(|row| row.count > 0);
     let outcomes =
         outcomes.map(|row| format!("{} {}", units::count(row.count), spaced(row.outcome)));
@@ -55,6 +61,9 @@ fn campaign(campaign: &Campaign) -> String {
 }
 
 fn command(command: &Command) -> String {
+    if command.targets == 0 {
+        return NOBODY.to_owned();
+    }
     let outcomes = command.outcomes.iter().filter(|row| row.count > 0);
     let outcomes: Vec<String> = outcomes
         .map(|row| format!("{} {}", units::count(row.count), spaced(row.outcome)))

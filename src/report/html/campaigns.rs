@@ -237,7 +237,11 @@ fn facts(campaign: &Campaign) -> Markup {
                 }
                 tr {
                     td { "Image bytes in all" span.sub { "by the devices' word, and by the operator's" } }
-                    td.num { (units::bytes(bytes.received)) " received, " (units::bytes(bytes.served)) " sent" }
+                    td.num {
+                        (units::bytes(bytes.received)) " received, "
+                        // Over HTTP the operator sends no image.
+                        @if bytes.served > 0 { (units::bytes(bytes.served)) " sent" } @else { "none sent by the operator itself" }
+                    }
                 }
             }
             @if let Some(telemetry) = &campaign.telemetry {

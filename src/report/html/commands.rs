@@ -45,7 +45,14 @@ pub(in crate::report) fn operator_hours(command: &Command) -> String {
     };
     let fleet = command.by_fleet_s.map_or_else(
         || "nobody answered".to_owned(),
-        |s| format!("{} until the last answer", units::time_s(s)),
+        |s| {
+            let answered = command.online.answered + command.offline.answered;
+            let silent = match command.targets.saturating_sub(answered) {
+                0 => String::new(),
+                n => format!(", and {} never answered", units::count(n)),
+            };
+            format!("{} until the last answer{silent}", units::time_s(s))
+        },
     );
     format!(
         "By hand, {} per device: {}. By one fleet action: {fleet}.",

@@ -3,7 +3,8 @@
 use super::*;
 use crate::report::fixture::campaign::{at_ms, campaign_run, halted_run};
 use crate::report::value::Bucket;
-use crate::stats::results::{CampaignMark, Outcome};
+use crate::stats::results::{CampaignMark, Outcome, ResultRow};
+use crate::time::Duration;
 
 fn first(run: &RunData) -> crate::report::value::Campaign {
     let campaigns = assemble::report(run).campaigns;
@@ -59,7 +60,7 @@ fn a_rungs_rate_is_that_of_its_notifications() {
         let mut run = campaign_run();
         let found = &mut run.findings.campaigns[0];
         for row in &mut found.operator[500..] {
-            let late = |at: crate::time::Instant| at.after(crate::time::Duration::from_secs(2));
+            let late = |at: crate::time::Instant| at.after(Duration::from_secs(2));
             row.offered = row.offered.map(late);
         }
         if is_marked {
@@ -164,6 +165,41 @@ fn groups_are_timed_apart() {
 }
 
 #[test]
+fn what_the_end_of_the_run_cuts_off_is_not_cancelled_by_hand() {
+    let mut run = campaign_run();
+    let mark = (at_ms(115_000), CampaignMark::Cancelled { started: 9 });
+    run.findings.campaigns[0].marks.push(mark);
+    assert_eq!(first(&run).cancelled_s, None);
+    run.plan.campaigns[0].cancel = Some(Duration::from_secs(115));
+    assert_eq!(first(&run).cancelled_s, Some(115.0));
+}
+
+#[test]
+fn what_never_began_is_told_without_figures() {
+    let mut run = campaign_run();
+    run.findings = crate::report::findings::Findings::of(&run.plan);
+    let sentences = crate::report::summary::sentences(&assemble::report(&run));
+    for (name, text) in &sentences[..2] {
+        assert_eq!(text, "it had no target, or never began", "{name}");
+    }
+    assert!(sentences[1].0.starts_with("command "));
+}
+
+#[test]
+fn the_first_bad_end_may_be_one_that_was_tried_again() {
+    let mut run = halted_run();
+    let after_s = |run: &RunData| first(run).halt.and_then(|halt| halt.after_first_failure_s);
+    assert_eq!(after_s(&run), Some(2.0));
+    let devices = &mut run.findings.campaigns[0].devices;
+    devices.push(ResultRow {
+        outcome: Outcome::Failed,
+        finished: at_ms(94_000),
+        ..devices[1]
+    });
+    assert_eq!(after_s(&run), Some(3.0));
+}
+
+#[test]
 fn the_pages_tell_it() {
     let (whole, halted) = (
         assemble::report(&campaign_run()),
@@ -178,7 +214,7 @@ fn the_pages_tell_it() {
         "Targets by state",
         "6,000/min",
         "+0.00 %",
-        "By hand, 10 min per device: 166 h 40 min. By one fleet action: 25.1 s until the last answer.",
+        "By hand, 10 min per device: 166 h 40 min. By one fleet action: 25.1 s until the last answer, and 7 never answered.",
         "3,000 → 500",
         // Two that were connected never answered, and there are too few that were not for p99.
         "<td>connected</td><td class=\"num\">140 ms</td><td class=\"num\">190 ms</td><td class=\"num\">190 ms</td><td class=\"num t-fail\">never</td>",

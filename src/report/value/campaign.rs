@@ -36,7 +36,7 @@ pub struct Campaign {
     pub pauses_s: Vec<(f64, f64)>,
     /// An abort rule fired.
     pub halt: Option<Halt>,
-    /// When it was cancelled, from T0.
+    /// When it was cancelled by hand, from T0.
     pub cancelled_s: Option<f64>,
     /// Image bytes per device that had the whole image; `None` if there is none.
     pub bytes: Option<Footprint>,
