@@ -179,7 +179,7 @@ pub enum RungStep {
 /// A part of the targets.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub struct Wave {
-    /// Of all targets, 0 to 1, cumulative: the last one is 1.
+    /// Of all targets, 0 to 1, cumulative: the last one is 1. Each wave has a device at least.
     pub upto: f64,
     /// Share of the devices notified so far that must have succeeded before the next wave, 0 to 1.
     pub success: f64,

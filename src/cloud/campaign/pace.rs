@@ -207,10 +207,14 @@ impl Pace {
         }
     }
 
-    /// The number of turns after `wave`.
+    /// The number of turns after `wave`. Each wave has a device as long as there are any: an empty one
+    /// would let the next begin on no evidence, and a small fleet has 1 % of nobody.
     fn end_of(&self, waves: &[Wave], wave: u32) -> u32 {
-        let wave = waves.get(wave as usize);
-        wave.map_or(self.targets, |wave| part_of(wave.upto, self.targets))
+        let share = waves.get(wave as usize);
+        share.map_or(self.targets, |share| {
+            let part = part_of(share.upto, self.targets);
+            part.max(wave + 1).min(self.targets)
+        })
     }
 
     /// Whether enough have succeeded for the wave after `wave`.

@@ -155,7 +155,7 @@ pub(in crate::scenario) enum RungEnd {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::scenario) struct RolloutWave {
-    /// Of all targets, the waves before included.
+    /// Of all targets, the waves before included; a wave has a device at least.
     pub(in crate::scenario) upto: At<Share>,
     /// Share of the devices notified so far that must have succeeded before the next wave; the last
     /// wave has none.

@@ -195,14 +195,19 @@ fn a_wave_waits_for_the_successes_of_those_before() {
     ]);
     let mut bench = with(100, rollout);
     bench.until(1_000);
-    // The first has nobody in it; of the second nine in ten must succeed.
+    // A thousandth of a hundred is one: a wave of nobody would let the next begin on no evidence.
+    assert_eq!(turns_ms(&bench).len(), 1);
+    let first = bench.notified[0].1;
+    bench.hear(1_500, first, Heard::Confirmed);
+    bench.until(1_600);
+    // Of the second nine in ten must succeed.
     assert_eq!(turns_ms(&bench).len(), 10);
     let devices: Vec<DeviceIdx> = bench
         .notified
         .iter()
         .map(|(_, device, _)| *device)
         .collect();
-    for device in &devices[..8] {
+    for device in &devices[1..8] {
         bench.hear(2_000, *device, Heard::Confirmed);
     }
     bench.hear(
@@ -215,7 +220,10 @@ fn a_wave_waits_for_the_successes_of_those_before() {
     bench.hear(3_500, devices[9], Heard::Confirmed);
     bench.until(4_000);
     // The third lets the fourth on whatever comes; that one waits for half of thirty.
-    assert_eq!(waves(&bench), [(0, 1, 0), (3_500, 2, 10), (3_500, 3, 20)]);
+    assert_eq!(
+        waves(&bench),
+        [(0, 0, 0), (1_500, 1, 1), (3_500, 2, 10), (3_500, 3, 20)]
+    );
     assert_eq!(turns_ms(&bench).len(), 30);
     let devices: Vec<DeviceIdx> = bench.notified[10..]
         .iter()
@@ -227,7 +235,7 @@ fn a_wave_waits_for_the_successes_of_those_before() {
         bench.until(at);
     }
     assert_eq!(turns_ms(&bench).len(), 100);
-    assert_eq!(waves(&bench)[3..], [(5_005, 4, 30)]);
+    assert_eq!(waves(&bench)[4..], [(5_005, 4, 30)]);
 }
 
 #[test]
