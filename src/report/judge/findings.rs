@@ -8,7 +8,7 @@ use crate::report::units;
 use crate::report::value::Rule;
 use crate::report::words;
 use crate::scenario::campaign::Server;
-use crate::stats::results::{Outcome, ResultRow};
+use crate::stats::results::{CommandOutcome, Outcome, ResultRow};
 use crate::time::{Duration, Instant};
 use std::collections::BTreeSet;
 
@@ -60,7 +60,9 @@ pub(super) fn rules(run: &RunData) -> Vec<Rule> {
             let wrong = one_each(run, devices, targets)?;
             Some(format!("{}: {wrong}", command.name))
         });
-        let limit = "one row per target, as many as were fixed at the start";
+        let off = off.chain(carried_out(run));
+        let limit = "one row per target, as many as were fixed at the start, and no success that no \
+                     device tells of";
         rules.push(rule("Commands", limit, "complete", off.collect()));
     }
     rules
@@ -182,6 +184,21 @@ fn witnesses(run: &RunData, index: usize) -> Option<String> {
         worst.device,
         worst.operator
     ))
+}
+
+/// The second witness of commands: who succeeded by the operator's word has carried it out by its own.
+fn carried_out(run: &RunData) -> Option<String> {
+    let executed = run.outcome.as_ref()?.totals.commands.executed;
+    let rows = run.findings.commands.iter().flat_map(|found| &found.rows);
+    let succeeded = rows.filter(|row| row.outcome == CommandOutcome::Succeeded);
+    let succeeded = succeeded.count() as u64;
+    (executed < succeeded).then(|| {
+        format!(
+            "{} succeeded, and devices carried out {}",
+            units::counted(succeeded, "command"),
+            units::count(executed)
+        )
+    })
 }
 
 /// A confirmed device has compared the hash of what it received.

@@ -30,7 +30,7 @@ fn rows_that_are_whole_are_evidence() {
 #[test]
 fn a_planted_mistake_makes_the_run_invalid() {
     type Case = (fn() -> RunData, Change, &'static str);
-    let table: [Case; 17] = [
+    let table: [Case; 18] = [
         (
             campaign_run,
             |run| run.findings.campaigns[0].operator[7].offered = Some(at_ms(89_999)),
@@ -130,6 +130,11 @@ fn a_planted_mistake_makes_the_run_invalid() {
                 run.findings.commands[0].rows.pop();
             },
             "slow-down: 999 rows of 1,000 targets",
+        ),
+        (
+            campaign_run,
+            |run| totals(run).commands.executed = 984,
+            "985 commands succeeded, and devices carried out 984",
         ),
     ];
     for (base, change, words) in table {
