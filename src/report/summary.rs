@@ -17,10 +17,10 @@ pub(super) fn sentences(report: &Report) -> Vec<(String, String)> {
 }
 
 /// Of a campaign or command that has no row.
-const NOBODY: &str = "it had no target, or never began";
+const NOBODY: &str = "no row of any target";
 
 fn campaign(campaign: &Campaign) -> String {
-    if campaign.targets == 0 {
+    if campaign.targets + campaign.rowless == 0 {
         return NOBODY.to_owned();
     }
     let outcomes = campaign.outcomes.iter().filter(|row| row.count > 0);

@@ -180,7 +180,7 @@ fn what_never_began_is_told_without_figures() {
     run.findings = crate::report::findings::Findings::of(&run.plan);
     let sentences = crate::report::summary::sentences(&assemble::report(&run));
     for (name, text) in &sentences[..2] {
-        assert_eq!(text, "it had no target, or never began", "{name}");
+        assert_eq!(text, "no row of any target", "{name}");
     }
     assert!(sentences[1].0.starts_with("command "));
 }
