@@ -32,20 +32,18 @@ fn each_rung_of_the_ladder_has_its_rate() {
     // The seventh has the highest rate, and the rest of the fleet.
     let (six, last) = notified.split_at(6 * 700);
     for (rung, at) in six.chunks(700).chain([last]).enumerate() {
-        {
-            let span_us = at[at.len() - 1] - at[0];
-            let per_minute = (at.len() - 1) as f64 * 60e6 / span_us as f64;
-            let off = per_minute / planned - 1.0;
-            assert!(off.abs() < 0.02, "rung {rung}: {per_minute} of {planned}");
-            assert_eq!(told[rung]["planned_per_min"].as_f64(), Some(planned));
-            assert_eq!(told[rung]["notified"], at.len());
-            let said = told[rung]["measured_per_min"].as_f64().expect("measured");
-            assert!(
-                (said / per_minute - 1.0).abs() < 1e-4,
-                "{said} {per_minute}"
-            );
-            measured += 1;
-        }
+        let span_us = at[at.len() - 1] - at[0];
+        let per_minute = (at.len() - 1) as f64 * 60e6 / span_us as f64;
+        let off = per_minute / planned - 1.0;
+        assert!(off.abs() < 0.02, "rung {rung}: {per_minute} of {planned}");
+        assert_eq!(told[rung]["planned_per_min"].as_f64(), Some(planned));
+        assert_eq!(told[rung]["notified"], at.len());
+        let said = told[rung]["measured_per_min"].as_f64().expect("measured");
+        assert!(
+            (said / per_minute - 1.0).abs() < 1e-4,
+            "{said} {per_minute}"
+        );
+        measured += 1;
         planned = f64::min(planned * 1.5, 8_000.0);
     }
     assert_eq!(measured, 7);
