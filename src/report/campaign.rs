@@ -17,6 +17,7 @@ use super::recovery;
 use super::value::{Campaign, Collateral, Footprint, Halt, OutcomeCount, ReasonCount, ShareTime};
 use super::words;
 use crate::scenario::campaign::{Failure, Server};
+use crate::scenario::update::WireProfile;
 use crate::stats::histogram::Histogram;
 use crate::stats::results::{CampaignMark, Outcome, ResultRow};
 use crate::time::Instant;
@@ -243,8 +244,21 @@ fn footprint(run: &RunData, index: usize) -> Option<Footprint> {
         p99: at(0.99),
         max: at(1.0),
         received: found.devices.iter().map(|row| row.bytes).sum(),
-        served: found.operator.iter().map(|row| row.bytes).sum(),
+        served: served(run, found),
     })
+}
+
+/// What the operator sent, if it was the one who did.
+fn served(run: &RunData, found: &CampaignFindings) -> Option<u64> {
+    let rows = &found.operator;
+    let is_over_http = |row: &ResultRow| {
+        // Who edits a file may write any number.
+        let is_known = row.device < run.plan.devices();
+        let cohort = is_known.then(|| &run.plan.cohorts[run.plan.cohort_of(row.device)]);
+        let update = cohort.and_then(|cohort| cohort.update.as_ref());
+        update.is_some_and(|update| matches!(update.profile, WireProfile::GenericAction(_)))
+    };
+    (!rows.iter().any(is_over_http)).then(|| rows.iter().map(|row| row.bytes).sum())
 }
 
 /// The stretches, from T0, of which live publishes are compared: the undisturbed seconds before the

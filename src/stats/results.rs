@@ -105,8 +105,8 @@ pub struct ResultRow {
     pub reason: Reason,
     /// Executions begun; 0 = never offered.
     pub attempts: u8,
-    /// Image bytes sent to the device (the operator's word: bytes served) or received by it (its own),
-    /// repetitions included.
+    /// Image bytes sent to the device (the operator's word: bytes served, 0 where an HTTP server does it)
+    /// or received by it (its own), repetitions included.
     pub bytes: u64,
     /// First notified, or first offered.
     pub offered: Option<Instant>,

@@ -236,11 +236,12 @@ fn facts(campaign: &Campaign) -> Markup {
                     td.num { "mean " (factor(bytes.mean)) ", p50 " (factor(bytes.p50)) ", p99 " (factor(bytes.p99)) ", max " (factor(bytes.max)) }
                 }
                 tr {
-                    td { "Image bytes in all" span.sub { "by the devices' word, and by the operator's" } }
-                    td.num {
-                        (units::bytes(bytes.received)) " received, "
-                        // Over HTTP the operator sends no image.
-                        @if bytes.served > 0 { (units::bytes(bytes.served)) " sent" } @else { "none sent by the operator itself" }
+                    @if let Some(served) = bytes.served {
+                        td { "Image bytes in all" span.sub { "by the devices' word, and by the operator's" } }
+                        td.num { (units::bytes(bytes.received)) " received, " (units::bytes(served)) " sent" }
+                    } @else {
+                        td { "Image bytes in all" span.sub { "by the devices' word; what an HTTP server sends the operator does not see" } }
+                        td.num { (units::bytes(bytes.received)) " received" }
                     }
                 }
             }

@@ -179,8 +179,9 @@ pub struct Footprint {
     pub max: f64,
     /// Image bytes received by all devices, by their own word.
     pub received: u64,
-    /// Image bytes sent, by the operator's word.
-    pub served: u64,
+    /// Image bytes sent, by the operator's word; `None` if devices download over HTTP, from a server that
+    /// does not tell it.
+    pub served: Option<u64>,
 }
 
 /// The operator's word on each target against the device's own.
