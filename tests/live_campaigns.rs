@@ -34,7 +34,7 @@ fleet:
     reported: { topic: "d/{device}/reported" }
     update: { profile: PROFILE, FLASH block: 4096, verify: 10ms, install: 10ms, reboot: { uniform: { min: 100ms, max: 300ms } }, self_test: 50ms, block_timeout: 2s, answer_timeout: 2s }
 campaigns:
-  - { campaign: fw-2, image: { version: "2.0.0", bytes: 32768, defects: [ DEFECTS ] }, rollout: { constant: 6000/min }, in_progress_timeout: 1min }
+  - { campaign: fw-2, image: { version: "2.0.0", bytes: 32768, defects: [ DEFECTS ] }, rollout: { ROLLOUT }, in_progress_timeout: 1min }
 phases:
   - { name: ramp, power_on: { rate: 200/s } }
   - { name: rollout, for: LENGTH, faults: [ FAULTS ], actions: [ { start: fw-2, at: 500ms } ] }
@@ -51,6 +51,7 @@ struct Text {
     me: &'static str,
     /// Bytes of the flash per second, with a comma.
     flash: &'static str,
+    rollout: &'static str,
     defects: &'static str,
     faults: &'static str,
     length: &'static str,
@@ -63,6 +64,7 @@ impl Text {
             profile,
             me: "shared",
             flash: "",
+            rollout: "constant: 6000/min",
             defects: "",
             faults: "",
             length: "4s",
@@ -83,6 +85,7 @@ impl Text {
             .replace("PROFILE", self.profile)
             .replace("ME", self.me)
             .replace("FLASH", self.flash)
+            .replace("ROLLOUT", self.rollout)
             .replace("DEFECTS", self.defects)
             .replace("FAULTS", self.faults)
             .replace("LENGTH", self.length);
@@ -165,7 +168,7 @@ fn must_be_complete(what: &str, bench: &Bench, run: &Finished) {
 fn must_not_be_late(what: &str, run: &Finished) {
     let worst = run.report["generator"]["lag_worst_us"].as_u64();
     let worst = worst.expect("it is measured");
-    assert!(worst < 1_500_000, "{what}: a lag of {worst} us");
+    assert!(worst < 3_000_000, "{what}: a lag of {worst} us");
 }
 
 /// Nothing was sent twice. What an HTTP server sends the operator does not see.
@@ -246,8 +249,7 @@ fn a_campaign_survives_a_restart_of_a_broker_that_remembers() {
     let Some(mut broker) = Mosquitto::start() else {
         return;
     };
-    let bench = Text::of(JSON).slow("9s").bench();
-    let run = Running::start(bench, &["--target", &broker.url()]);
+    let run = Running::start(Text::of(JSON).slow("9s"), &["--target", &broker.url()]);
     broker.restart();
     let (bench, run) = run.end();
     must_be_complete("restart", &bench, &run);
@@ -324,8 +326,11 @@ struct Running {
 }
 
 impl Running {
-    /// Starts it, and waits until all devices have begun.
-    fn start(bench: Bench, arguments: &[&str]) -> Self {
+    /// Starts it, and waits until half of the fleet has downloaded for a second of three, and the other
+    /// half has its turn.
+    fn start(text: Text, arguments: &[&str]) -> Self {
+        let rollout = "packs: { size: 30, every: 1s }";
+        let bench = Text { rollout, ..text }.bench();
         let arguments = [&["--workers", "1", "--ui", "plain"], arguments].concat();
         let mut program = bench
             .command(&arguments)
@@ -335,10 +340,8 @@ impl Running {
             .expect("the program starts");
         let errors = program.stderr.take().expect("standard error was piped");
         let mut lines = BufReader::new(errors).lines();
-        let begun = lines.any(|line| line.expect("progress is text").contains("fw-2 begins"));
-        assert!(begun, "the program ended before the campaign");
-        // The last of 60 devices has its turn after 600 ms.
-        thread::sleep(std::time::Duration::from_millis(900));
+        let begun = lines.any(|line| line.expect("progress is text").contains("begins wave 2"));
+        assert!(begun, "the program ended before the second pack");
         let said = thread::spawn(move || lines.map_while(Result::ok).collect());
         Self {
             bench,
@@ -384,15 +387,19 @@ fn report(out: &Path) -> (Option<i32>, String, serde_json::Value) {
 
 #[test]
 fn an_interrupted_campaign_is_told_to_its_last_target() {
-    let run = Running::start(Text::of(JSON).slow("60s").bench(), &[]);
+    let run = Running::start(Text::of(JSON).slow("60s"), &[]);
     signal("INT", &run.program.id().to_string());
     let (bench, run) = run.end();
     assert_eq!(run.code, Some(130), "{}", run.said);
     assert_eq!(run.report["verdict"], "INTERRUPTED");
     assert_eq!(broken_rules(&run), Vec::<String>::new());
     let [operator, own] = both(&bench.out(), "outcome");
-    assert_eq!(operator, ["timed_out"; DEVICES]);
-    assert_eq!(own, ["unfinished"; DEVICES]);
+    let begun = operator.iter().filter(|outcome| *outcome == "timed_out");
+    let others = operator.iter().filter(|outcome| *outcome == "cancelled");
+    let (begun, others) = (begun.count(), others.count());
+    assert!(begun >= 30 && begun + others == DEVICES, "{operator:?}");
+    assert!(own.len() >= 30, "{own:?}");
+    assert!(own.iter().all(|outcome| outcome == "unfinished"), "{own:?}");
     let cancelled = &run.report["campaigns"][0]["cancelled_s"];
     assert!(cancelled.is_f64(), "{cancelled}");
     let files = ["report.html", "report.json", "summary.md", "junit.xml"];
@@ -405,7 +412,7 @@ fn an_interrupted_campaign_is_told_to_its_last_target() {
 #[test]
 fn a_lost_process_is_named_and_the_targets_are_told_of() {
     for (from_the_end, name, rows, rowless) in [(1, "operator", 0, 60), (2, "worker 0", 60, 0)] {
-        let run = Running::start(Text::of(JSON).slow("60s").bench(), &[]);
+        let run = Running::start(Text::of(JSON).slow("60s"), &[]);
         let children = run.children();
         signal("KILL", &children[children.len() - from_the_end]);
         let (_, run) = run.end();
@@ -425,7 +432,7 @@ fn a_lost_process_is_named_and_the_targets_are_told_of() {
             (Some(rows), Some(rowless))
         );
         assert!(
-            run.said.contains("campaign fw-2: 60 targets: 60 "),
+            run.said.contains("campaign fw-2: 60 targets: "),
             "{}",
             run.said
         );
