@@ -260,16 +260,22 @@ fn a_campaign_survives_a_restart_of_a_broker_that_remembers() {
 
 #[test]
 fn a_download_survives_resets_and_a_broker_that_forgets() {
-    let reset = "{ outage: { reset: { within: 1s, where: { share: 50% } } }, at: 2s, for: 3s }";
+    // Who is away when its turn comes finds the offer in its session.
+    let reset =
+        "{ outage: { reset: { within: 500ms, where: { share: 50% } } }, at: 1500ms, for: 3s }";
     let forget = "{ backend: { restart: { sessions: forget } }, at: 2s, for: 500ms }";
     let json = Text::of(JSON).slow("11s");
+    let slow_rollout = Text {
+        rollout: "constant: 1800/min",
+        ..json
+    };
     let thingsboard = Text {
         me: "per_connection",
         profile: "{ thingsboard: {} }",
         ..json
     };
     let all = [
-        ("resets", json, reset),
+        ("resets", slow_rollout, reset),
         ("no memory", json, forget),
         ("no memory, thingsboard", thingsboard, forget),
     ];
