@@ -1,8 +1,9 @@
 //! Whatever comes, an update ends, or waits with a timer armed; and it never spins.
 
-use super::servers::Speaker;
+use super::servers::{Speaker, firmware};
 use super::*;
 use crate::wire::aws_jobs::JobStatus;
+use crate::wire::thingsboard::{ATTRIBUTES_TOPIC, ERROR_TOPIC, chunk_response_topic};
 use proptest::prelude::*;
 
 /// What happens to the device and its server.
@@ -95,7 +96,7 @@ fn play(world: &mut World, moves: Vec<Move>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn an_update_ends_or_waits_with_a_timer(
@@ -138,6 +139,76 @@ proptest! {
             let known: Vec<_> = order.into_iter().flatten().collect();
             prop_assert!(known.is_sorted(), "{row:?}");
         }
+        world.assert_replays();
+    }
+
+    /// Over ThingsBoard, whose pushes have no number, whose statuses nobody answers, and whose device
+    /// asks what it is to have.
+    #[test]
+    fn an_update_over_thingsboard_ends_or_waits_with_a_timer(
+        moves in moves(),
+        resume in prop_oneof![Just(Resume::Block), Just(Resume::Restart)],
+        counts_one_more in any::<bool>(),
+        effect in prop_oneof![3 => Just(None), 1 => Just(Some(Effect::RollsBack)), 1 => Just(Some(Effect::Bricks))],
+    ) {
+        let mut plan = update_plan(WireProfile::Thingsboard { counts_one_more });
+        client(&mut plan).resume = resume;
+        if let Some(effect) = effect {
+            defect(&mut plan, effect);
+        }
+        let mut speaker = Speaker::new();
+        speaker.assigned = true;
+        let mut world = World::new(plan, speaker);
+        for each in moves {
+            match each {
+                Move::Notice | Move::Mute(_) => {
+                    if world.device.is_connected() {
+                        let push = firmware(&world.speaker.image).write_push();
+                        world.push((ATTRIBUTES_TOPIC.into(), push));
+                    }
+                }
+                Move::Server(status) => world.speaker.assigned = !status.is_terminal(),
+                Move::Block(index, len) => {
+                    if world.device.is_connected() {
+                        let topic = chunk_response_topic(2, index);
+                        world.push((topic, vec![1; len.into()]));
+                    }
+                }
+                Move::Garbage(to, bytes) => {
+                    let topics = [ATTRIBUTES_TOPIC, ERROR_TOPIC, "v2/fw/response/2/chunk/x", "v1/devices/me/attributes/response/1"];
+                    if world.device.is_connected() {
+                        world.push((topics[usize::from(to)].into(), bytes));
+                    }
+                }
+                other @ (Move::Wait(_) | Move::Cut | Move::Restore | Move::PowerOff | Move::PowerOn | Move::LoseBlocks(_) | Move::Kept(_)) => {
+                    play(&mut world, vec![other]);
+                }
+            }
+        }
+        world.down = false;
+        world.speaker.ignore_blocks = 0;
+        if !world.device.is_powered() {
+            world.power_on();
+        }
+        let until = world.now.ns() as f64 / 1e9 + 600.0;
+        world.run(until);
+        prop_assert!(
+            world.device.is_bricked() || world.device.managed_is_idle(),
+            "{}", world.text
+        );
+        // Whatever it has ended by itself, the server has heard.
+        let is_own = |row: &&ResultRow| match row.outcome {
+            Outcome::Confirmed | Outcome::RolledBack | Outcome::Failed | Outcome::Rejected => true,
+            Outcome::Bricked
+            | Outcome::TimedOut
+            | Outcome::Cancelled
+            | Outcome::NeverReached
+            | Outcome::Unfinished => false,
+        };
+        let told = world.speaker.heard.iter().filter(|status| status.stage.is_terminal()).count();
+        prop_assert!(told >= world.rows.iter().filter(is_own).count(), "{}", world.text);
+        let confirmed = world.rows.iter().filter(|row| row.outcome == Outcome::Confirmed).count();
+        prop_assert!(confirmed <= usize::from(effect.is_none()), "{}", world.text);
         world.assert_replays();
     }
 }
