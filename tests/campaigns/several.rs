@@ -4,7 +4,7 @@ use crate::bench::{EVERYONE, Parts};
 use crate::sheet::Sheet;
 use std::collections::{BTreeMap, BTreeSet};
 
-fn devices<'a>(sheet: &'a Sheet, outcome: &str) -> BTreeSet<u64> {
+fn devices(sheet: &Sheet, outcome: &str) -> BTreeSet<u64> {
     let rows = sheet.rows().filter(|row| row.text("outcome") == outcome);
     rows.map(|row| row.device()).collect()
 }
