@@ -289,6 +289,8 @@ pub(super) struct Body {
     pub(super) retry: Instant,
     /// A fetch goes on.
     pub(super) running: bool,
+    /// It is asked for from the middle on, and nothing of that has come.
+    pub(super) resuming: bool,
 }
 
 impl Body {
@@ -301,6 +303,7 @@ impl Body {
             again: 0,
             retry: Instant::NEVER,
             running: false,
+            resuming: false,
         }
     }
 

@@ -89,13 +89,14 @@ impl Update {
                     unreachable!("only a generic action has a body");
                 };
                 if body.got() > 0 {
-                    cx.update_event(match client.resume {
-                        Resume::Block => UpdateEvent::Resumed,
+                    match client.resume {
+                        // A try that brings nothing goes on nowhere.
+                        Resume::Block => body.resuming = true,
                         Resume::Restart => {
                             body.restart();
-                            UpdateEvent::Restarted
+                            cx.update_event(UpdateEvent::Restarted);
                         }
-                    });
+                    }
                 }
                 (body.running, body.retry) = (true, Instant::NEVER);
                 cx.out.push(Output::Fetch(Box::new(Fetch {
@@ -188,6 +189,9 @@ impl Update {
             return;
         };
         job.bytes += bytes.len() as u64;
+        if !bytes.is_empty() && std::mem::take(&mut body.resuming) {
+            cx.update_event(UpdateEvent::Resumed);
+        }
         if !body.take(cx.now, bytes, client) {
             return self.end(cx, Stage::Failed, Reason::Integrity);
         }
